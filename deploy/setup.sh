@@ -1,0 +1,46 @@
+#!/bin/sh
+# Builds .venv from the hash-locked requirements; everything that running and testing need.
+# Safe to run again: it does nothing when the lock file has not changed.
+set -eu
+cd "$(dirname "$0")/.."
+
+PYTHON=${PYTHON:-python3}
+STAMP=.venv/.lock-installed
+
+need_root_line() {
+    echo "setup: $1 is missing. As root, run:" >&2
+    echo "    apt-get update && apt-get install -y --no-install-recommends $2" >&2
+    exit 1
+}
+
+apt_install() {
+    reason=$1
+    shift
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        echo "setup: installing system packages: $*"
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    else
+        need_root_line "$reason" "$*"
+    fi
+}
+
+command -v "$PYTHON" >/dev/null 2>&1 || apt_install python3 python3 python3-venv
+"$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+    echo "setup: $("$PYTHON" --version) is too old; Python 3.11 or newer is needed." >&2
+    echo "    Set PYTHON to a newer interpreter: make setup PYTHON=python3.12" >&2
+    exit 1
+}
+"$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || apt_install "the venv module of python3" python3-venv
+
+want=$(cat requirements.lock pyproject.toml | sha256sum | cut -d' ' -f1)
+if [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$want" ]; then
+    exit 0
+fi
+
+[ -x .venv/bin/python ] || "$PYTHON" -m venv .venv
+echo "setup: installing the locked dependencies into .venv"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+echo "$want" > "$STAMP"
+echo "setup: done"
