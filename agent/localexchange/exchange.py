@@ -1,0 +1,40 @@
+"""The parts of one local exchange, joined.
+
+Belongs here: what every connection shares: the clock, the market, the limits, the account, the record of
+requests. Stays true: nothing here knows HTTP or sockets.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from agent.localexchange.clock import VenueClock
+from agent.localexchange.limits import RequestLimits
+from agent.localexchange.market import Market
+from agent.localexchange.venue import Venue
+
+_REQUESTS_KEPT: Final = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRequest:
+    """One request as it came in; `query` is the raw text, `ts` venue time."""
+
+    method: str
+    path: str
+    query: str
+    ts: int
+    status: int
+
+
+@dataclass(slots=True)
+class Exchange:
+    clock: VenueClock
+    market: Market
+    venue: Venue
+    key: str
+    secret: str
+    limits: RequestLimits = field(default_factory=RequestLimits)
+    requests: deque[SeenRequest] = field(default_factory=lambda: deque(maxlen=_REQUESTS_KEPT))

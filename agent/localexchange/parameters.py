@@ -1,0 +1,124 @@
+"""Reading a request's parameters as strictly as the real exchange does.
+
+Belongs here: from the query string to values, and every refusal of a parameter with its Binance code.
+Stays true: a parameter nobody asked for is refused, so that a client's spelling mistakes show.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import orjson
+
+_SYMBOL: Final = re.compile(r"[A-Z0-9\-_.]{1,20}")
+_DIGITS: Final = re.compile(r"[0-9]{1,20}")
+
+
+class RejectionError(Exception):
+    """An answer {"code", "msg"} with an HTTP status of the 4xx family."""
+
+    def __init__(self, code: int, text: str, status: int = 400) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+        self.status = status
+
+
+def bad_symbol() -> RejectionError:
+    return RejectionError(-1121, "Invalid symbol.")
+
+
+class Parameters:
+    """The parameters of one request. Ask for each, then call `nothing_else`."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self._sent: dict[str, str] = {}
+        for name, value in pairs:
+            if name in self._sent:
+                raise RejectionError(-1101, f"Duplicate values for parameter '{name}'.")
+            self._sent[name] = value
+        self._read: set[str] = set()
+
+    def text(self, name: str) -> str | None:
+        self._read.add(name)
+        value = self._sent.get(name)
+        if value == "":
+            raise RejectionError(-1105, f"Parameter '{name}' was empty.")
+        return value
+
+    def required(self, name: str) -> str:
+        value = self.text(name)
+        if value is None:
+            raise RejectionError(
+                -1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed."
+            )
+        return value
+
+    def symbol(self) -> str:
+        return _checked_symbol(self.required("symbol"))
+
+    def symbols(self) -> list[str] | None:
+        """`symbol` or `symbols`; None when neither was sent."""
+        one, many = self.text("symbol"), self.text("symbols")
+        if one is not None and many is not None:
+            raise RejectionError(-1128, "Combination of optional parameters invalid.")
+        if one is not None:
+            return [_checked_symbol(one)]
+        return None if many is None else _symbol_list(many)
+
+    def whole(self, name: str) -> int | None:
+        """A non-negative integer."""
+        value = self.text(name)
+        if value is None:
+            return None
+        if not _DIGITS.fullmatch(value):
+            raise _illegal(name, "^[0-9]{1,20}$")
+        return int(value)
+
+    def limit(self, default: int, largest: int) -> int:
+        """At least one; more than the largest counts as the largest."""
+        value = self.whole("limit")
+        if value is None:
+            return default
+        if value == 0:
+            raise RejectionError(-1130, "Data sent for parameter 'limit' is not valid.")
+        return min(value, largest)
+
+    def nothing_else(self) -> None:
+        strangers = len(self._sent.keys() - self._read)
+        if not strangers:
+            return
+        if not self._sent.keys() & self._read:
+            raise RejectionError(
+                -1101, f"Too many parameters; expected '0' and received '{len(self._sent)}'."
+            )
+        raise RejectionError(
+            -1104,
+            f"Not all sent parameters were read; read '{len(self._sent) - strangers}' parameter(s) "
+            f"but was sent '{len(self._sent)}'.",
+        )
+
+
+def _illegal(name: str, legal: str) -> RejectionError:
+    return RejectionError(-1100, f"Illegal characters found in parameter '{name}'; legal range is '{legal}'.")
+
+
+def _checked_symbol(symbol: str) -> str:
+    if not _SYMBOL.fullmatch(symbol):
+        raise _illegal("symbol", "^[A-Z0-9-_.]{1,20}$")
+    return symbol
+
+
+def _symbol_list(text: str) -> list[str]:
+    problem = _illegal("symbols", r'^\\[("[A-Z0-9-_.]{1,20}"(,"[A-Z0-9-_.]{1,20}"){0,}){0,1}\\]$')
+    try:
+        symbols = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise problem from None
+    if not isinstance(symbols, list) or not all(isinstance(s, str) and _SYMBOL.fullmatch(s) for s in symbols):
+        raise problem
+    if not symbols:
+        raise RejectionError(-1105, "Parameter 'symbols' was empty.")
+    return symbols
