@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agent.core.records import Row
-from agent.core.risk import Approved
+from agent.core.verdict import Approved
 
 
 class AlertLevel(StrEnum):
@@ -84,6 +84,14 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """The reply to the operator's request that is being stepped."""
+
+    ok: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Keep:
     row: Row
 
@@ -100,5 +108,6 @@ Command = (
     | SetLatch
     | ClearLatch
     | Alert
+    | Answer
     | Keep
 )

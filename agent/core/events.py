@@ -221,7 +221,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class AccountSeen:
-    """The exchange's view at one moment: balances by currency, open orders, own trades since `fills_since_ms`."""
+    """The exchange's view at one moment: balances, open orders, own trades since `fills_since_ms`."""
 
     holdings: Mapping[str, Holding]
     open_orders: tuple[OrderReport, ...]

@@ -45,7 +45,7 @@ def money(text: str | int) -> Decimal:
 
 
 def plain(value: Decimal) -> str:
-    """Text without exponent and without padding zeros: how an exchange wants a number and a file stores it."""
+    """Text without exponent and padding zeros: how an exchange wants a number and a file stores it."""
     if value == 0:
         return "0"
     text = f"{value:f}"

@@ -244,7 +244,9 @@ def client_order_id(tag: str, at_ms: int, entropy: int, index: int) -> str:
     At most 32 letters and digits. A sequence number would repeat after a restored backup; entropy
     does not.
     """
-    text = f"{tag}{base36(at_ms)}{base36(entropy % 36**10).rjust(10, '0')}{base36(index % 36**2).rjust(2, '0')}"
+    text = (
+        f"{tag}{base36(at_ms)}{base36(entropy % 36**10).rjust(10, '0')}{base36(index % 36**2).rjust(2, '0')}"
+    )
     assert len(text) <= 32, f"client order id too long: {text}"
     return text
 

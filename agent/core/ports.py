@@ -25,7 +25,7 @@ from agent.core.events import (
 from agent.core.instrument import Instrument
 from agent.core.market import Book, Candle, Quote
 from agent.core.order import Intent
-from agent.core.risk import Approved
+from agent.core.verdict import Approved
 
 Sink = Callable[[Event], None]
 """Where a source puts what it learned. Never blocks."""
@@ -59,7 +59,7 @@ class Exchange(Protocol):
     async def cancel(self, intent: Intent) -> Canceled: ...
 
     async def replace(self, cancel: Intent, approved: Approved) -> tuple[Canceled, Placed | None]:
-        """One request: cancel, then place only if the cancel succeeded; the second is None if it was not tried."""
+        """One request: cancel, then place only if that succeeded; the second is None if it was not tried."""
         ...
 
     async def look_up(self, intent: Intent) -> Lookup: ...
@@ -89,7 +89,7 @@ class MarketData(Protocol):
     async def instrument(self) -> Instrument: ...
 
     async def candles(self, since_ms: int, limit: int) -> list[Candle]:
-        """Closed and open bars from `since_ms` on, oldest first, at most `limit`, as the exchange sent them."""
+        """Closed and open bars from `since_ms` on, oldest first, at most `limit`, as the exchange sent."""
         ...
 
     async def book(self) -> Book: ...

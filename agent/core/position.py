@@ -65,6 +65,7 @@ def _moves() -> dict[tuple[PositionState, PositionEvent], Move]:
         (s.RISK_CHECK, e.RISK_APPROVED): Move(s.ENTERING, "the intent is committed, then sent"),
         (s.ENTERING, e.NOTHING_FILLED): Move(s.MONITORING, "the entry ended without a fill"),
         (s.ENTERING, e.ENTRY_FILLED): Move(s.IN_POSITION, "what was filled is the position"),
+        (s.MONITORING, e.ENTRY_FILLED): Move(s.IN_POSITION, "a fill of an order thought dead: adopted"),
         (s.IN_POSITION, e.ENTRY_FILLED): Move(s.IN_POSITION, "a late fill enlarges the position"),
         (s.IN_POSITION, e.EXIT_WANTED): Move(s.EXITING, "a level, the time limit or the operator"),
         (s.IN_POSITION, e.FLAT): Move(s.CLOSED, "a resting stop sold all of it"),

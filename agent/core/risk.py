@@ -1,26 +1,200 @@
 """Permission is a type: an order may be sent only as `Approved`, and only this module makes one.
 
-`assess` answers every wish to enter with all its numbers, passed or not; `approve_exit` answers a wish
-to leave, which is refused for one reason only: selling more than we own.
+`assess_entry` answers every wish to enter with all its numbers, passed or not, so that a refusal can
+be read and checked by hand. `approve_sale` answers a wish to leave, which is refused for one reason
+only: selling more than is ours. Exits are never blocked by slippage, limits or stale data.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
-from agent.core.order import Intent
+from agent.core.instrument import Instrument
+from agent.core.market import Book, walk
+from agent.core.money import HUNDRED, ONE, ZERO, Price, Qty, percent_of, plain
+from agent.core.order import Intent, OrderType, Purpose, Side, TimeInForce
 from agent.core.records import Check
+from agent.core.state import AgentState
+from agent.core.verdict import Approved, Refused
+from agent.core.worth import balance, day_pnl, equity
+
+__all__ = ["Approved", "Refused", "Wish", "approve_sale", "assess_entry", "position_size"]
 
 
 @dataclass(frozen=True, slots=True)
-class Approved:
-    """An intent that passed every check, with the numbers."""
+class Wish:
+    """A signal that wants to become an order. `stop` sizes the position whether it is enforced or not."""
 
-    intent: Intent
-    checks: tuple[Check, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
+    position_id: int
+    client_id: str
+    stop: float
+    book: Book
+    at_ms: int
     reason: str
-    checks: tuple[Check, ...]
+
+
+def position_size(equity_now: Decimal, entry: Decimal, stop: Decimal, state: AgentState) -> Decimal:
+    """Base currency before rounding: the smaller of size by risk and size by cap (SPEC 6).
+
+    by risk = equity * risk% / (entry - stop); by cap = equity * max position% / entry.
+    """
+    assert entry > stop, "a stop at or above the entry has no size"
+    limits = state.setup.limits
+    by_risk = percent_of(equity_now, limits.risk_per_trade_percent) / (entry - stop)
+    by_cap = percent_of(equity_now, limits.max_position_size_percent) / entry
+    return min(by_risk, by_cap)
+
+
+def assess_entry(state: AgentState, wish: Wish, blocks: tuple[str, ...]) -> Approved | Refused:
+    """Every limit with its numbers. `blocks` is what blocks entries besides the numbers of this one."""
+    instrument, worth = state.instrument, equity(state)
+    mid = wish.book.mid
+    if instrument is None or worth is None or mid is None or not wish.book.asks:
+        missing = Check("data", False, "the book, the balance or the pair's rules are not known")
+        return Refused("data: " + missing.numbers, (missing,))
+    ask = wish.book.asks[0].price
+    stop = instrument.price(wish.stop, "down")
+    checks = [
+        Check("entries allowed", not blocks, "; ".join(blocks) or "nothing blocks entries"),
+        Check("stop below entry", stop < ask, f"stop {plain(stop)}, entry about {plain(ask)}"),
+    ]
+    if stop >= ask:
+        return _refuse(checks)
+    qty = instrument.qty(position_size(worth, ask, stop, state))
+    limit = instrument.price(mid * (ONE + state.setup.limits.slippage_tolerance_percent / HUNDRED), "down")
+    checks += _size_checks(state, worth, qty, ask, stop)
+    checks += _day_checks(state)
+    checks += _exchange_checks(state, instrument, qty, max(limit, ask), stop, mid)
+    checks.append(_slippage_check(state, wish.book, qty, mid))
+    if not all(check.passed for check in checks):
+        return _refuse(checks)
+    return Approved(_entry_intent(state, wish, qty, limit), tuple(checks))
+
+
+def _refuse(checks: list[Check]) -> Refused:
+    failed = [f"{c.name}: {c.numbers}" for c in checks if not c.passed]
+    return Refused("; ".join(failed), tuple(checks))
+
+
+def _size_checks(
+    state: AgentState, worth: Decimal, qty: Qty, ask: Decimal, stop: Decimal
+) -> tuple[Check, ...]:
+    limits, quote = state.setup.limits, state.setup.quote
+    at_risk, allowed = qty * (ask - stop), percent_of(worth, limits.risk_per_trade_percent)
+    cost, cap = qty * ask, percent_of(worth, limits.max_position_size_percent)
+    taken = len(state.open_positions()) + sum(1 for p in state.in_flight() if p.id not in state.pending)
+    return (
+        Check(
+            "risk per trade",
+            at_risk <= allowed,
+            f"{plain(at_risk)} of {plain(allowed)} {quote} ({plain(limits.risk_per_trade_percent)} %)",
+        ),
+        Check(
+            "position size",
+            cost <= cap,
+            f"{plain(cost)} of {plain(cap)} {quote} ({plain(limits.max_position_size_percent)} %)",
+        ),
+        Check(
+            "open positions",
+            taken < limits.max_open_positions,
+            f"{taken} open or in flight, {limits.max_open_positions} allowed",
+        ),
+    )
+
+
+def _day_checks(state: AgentState) -> tuple[Check, ...]:
+    limits, day = state.setup.limits, state.durable.day
+    pnl = day_pnl(state)
+    if day is None or day.start_equity is None or pnl is None:
+        return (Check("day", False, "the day's starting equity is not known yet"),)
+    entering = sum(1 for p in state.in_flight() if p.id not in state.pending and p.opened_ms is None)
+    most = percent_of(day.start_equity, limits.max_daily_loss_percent)
+    quote = state.setup.quote
+    return (
+        Check(
+            "daily trades",
+            day.trades + entering < limits.max_daily_trades,
+            f"{day.trades} of {limits.max_daily_trades} on {day.date}",
+        ),
+        Check(
+            "daily loss",
+            pnl > -most and not day.loss_limit_hit,
+            f"{plain(pnl)} {quote} today, limit -{plain(most)} {quote}",
+        ),
+    )
+
+
+def _exchange_checks(
+    state: AgentState, instrument: Instrument, qty: Qty, worst: Decimal, stop: Decimal, mid: Decimal
+) -> tuple[Check, ...]:
+    setup = state.setup
+    needed = qty * worst * (ONE + setup.fee_rate)
+    free = (balance(state) or ZERO) - _committed(state)
+    market = setup.entry_order == "market"
+    broken = instrument.breaches(qty, worst, market=market)
+    if not market:
+        broken += instrument.band_breaches(worst, mid, buying=True)
+    sellable = instrument.qty(qty * (ONE - setup.fee_rate))
+    stuck = instrument.breaches(sellable, stop, market=True)
+    return (
+        Check(
+            "free capital", needed <= free, f"{plain(needed)} of {plain(free)} {instrument.quote} with fees"
+        ),
+        Check(
+            "exchange filters",
+            not broken,
+            "; ".join(broken) or f"{plain(qty)} {instrument.base} at {plain(worst)}",
+        ),
+        Check(
+            "exitability",
+            not stuck,
+            f"after fees {plain(sellable)} {instrument.base} at the stop {plain(stop)}"
+            + (f": {'; '.join(stuck)}" if stuck else " can be sold"),
+        ),
+    )
+
+
+def _committed(state: AgentState) -> Decimal:
+    """Quote currency promised to entry orders that are on their way."""
+    entries = (o for o in state.orders.values() if o.intent.purpose is Purpose.ENTRY)
+    return sum((o.leaves_qty * (o.intent.price or ZERO) for o in entries), ZERO)
+
+
+def _slippage_check(state: AgentState, book: Book, qty: Qty, mid: Decimal) -> Check:
+    tolerance = state.setup.limits.slippage_tolerance_percent
+    taken = walk(book.asks, qty)
+    average = taken.average_price
+    if average is None or taken.qty < qty:
+        return Check("slippage", False, f"the book offers {plain(taken.qty)} of {plain(qty)}")
+    percent = (average - mid) / mid * HUNDRED
+    return Check(
+        "slippage",
+        percent <= tolerance,
+        f"expected {percent:.4f} % over mid {plain(mid)}, tolerance {plain(tolerance)} %",
+    )
+
+
+def _entry_intent(state: AgentState, wish: Wish, qty: Qty, limit: Price) -> Intent:
+    market = state.setup.entry_order == "market"
+    return Intent(
+        client_id=wish.client_id,
+        position_id=wish.position_id,
+        purpose=Purpose.ENTRY,
+        side=Side.BUY,
+        type=OrderType.MARKET if market else OrderType.LIMIT,
+        qty=qty,
+        price=None if market else limit,
+        stop_price=None,
+        time_in_force=None if market else TimeInForce.IOC,
+        created_ms=wish.at_ms,
+        reason=wish.reason,
+    )
+
+
+def approve_sale(intent: Intent, owned: Decimal, already_selling: Decimal) -> Approved | Refused:
+    """A sale of what is ours: `owned` base currency of the position, less what other sales may still take."""
+    assert intent.side is Side.SELL
+    free = owned - already_selling
+    check = Check("ours to sell", intent.qty <= free, f"{plain(intent.qty)} of {plain(free)}")
+    return Approved(intent, (check,)) if check.passed else _refuse([check])

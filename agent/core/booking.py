@@ -1,0 +1,38 @@
+"""Booking: a closed position into the account and the day, and the account into rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from agent.core.commands import AlertLevel
+from agent.core.money import plain
+from agent.core.position import Position
+from agent.core.records import BalanceRow
+from agent.core.turn import Turn
+from agent.core.worth import balance, equity
+
+
+def position_booked(turn: Turn, position: Position) -> None:
+    """Count a closed position once: realised profit, the day's wins and losses, a balance row."""
+    account, day = turn.state.durable.account, turn.state.durable.day
+    pnl = position.pnl_quote
+    turn.change_durable(account=replace(account, realized_pnl=account.realized_pnl + pnl))
+    if day is not None:
+        won = pnl > 0
+        turn.change_durable(day=replace(day, wins=day.wins + won, losses=day.losses + (not won)))
+    price = position.exit_price
+    at = f" at {plain(price.quantize(Decimal('1e-8')))}" if price else ""
+    quote = turn.state.setup.quote
+    text = f"position {position.id}: closed{at}, {position.exit_reason}, {pnl:+.4f} {quote}"
+    turn.alert(AlertLevel.INFO, "position", text)
+    balance_row(turn)
+
+
+def balance_row(turn: Turn) -> None:
+    """Store what the account is worth now; nothing while that is not known."""
+    own, worth = balance(turn.state), equity(turn.state)
+    if own is None or worth is None:
+        return
+    turn.keep(BalanceRow(turn.at_ms, own, worth))
+    turn.change(last_balance_row_ms=turn.at_ms)

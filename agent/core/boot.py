@@ -1,0 +1,83 @@
+"""The first state of a run: from nothing, or from what the last run left behind.
+
+Nothing stored is trusted to be current: an order that had no answer yet is UNKNOWN and is looked up, a
+signal that was waiting for its book is gone, and the account is read before any entry. Positions keep
+the plan of their entry whatever the config says now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from agent.core.account import Account
+from agent.core.order import Fact, Order, OrderStatus, next_status
+from agent.core.phase import Phase
+from agent.core.position import Position, PositionState
+from agent.core.state import AgentState, Durable, Halt, HaltReason, Setup
+
+
+def fresh(at_ms: int) -> Durable:
+    """Nothing was ever stored for this agent, venue, mode and pair."""
+    return Durable(
+        phase=Phase.STOPPED,
+        phase_since_ms=at_ms,
+        halt=None,
+        day=None,
+        account=Account(),
+        next_position_id=1,
+        decided_open_ms=None,
+    )
+
+
+def boot(
+    setup: Setup,
+    durable: Durable | None,
+    positions: Iterable[Position],
+    orders: Iterable[Order],
+    at_ms: int,
+    latched: Halt | None,
+) -> AgentState:
+    """The state to start from. `latched` is what the latch file says: it counts even without a row."""
+    durable = durable if durable is not None else fresh(at_ms)
+    if durable.phase in (Phase.RUNNING, Phase.ERROR):
+        durable = replace(durable, phase=Phase.STARTING, phase_since_ms=at_ms)
+    if latched is not None and durable.halt is None:
+        durable = replace(durable, halt=latched)
+    if durable.halt is not None and durable.phase is not Phase.HALTED:
+        durable = replace(durable, phase=Phase.HALTED, phase_since_ms=at_ms)
+    kept = {p.id: p for p in positions if p.state not in (PositionState.SIGNAL, PositionState.RISK_CHECK)}
+    return AgentState(
+        setup=setup,
+        durable=durable,
+        now_ms=at_ms,
+        positions=kept,
+        orders={o.intent.client_id: _reopened(o, at_ms) for o in orders if o.intent.position_id in kept},
+        last_balance_row_ms=at_ms,
+    )
+
+
+def _reopened(order: Order, at_ms: int) -> Order:
+    """An order as it must be seen after a restart: whatever was not final is looked up at once."""
+    if order.is_settled:
+        return order
+    status = order.status
+    if status is OrderStatus.PENDING_NEW:
+        status = next_status(status, Fact.ANSWER_LOST)
+    unknown_since = order.unknown_since_ms
+    if status is OrderStatus.UNKNOWN and unknown_since is None:
+        unknown_since = at_ms
+    return replace(
+        order,
+        status=status,
+        unknown_since_ms=unknown_since,
+        next_lookup_ms=at_ms,
+        not_found=0,
+        cancel_sent_ms=None,
+    )
+
+
+def latched_halt(reason: str, at_ms: int) -> Halt:
+    """What a latch file means. An unreadable one counts as an emergency: it fell for some reason."""
+    known = HaltReason(reason) if reason in HaltReason._value2member_map_ else HaltReason.EMERGENCY
+    return Halt(known, at_ms, "latch file")

@@ -1,0 +1,64 @@
+"""The UTC day: where it started, and the loss that ends trading.
+
+The day's starting equity is marked at the first trusted price at or after 00:00 of venue time. When the
+loss since then reaches the limit, everything is closed and the latch falls; the liquidation waits for a
+trusted price and never gives up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agent.core.account import DayBook, day_of
+from agent.core.commands import AlertLevel, SetLatch
+from agent.core.entering import refuse_all_signals
+from agent.core.leaving import want_exit_all
+from agent.core.market import DAY_MS
+from agent.core.money import percent_of
+from agent.core.phase import PhaseEvent
+from agent.core.state import Halt, HaltReason
+from agent.core.turn import Turn
+from agent.core.worth import day_pnl, equity
+
+
+def roll_day(turn: Turn) -> None:
+    """Begin a new day when venue time has reached it, and mark its starting equity once that is known."""
+    today = day_of(turn.at_ms)
+    day = turn.state.durable.day
+    if day is None or today > day.day:
+        day = DayBook(today)
+        turn.change_durable(day=day)
+    if day.start_equity is not None:
+        return
+    quote = turn.state.prices.trusted
+    if turn.state.open_positions() and (quote is None or quote.at_ms < day.day * DAY_MS):
+        return
+    start = equity(turn.state)
+    if start is not None:
+        turn.change_durable(day=replace(day, start_equity=start))
+
+
+def check_daily_loss(turn: Turn) -> None:
+    """Close everything and halt when today's loss has reached the limit."""
+    day, pnl = turn.state.durable.day, day_pnl(turn.state)
+    if day is None or day.start_equity is None or pnl is None or day.loss_limit_hit:
+        return
+    limit = percent_of(day.start_equity, turn.state.setup.limits.max_daily_loss_percent)
+    if pnl > -limit or (turn.state.open_positions() and not turn.state.prices.connection_ok):
+        return
+    quote = turn.state.setup.quote
+    turn.change_durable(day=replace(day, loss_limit_hit=True))
+    text = f"daily loss {pnl:+.2f} {quote} reached the limit of -{limit:.2f} {quote}: closing everything"
+    halt(turn, HaltReason.DAILY_LOSS, "risk", text)
+
+
+def halt(turn: Turn, reason: HaltReason, by: str, text: str) -> None:
+    """Let the latch fall: no entry any more, leave everything, say so. Falls once; an emergency overrides."""
+    known = turn.state.durable.halt
+    if known is None or (known.reason is not reason and reason is HaltReason.EMERGENCY):
+        turn.change_durable(halt=Halt(reason, turn.at_ms, by))
+        turn.ask(SetLatch(reason.value, turn.at_ms))
+    turn.phase_event(PhaseEvent.HALT)
+    turn.alert(AlertLevel.CRITICAL, reason.value, text)
+    refuse_all_signals(turn, "halted")
+    want_exit_all(turn, reason.name)

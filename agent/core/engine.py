@@ -1,0 +1,282 @@
+"""step(state, event) -> (state, commands): the whole agent as one synchronous function.
+
+No clock, no network, no database, no chance: time and randomness arrive with the event, everything
+wanted from outside leaves as a command. Paper, testnet, live, replay and simulation run this same
+function with other parts around it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final, assert_never
+
+from agent.core import events as e
+from agent.core.booking import balance_row
+from agent.core.commands import AlertLevel, Command, ReadQuote
+from agent.core.daily import check_daily_loss, roll_day
+from agent.core.deciding import on_bar_closed, on_bar_differed
+from agent.core.entering import expire_signals, on_book, on_book_unreadable, refuse_all_signals
+from agent.core.leaving import check_prices, drive
+from agent.core.market import DAY_MS, DataSource
+from agent.core.operating import on_operator
+from agent.core.ordering import (
+    on_cancel_failed,
+    on_fills,
+    on_found_nothing,
+    on_lookup_failed,
+    on_placing_blocked,
+    on_refused,
+    on_report,
+    on_unknown,
+    order_deadlines,
+    order_wake_ms,
+)
+from agent.core.phase import Phase, PhaseEvent
+from agent.core.position import PositionEvent, PositionState, move
+from agent.core.reconcile import account_due_ms, ask_account, on_account, on_account_unreadable
+from agent.core.state import AgentState
+from agent.core.turn import Turn
+
+#: A bid this far from the last trade triggers nothing until a second source agrees (SPEC 6).
+JUMP: Final = 0.05
+#: A suspect price is asked for again after this long, venue time.
+SUSPECT_AGAIN_MS: Final = 1_000
+BALANCE_ROW_EVERY_MS: Final = 60_000
+#: Closed positions and settled orders stay known this long, for late fills.
+REMEMBER_MS: Final = DAY_MS
+
+
+def step(state: AgentState, stamped: e.Stamped) -> tuple[AgentState, tuple[Command, ...]]:
+    """The next state, and what the agent wants done, in order."""
+    # Venue time is re-sampled from the exchange and may seem to step back; the agent's never does.
+    at_ms = max(stamped.at_ms, state.now_ms)
+    turn = Turn(replace(state, now_ms=at_ms), at_ms, stamped.entropy)
+    roll_day(turn)
+    _learn(turn, stamped.event)
+    _deadlines(turn)
+    _become_ready(turn)
+    return turn.state, tuple(turn.commands)
+
+
+def _learn(turn: Turn, event: e.Event) -> None:
+    match event:
+        case e.QuoteSeen():
+            _on_quote(turn, event)
+        case e.BarUpdated(candle=candle):
+            turn.change(live_bar=candle, last_price=candle.close)
+        case e.BarClosed():
+            on_bar_closed(turn, event)
+        case e.BarDiffered():
+            on_bar_differed(turn, event)
+        case e.BookSeen():
+            on_book(turn, event)
+        case e.BookUnreadable():
+            on_book_unreadable(turn, event)
+        case e.WarmupAdvanced(bars=bars, needed=needed):
+            turn.change(warmup=(bars, needed))
+        case e.WarmedUp():
+            _on_warmed_up(turn, event)
+        case e.Impaired():
+            _on_impaired(turn, event)
+        case e.Healed(by=by):
+            _on_healed(turn, by)
+        case e.FeedReported(source=source, fresh=fresh):
+            turn.change(source=source, fresh=fresh)
+        case e.ExchangeReported():
+            turn.change(exchange=event)
+        case e.InstrumentSeen(instrument=instrument):
+            turn.change(instrument=instrument)
+            for position in turn.state.open_positions():
+                drive(turn, position.id)
+        case e.OrderReported():
+            on_report(turn, event)
+        case e.OrderRefused():
+            on_refused(turn, event)
+        case e.OutcomeUnknown():
+            on_unknown(turn, event)
+        case e.PlacingBlocked():
+            on_placing_blocked(turn, event)
+        case e.CancelFailed():
+            on_cancel_failed(turn, event)
+        case e.LookupFoundNothing():
+            on_found_nothing(turn, event)
+        case e.LookupFailed():
+            on_lookup_failed(turn, event)
+        case e.FillsSeen():
+            on_fills(turn, event)
+        case e.AccountSeen():
+            on_account(turn, event)
+        case e.AccountUnreadable():
+            on_account_unreadable(turn, event)
+        case e.Woke():
+            pass
+        case (
+            e.StartRequested()
+            | e.PauseRequested()
+            | e.ResumeRequested()
+            | e.StopRequested()
+            | e.EmergencyRequested()
+            | e.ClearHaltRequested()
+            | e.CloseRequested()
+        ):
+            on_operator(turn, event)
+        case _:
+            assert_never(event)
+
+
+# --- prices --------------------------------------------------------------------------------------
+
+
+def _on_quote(turn: Turn, event: e.QuoteSeen) -> None:
+    """Believe a quote, or ask for a second source first. REST is that second source."""
+    quote, prices = event.quote, turn.state.prices
+    from_rest = quote.source is not DataSource.WEBSOCKET
+    connection_ok = event.trusted or from_rest
+    if quote.is_crossed or (not from_rest and _jumped(turn, float(quote.bid))):
+        asked = prices.suspect_asked_ms
+        if asked is None or turn.at_ms >= asked + SUSPECT_AGAIN_MS:
+            turn.ask(ReadQuote())
+            asked = turn.at_ms
+        turn.change(
+            prices=replace(prices, suspect=quote, suspect_asked_ms=asked, connection_ok=connection_ok)
+        )
+        return
+    if not connection_ok:
+        turn.change(prices=replace(prices, connection_ok=False))
+        return
+    turn.change(
+        prices=replace(prices, trusted=quote, suspect=None, suspect_asked_ms=None, connection_ok=True)
+    )
+    roll_day(turn)
+    check_daily_loss(turn)
+    check_prices(turn)
+
+
+def _jumped(turn: Turn, bid: float) -> bool:
+    """Whether the bid is further from the last trade (and the last believed bid) than markets jump."""
+    trusted = turn.state.prices.trusted
+    known = [turn.state.last_price, float(trusted.bid) if trusted else None]
+    references = [x for x in known if x is not None]
+    return bool(references) and all(abs(bid - x) > JUMP * x for x in references)
+
+
+# --- readiness and health --------------------------------------------------------------------------
+
+
+def _on_warmed_up(turn: Turn, event: e.WarmedUp) -> None:
+    decided = turn.state.durable.decided_open_ms
+    turn.change(window=event.window, warmup=(event.window.bars_seen, turn.state.warmup[1]))
+    if turn.state.last_price is None:
+        turn.change(last_price=event.last_close)
+    if decided is None:
+        # What closed before the agent first ran was never its to decide.
+        turn.change_durable(decided_open_ms=event.last_open_ms)
+    text = f"history loaded: {event.window.bars_seen} bars, seed weight {event.window.seed_weight:.1e}"
+    turn.alert(AlertLevel.INFO, "warm-up", text)
+
+
+def _on_impaired(turn: Turn, event: e.Impaired) -> None:
+    known = turn.state.impairments.get(event.by)
+    turn.change(impairments={**turn.state.impairments, event.by: event.detail})
+    if known is None:
+        turn.alert(AlertLevel.ERROR, event.by.value, f"{event.by.value}: {event.detail}; entries are blocked")
+    if event.permanent:
+        refuse_all_signals(turn, event.detail)
+        turn.phase_event(PhaseEvent.FAILED)
+    elif known is None and not turn.state.setup.auto_resume and turn.state.phase is Phase.RUNNING:
+        turn.phase_event(PhaseEvent.PAUSE_ASKED)
+
+
+def _on_healed(turn: Turn, by: e.Impairment) -> None:
+    if by not in turn.state.impairments:
+        return
+    turn.change(impairments={k: v for k, v in turn.state.impairments.items() if k is not by})
+    turn.alert(AlertLevel.INFO, by.value, f"{by.value}: over")
+    if by is e.Impairment.EXCHANGE_UNREACHABLE:
+        ask_account(turn)
+
+
+def _become_ready(turn: Turn) -> None:
+    state = turn.state
+    watch = state.watch
+    if (
+        watch is PositionState.INITIALIZING
+        and state.instrument is not None
+        and state.reconciled_ms is not None
+    ):
+        watch = move(watch, PositionEvent.EXCHANGE_ANSWERED)
+    if watch is PositionState.CONNECTED and state.window is not None:
+        watch = move(watch, PositionEvent.WARMED_UP)
+    if watch is not state.watch:
+        turn.change(watch=watch)
+    if watch is PositionState.MONITORING and state.prices.trusted is not None:
+        turn.phase_event(PhaseEvent.READY)
+
+
+# --- time ----------------------------------------------------------------------------------------
+
+
+def _deadlines(turn: Turn) -> None:
+    """Everything whose time has come. Cheap when nothing has."""
+    expire_signals(turn)
+    order_deadlines(turn)
+    for position_id in _positions_due(turn):
+        drive(turn, position_id)
+    if turn.state.instrument is not None and turn.at_ms >= account_due_ms(turn.state):
+        ask_account(turn)
+    if turn.at_ms >= turn.state.last_balance_row_ms + BALANCE_ROW_EVERY_MS:
+        balance_row(turn)
+    _forget(turn)
+
+
+def _positions_due(turn: Turn) -> tuple[int, ...]:
+    state = turn.state
+    due = {k for k, at in (*state.exit_retry_ms.items(), *state.protect_retry_ms.items()) if turn.at_ms >= at}
+    if not due:
+        return ()
+    turn.change(
+        exit_retry_ms={k: v for k, v in state.exit_retry_ms.items() if turn.at_ms < v},
+        protect_retry_ms={k: v for k, v in state.protect_retry_ms.items() if turn.at_ms < v},
+    )
+    return tuple(sorted(due))
+
+
+def _forget(turn: Turn) -> None:
+    """Let go of positions that closed long ago, with their orders."""
+    state = turn.state
+    gone = {
+        p.id
+        for p in state.positions.values()
+        if p.state in (PositionState.CLOSED, PositionState.MONITORING)
+        and p.closed_ms is not None
+        and turn.at_ms > p.closed_ms + REMEMBER_MS
+    }
+    settled = {
+        k
+        for k, o in state.orders.items()
+        if o.is_settled
+        and (
+            o.intent.position_id in gone
+            or _ended_without_position(turn, o.intent.position_id, o.intent.created_ms)
+        )
+    }
+    if gone or settled:
+        turn.change(
+            positions={k: v for k, v in state.positions.items() if k not in gone},
+            orders={k: v for k, v in state.orders.items() if k not in settled},
+        )
+
+
+def _ended_without_position(turn: Turn, position_id: int, created_ms: int) -> bool:
+    return position_id not in turn.state.positions and turn.at_ms > created_ms + REMEMBER_MS
+
+
+def wake_at_ms(state: AgentState) -> int:
+    """When the core wants to be woken if nothing happens before, venue time."""
+    timeout = state.setup.limits.order_timeout_ms
+    times = [account_due_ms(state), (state.now_ms // DAY_MS + 1) * DAY_MS]
+    times.append(state.last_balance_row_ms + BALANCE_ROW_EVERY_MS)
+    times += [w for o in state.orders.values() if (w := order_wake_ms(o, timeout)) is not None]
+    times += [p.decided_ms + state.setup.late_after_ms for p in state.pending.values()]
+    times += [*state.exit_retry_ms.values(), *state.protect_retry_ms.values()]
+    return max(min(times), state.now_ms + 1)

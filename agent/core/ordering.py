@@ -1,0 +1,249 @@
+"""What becomes known about orders, and how an unknown outcome is resolved.
+
+Reports may come twice, late or in the wrong order; fills are counted by trade id. An order without a
+believable answer is UNKNOWN and is looked up again and again; "never placed" is concluded only after
+`PROVEN_ABSENT_AFTER_MS` and `DEFINITE_NOT_FOUNDS` definite answers, and even then a late fill counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Final
+
+from agent.core.commands import AlertLevel, LookUpOrder, ReadFills
+from agent.core.events import (
+    CancelFailed,
+    FillsSeen,
+    LookupFailed,
+    LookupFoundNothing,
+    OrderRefused,
+    OrderReported,
+    OutcomeUnknown,
+    PlacingBlocked,
+)
+from agent.core.leaving import cancel, drive, exit_ended, stop_ended
+from agent.core.money import ZERO
+from agent.core.order import TERMINAL, Fact, Fill, Order, OrderStatus, Purpose, Side, next_status
+from agent.core.phase import PhaseEvent
+from agent.core.position import PositionEvent
+from agent.core.turn import Turn
+
+#: recvWindow, then the time an accepted request may still take, then the spread between machines.
+PROVEN_ABSENT_AFTER_MS: Final = 5_000 + 10_000 + 3_000
+DEFINITE_NOT_FOUNDS: Final = 3
+LOOKUP_EVERY_MS: Final = (1_000, 2_000, 4_000, 8_000)
+
+
+def on_report(turn: Turn, event: OrderReported) -> None:
+    report = event.report
+    order = turn.state.orders.get(report.client_id)
+    if order is None:
+        return
+    before = order
+    for fill in report.fills:
+        order = _book(turn, order, fill)
+    detail = report.reason or order.detail
+    order = replace(
+        order,
+        status=next_status(order.status, report.fact),
+        exchange_order_id=report.exchange_order_id or order.exchange_order_id,
+        reported_qty=max(order.reported_qty, report.executed_qty),
+        detail=detail,
+    )
+    if order.status is not OrderStatus.UNKNOWN:
+        order = replace(order, unknown_since_ms=None, not_found=0, next_lookup_ms=None)
+    if order.status in TERMINAL and not order.is_settled and order.next_lookup_ms is None:
+        turn.ask(ReadFills(report.client_id))
+        order = replace(order, next_lookup_ms=turn.at_ms + LOOKUP_EVERY_MS[0])
+    turn.put_order(order)
+    _after_change(turn, before, order)
+
+
+def on_fills(turn: Turn, event: FillsSeen) -> None:
+    for fill in event.fills:
+        before = turn.state.orders.get(fill.client_id)
+        if before is None:
+            continue
+        after = _book(turn, before, fill)
+        if after is before:
+            continue
+        if after.is_settled:
+            after = replace(after, next_lookup_ms=None)
+        turn.put_order(after)
+        _after_change(turn, before, after)
+
+
+def on_refused(turn: Turn, event: OrderRefused) -> None:
+    order = turn.state.orders.get(event.client_id)
+    if order is None:
+        return
+    after = turn.put_order(order.with_fact(Fact.WAS_REFUSED, f"{event.detail} ({event.code})"))
+    if after.status is not OrderStatus.REJECTED:
+        return
+    level = AlertLevel.WARNING if order.intent.purpose is Purpose.ENTRY else AlertLevel.ERROR
+    turn.alert(level, "order", f"order {event.client_id} refused: {event.detail} ({event.code})")
+    _after_change(turn, order, after)
+
+
+def on_placing_blocked(turn: Turn, event: PlacingBlocked) -> None:
+    """The request never left this process, so the order certainly does not exist."""
+    order = turn.state.orders.get(event.client_id)
+    if order is None or order.status is not OrderStatus.PENDING_NEW:
+        return
+    after = turn.put_order(order.with_fact(Fact.WAS_REFUSED, event.detail))
+    _after_change(turn, order, after)
+
+
+def on_unknown(turn: Turn, event: OutcomeUnknown) -> None:
+    order = turn.state.orders.get(event.client_id)
+    if order is None or order.status is not OrderStatus.PENDING_NEW:
+        return
+    mark_unknown(turn, order, event.detail)
+
+
+def mark_unknown(turn: Turn, order: Order, detail: str) -> None:
+    lost = replace(
+        order.with_fact(Fact.ANSWER_LOST, detail),
+        unknown_since_ms=turn.at_ms,
+        next_lookup_ms=turn.at_ms + LOOKUP_EVERY_MS[0],
+    )
+    turn.put_order(lost)
+    turn.alert(
+        AlertLevel.WARNING,
+        "order",
+        f"order {order.intent.client_id}: outcome unknown ({detail}), looking it up",
+    )
+    turn.ask(LookUpOrder(order.intent.client_id))
+
+
+def on_found_nothing(turn: Turn, event: LookupFoundNothing) -> None:
+    order = turn.state.orders.get(event.client_id)
+    if order is None:
+        return
+    if order.status is not OrderStatus.UNKNOWN:
+        # A working order the exchange no longer knows: its end must be found in the trades.
+        _look_again(turn, order)
+        return
+    order = replace(order, not_found=order.not_found + 1)
+    old_enough = turn.at_ms >= order.intent.created_ms + PROVEN_ABSENT_AFTER_MS
+    if old_enough and order.not_found >= DEFINITE_NOT_FOUNDS:
+        absent = replace(
+            order.with_fact(Fact.PROVEN_ABSENT, "the exchange has no such order"), next_lookup_ms=None
+        )
+        turn.put_order(absent)
+        turn.alert(AlertLevel.WARNING, "order", f"order {event.client_id} was never placed")
+        _after_change(turn, order, absent)
+        return
+    _look_again(turn, order)
+
+
+def on_lookup_failed(turn: Turn, event: LookupFailed) -> None:
+    order = turn.state.orders.get(event.client_id)
+    if order is not None and not order.is_settled:
+        _look_again(turn, order)
+
+
+def on_cancel_failed(turn: Turn, event: CancelFailed) -> None:
+    """Often it has filled meanwhile; only a look-up can tell."""
+    order = turn.state.orders.get(event.client_id)
+    if order is None or order.is_settled:
+        return
+    turn.put_order(replace(order, cancel_sent_ms=None))
+    turn.ask(LookUpOrder(event.client_id))
+
+
+def _look_again(turn: Turn, order: Order) -> None:
+    since = order.unknown_since_ms if order.unknown_since_ms is not None else order.intent.created_ms
+    waited = turn.at_ms - since
+    pause = next((p for p in LOOKUP_EVERY_MS if waited < 2 * p), LOOKUP_EVERY_MS[-1])
+    turn.put_order(replace(order, next_lookup_ms=turn.at_ms + pause))
+
+
+def _book(turn: Turn, order: Order, fill: Fill) -> Order:
+    """Count a fill once: order, position, cash, and the day's trades."""
+    after = order.with_fill(fill)
+    if after is order:
+        return order
+    turn.put_order(after)
+    state = turn.state
+    instrument, setup = state.instrument, state.setup
+    base, quote = setup.base, setup.quote
+    position = state.positions.get(order.intent.position_id)
+    assert position is not None, f"fill {fill.trade_id} for a position that is not there"
+    assert instrument is None or instrument.base == base
+    turn.change_durable(account=state.durable.account.after_fill(fill, quote))
+    first = position.opened_ms is None and fill.side is Side.BUY
+    fee_in_quote = _fee_value(fill, base, quote)
+    if fill.fee and fill.fee_currency not in (base, quote):
+        position = position.noted(f"fee_in_{fill.fee_currency}")
+    position = position.with_fill(fill, base=base, fee_in_quote=fee_in_quote)
+    if fill.side is Side.BUY:
+        if order.status in TERMINAL:
+            position = replace(position, closed_ms=None).noted("late_fill")
+        position = position.moved(PositionEvent.ENTRY_FILLED)
+        turn.phase_event(PhaseEvent.HOLDING_APPEARED)
+    turn.put_position(position)
+    day = turn.state.durable.day
+    if first and day is not None:
+        turn.change_durable(day=replace(day, trades=day.trades + 1))
+    return after
+
+
+def _fee_value(fill: Fill, base: str, quote: str) -> Decimal:
+    """The fee in quote currency; a third currency has no price here and counts as zero, with a note."""
+    if fill.fee_currency == quote:
+        return fill.fee
+    return fill.fee * fill.price if fill.fee_currency == base else ZERO
+
+
+def _after_change(turn: Turn, before: Order, after: Order) -> None:
+    """An order moved: tell the position, and let it do the next right thing."""
+    ended = after.is_settled and not before.is_settled
+    if ended and after.intent.purpose is Purpose.EXIT:
+        exit_ended(turn, after)
+    if ended and after.intent.purpose is Purpose.PROTECT:
+        stop_ended(turn, after)
+    drive(turn, after.intent.position_id)
+
+
+def order_deadlines(turn: Turn) -> None:
+    """Orders whose time has come: cancel what is too old, look up what is unknown, fetch missing fills."""
+    timeout = turn.state.setup.limits.order_timeout_ms
+    for order in tuple(turn.state.orders.values()):
+        if order.is_settled:
+            continue
+        too_old = turn.at_ms >= order.intent.created_ms + timeout
+        if order.status is OrderStatus.PENDING_NEW:
+            if too_old:
+                mark_unknown(turn, order, "no answer in time")
+            continue
+        if order.next_lookup_ms is not None:
+            if turn.at_ms >= order.next_lookup_ms:
+                _ask_again(turn, order)
+        elif order.is_working and order.intent.purpose is not Purpose.PROTECT and too_old:
+            if order.cancel_sent_ms is None:
+                cancel(turn, order)
+            elif turn.at_ms >= order.cancel_sent_ms + timeout:
+                turn.put_order(replace(order, cancel_sent_ms=None, next_lookup_ms=turn.at_ms))
+
+
+def _ask_again(turn: Turn, order: Order) -> None:
+    _look_again(turn, order)
+    if order.status in TERMINAL:
+        turn.ask(ReadFills(order.intent.client_id))
+    else:
+        turn.ask(LookUpOrder(order.intent.client_id))
+
+
+def order_wake_ms(order: Order, timeout_ms: int) -> int | None:
+    """When `order_deadlines` has something to do for this order, or None."""
+    if order.is_settled:
+        return None
+    if order.next_lookup_ms is not None:
+        return order.next_lookup_ms
+    if order.status is OrderStatus.PENDING_NEW:
+        return order.intent.created_ms + timeout_ms
+    if order.is_working and order.intent.purpose is not Purpose.PROTECT:
+        return (order.cancel_sent_ms or order.intent.created_ms) + timeout_ms
+    return None

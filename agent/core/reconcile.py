@@ -1,0 +1,162 @@
+"""Comparing the exchange's view of the account with the ledger.
+
+`compare` is pure arithmetic over the two; `on_account` acts on it. Fills are taken in first, so that
+only what trades cannot explain is left: a difference seen twice in a row with nothing in flight is
+either an external flow (cash) or a hole (our own coins are missing), never a synthetic fill.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Final
+
+from agent.core.account import holdings_total
+from agent.core.commands import AlertLevel, LookUpOrder, ReadAccount
+from agent.core.events import AccountSeen, AccountUnreadable, FillsSeen, Impairment, OrderReported
+from agent.core.money import ZERO, plain
+from agent.core.ordering import on_fills, on_report
+from agent.core.state import AgentState
+from agent.core.turn import Turn
+
+RECONCILE_EVERY_MS: Final = 60_000
+#: A second look at a difference, and at an account that did not answer.
+LOOK_AGAIN_MS: Final = 5_000
+#: Own trades are read from this long before the last agreement, so that nothing falls between.
+FILLS_OVERLAP_MS: Final = 300_000
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Exchange minus ledger: `cash` in quote currency, `missing_base` what is missing of our base."""
+
+    cash: Decimal
+    missing_base: Decimal
+
+    @property
+    def is_none(self) -> bool:
+        return self.cash == 0 and self.missing_base == 0
+
+
+def compare(state: AgentState, seen: AccountSeen) -> Difference:
+    """The ledger must know its cash. Foreign coins make more base than ours, which is no difference."""
+    cash = state.durable.account.cash
+    assert cash is not None, "the first reading sets the cash"
+    ours = sum((p.held_qty for p in state.open_positions()), ZERO)
+    base = holdings_total(seen.holdings, state.setup.base)
+    return Difference(
+        cash=holdings_total(seen.holdings, state.setup.quote) - cash,
+        missing_base=max(ZERO, ours - base),
+    )
+
+
+def ask_account(turn: Turn) -> None:
+    """Read balances, open orders and own trades since shortly before the last agreement."""
+    oldest = min(
+        (o.intent.created_ms for o in turn.state.orders.values() if not o.is_settled), default=turn.at_ms
+    )
+    since = min(oldest, turn.state.reconciled_ms or turn.at_ms) - FILLS_OVERLAP_MS
+    turn.change(account_asked_ms=turn.at_ms)
+    turn.ask(ReadAccount(max(0, since)))
+
+
+def on_account(turn: Turn, event: AccountSeen) -> None:
+    asked = turn.state.account_asked_ms
+    turn.change(account_asked_ms=None, account_seen_ms=turn.at_ms)
+    _heal_balance(turn)
+    on_fills(turn, FillsSeen(event.fills))
+    for report in event.open_orders:
+        on_report(turn, OrderReported(report))
+    _look_up_vanished(turn, event, asked or turn.at_ms)
+    account = turn.state.durable.account
+    if account.cash is None:
+        cash = holdings_total(event.holdings, turn.state.setup.quote)
+        turn.change_durable(account=replace(account, cash=cash))
+    _note_foreign(turn, event)
+    if any(not o.is_settled and not o.is_working for o in turn.state.orders.values()):
+        return
+    _settle_difference(turn, compare(turn.state, event))
+
+
+def _look_up_vanished(turn: Turn, event: AccountSeen, asked_ms: int) -> None:
+    """An order that works in the ledger but not at the exchange has ended meanwhile."""
+    open_ids = {report.client_id for report in event.open_orders}
+    for order in turn.state.orders.values():
+        known_before = order.is_working and order.intent.created_ms < asked_ms
+        if known_before and order.intent.client_id not in open_ids:
+            turn.ask(LookUpOrder(order.intent.client_id))
+
+
+def _note_foreign(turn: Turn, event: AccountSeen) -> None:
+    setup = turn.state.setup
+    ours = sum((p.held_qty for p in turn.state.open_positions()), ZERO)
+    foreign = {
+        c: h.total for c, h in event.holdings.items() if c not in (setup.quote, setup.base) and h.total
+    }
+    spare = holdings_total(event.holdings, setup.base) - ours
+    if spare > 0:
+        foreign[setup.base] = spare
+    if foreign != turn.state.durable.account.foreign:
+        turn.change_durable(account=replace(turn.state.durable.account, foreign=foreign))
+
+
+def _settle_difference(turn: Turn, difference: Difference) -> None:
+    if difference.is_none:
+        turn.change(reconciled_ms=turn.at_ms, doubted_cash=None)
+        _heal_ledger(turn)
+        return
+    if difference.missing_base:
+        missing = f"{plain(difference.missing_base)} {turn.state.setup.base}"
+        text = f"the exchange holds {missing} less than the ledger"
+        _impair(turn, Impairment.LEDGER_DIFFERENCE, text)
+        return
+    if turn.state.doubted_cash != difference.cash:
+        turn.change(doubted_cash=difference.cash)
+        return
+    account, day = turn.state.durable.account, turn.state.durable.day
+    assert account.cash is not None
+    turn.change_durable(account=replace(account, cash=account.cash + difference.cash))
+    if day is not None and day.start_equity is not None:
+        turn.change_durable(day=replace(day, flows=day.flows + difference.cash))
+    turn.change(reconciled_ms=turn.at_ms, doubted_cash=None)
+    kind = "deposit" if difference.cash > 0 else "withdrawal"
+    amount = f"{plain(abs(difference.cash))} {turn.state.setup.quote}"
+    turn.alert(AlertLevel.WARNING, "account", f"{kind} of {amount}: counted as a flow, not as profit")
+
+
+def on_account_unreadable(turn: Turn, event: AccountUnreadable) -> None:
+    turn.change(account_asked_ms=None, account_seen_ms=turn.at_ms)
+    _impair(turn, Impairment.BALANCE_UNREADABLE, event.detail)
+
+
+def _impair(turn: Turn, by: Impairment, text: str) -> None:
+    known = turn.state.impairments.get(by)
+    turn.change(impairments={**turn.state.impairments, by: text})
+    if known is None:
+        turn.alert(AlertLevel.ERROR, by.value, text)
+
+
+def _heal_balance(turn: Turn) -> None:
+    _heal(turn, Impairment.BALANCE_UNREADABLE, "the balance can be read again")
+
+
+def _heal_ledger(turn: Turn) -> None:
+    _heal(turn, Impairment.LEDGER_DIFFERENCE, "ledger and exchange agree again")
+
+
+def _heal(turn: Turn, by: Impairment, text: str) -> None:
+    if by in turn.state.impairments:
+        turn.change(impairments={k: v for k, v in turn.state.impairments.items() if k is not by})
+        turn.alert(AlertLevel.INFO, by.value, text)
+
+
+def account_due_ms(state: AgentState) -> int:
+    """When the account should be read next."""
+    if state.account_asked_ms is not None:
+        return state.account_asked_ms + RECONCILE_EVERY_MS
+    if state.account_seen_ms is None:
+        return 0
+    doubtful = {Impairment.BALANCE_UNREADABLE, Impairment.LEDGER_DIFFERENCE} & state.impairments.keys()
+    if state.reconciled_ms is None or state.doubted_cash is not None or doubtful:
+        return state.account_seen_ms + LOOK_AGAIN_MS
+    return state.account_seen_ms + RECONCILE_EVERY_MS

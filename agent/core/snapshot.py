@@ -1,0 +1,203 @@
+"""The published picture of the agent: the document of `status --json`, from the state alone.
+
+Money as plain text, times as ISO 8601 UTC, nothing that only makes sense inside. The window, the
+command line and the store all show this and nothing else.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from agent.core.gate import entries_blocked_by
+from agent.core.money import plain
+from agent.core.order import Order, OrderStatus, Purpose
+from agent.core.position import OPEN_STATES, Position
+from agent.core.signal import warmup_bars_needed
+from agent.core.state import AgentState
+from agent.core.worth import balance, day_pnl, equity, unrealized_pnl
+
+Json = Any
+
+
+def iso(at_ms: int | None) -> str | None:
+    """Milliseconds UTC as `2025-01-15T14:32:05.123Z`, None as None."""
+    if at_ms is None:
+        return None
+    moment = dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_ms % 1000:03d}Z"
+
+
+def text(amount: Decimal | None) -> str | None:
+    return None if amount is None else plain(amount)
+
+
+def snapshot(state: AgentState, version: str) -> Mapping[str, Json]:
+    """Every key of `status --json` for a running engine, and what the window adds to it."""
+    setup, durable = state.setup, state.durable
+    return {
+        "running": True,
+        "state": state.phase.value,
+        "state_since": iso(durable.phase_since_ms),
+        "at": iso(state.now_ms),
+        "mode": setup.mode,
+        "venue": setup.venue,
+        "pair": setup.pair,
+        "timeframe": setup.timeframe,
+        "balance": text(balance(state)),
+        "equity": text(equity(state)),
+        "currency": setup.quote,
+        "day": _day(state),
+        "positions": [_position(state, p) for p in state.open_positions()],
+        "orders": [_order(o) for o in state.orders.values() if not o.is_settled],
+        "feed": {
+            "source": state.source.value,
+            "fresh": state.fresh,
+            "last_closed_bar": iso(state.window.last_open_ms if state.window else None),
+        },
+        "exchange": _exchange(state),
+        "price": _price(state),
+        "warmup": _warmup(state),
+        "watch": state.watch.value,
+        "halt": _halt(state),
+        "entries_blocked_by": list(entries_blocked_by(state)),
+        "foreign": {c: plain(a) for c, a in durable.account.foreign.items()},
+        "version": version,
+        "config_hash": setup.config_hash,
+    }
+
+
+def _day(state: AgentState) -> Json:
+    day = state.durable.day
+    if day is None:
+        return {"date": None, "pnl": None, "trades": 0, "wins": 0, "losses": 0, "start_equity": None}
+    return {
+        "date": day.date,
+        "pnl": text(day_pnl(state)),
+        "trades": day.trades,
+        "wins": day.wins,
+        "losses": day.losses,
+        "start_equity": text(day.start_equity),
+    }
+
+
+def _position(state: AgentState, position: Position) -> Json:
+    levels, instrument = position.levels, state.instrument
+    protecting = next(
+        (
+            o.intent.client_id
+            for o in state.orders_of(position.id)
+            if o.intent.purpose is Purpose.PROTECT and o.is_working
+        ),
+        None,
+    )
+
+    def price(level: float | None) -> str | None:
+        if level is None or level <= 0:
+            return None
+        return plain(instrument.price(level, "nearest")) if instrument else repr(level)
+
+    entry = position.entry_price
+    return {
+        "id": position.id,
+        "state": position.state.value,
+        "mode": position.plan.mode,
+        "opened_at": iso(position.opened_ms),
+        "signal_bar": iso(position.plan.signal_open_ms),
+        "entry_price": text(entry.quantize(Decimal("1e-8")) if entry else None),
+        "size": plain(position.held_qty),
+        "stop": price(levels.stop) if levels.stop_enforced else None,
+        "target": price(levels.target),
+        "take_profit": price(levels.take_profit),
+        "ladder": [[ratio, level] for ratio, level in levels.ladder.levels] if levels.ladder else [],
+        "bars_held": position.bars_held,
+        "max_hold": position.plan.exits.max_hold if position.plan.exits.use_time_exit else None,
+        "risk": levels.risk,
+        "unrealized_pnl": text(unrealized_pnl(position, state.bid())),
+        "leaving": position.exit_reason,
+        "protected_by": protecting,
+        "unprotected_since": iso(None if protecting else position.unprotected_since_ms),
+        "notes": list(position.notes),
+    }
+
+
+def _order(order: Order) -> Json:
+    intent = order.intent
+    return {
+        "client_id": intent.client_id,
+        "position_id": intent.position_id,
+        "purpose": intent.purpose.value,
+        "side": intent.side.value,
+        "type": intent.type.value,
+        "status": order.status.value,
+        "quantity": plain(intent.qty),
+        "filled": plain(order.filled),
+        "price": text(intent.price if intent.price is not None else intent.stop_price),
+        "since": iso(intent.created_ms),
+    }
+
+
+def _exchange(state: AgentState) -> Json:
+    seen = state.exchange
+    return {
+        "reachable": bool(seen and seen.reachable),
+        "latency_ms": round(seen.latency_ms, 1) if seen and seen.latency_ms is not None else None,
+        "clock_offset_ms": seen.clock_offset_ms if seen else None,
+        "used_weight": seen.used_weight if seen else None,
+    }
+
+
+def _price(state: AgentState) -> Json:
+    quote = state.prices.trusted
+    return {
+        "bid": text(quote.bid if quote else None),
+        "ask": text(quote.ask if quote else None),
+        "last": state.last_price,
+        "at": iso(quote.at_ms if quote else None),
+        "source": quote.source.value if quote else None,
+        "trusted": state.prices.connection_ok,
+    }
+
+
+def _warmup(state: AgentState) -> Json:
+    needed = state.warmup[1] or warmup_bars_needed(state.setup.seller, state.setup.exits)
+    window = state.window
+    return {
+        "bars": window.bars_seen if window else state.warmup[0],
+        "needed": needed,
+        "error_bound": window.seed_weight if window else None,
+    }
+
+
+def _halt(state: AgentState) -> Json:
+    halt = state.durable.halt
+    if halt is None:
+        return None
+    held = state.open_positions()
+    unresolved = [o for o in state.orders.values() if not o.is_settled]
+    return {
+        "reason": halt.reason.value,
+        "at": iso(halt.at_ms),
+        "by": halt.by,
+        "flat": not held and not unresolved and not state.in_flight(),
+        "remaining": [f"position {p.id}: {plain(p.held_qty)} {state.setup.base}" for p in held]
+        + [f"order {o.intent.client_id}: {o.status.value}" for o in unresolved],
+    }
+
+
+def state_line(state: AgentState) -> str:
+    """`RUNNING | Paper Trading | ADA/USDT 15m | Balance: 10,000.00 USDT`: one line per change of state."""
+    names = {"paper": "Paper Trading", "testnet": "Testnet", "live": "LIVE TRADING"}
+    own = balance(state)
+    money = "unknown" if own is None else f"{own:,.2f} {state.setup.quote}"
+    setup = state.setup
+    return f"{state.phase.value} | {names[setup.mode]} | {setup.pair} {setup.timeframe} | Balance: {money}"
+
+
+def is_flat(state: AgentState) -> bool:
+    """Nothing held, nothing on its way, no order of unknown fate."""
+    held = any(p.state in OPEN_STATES for p in state.positions.values())
+    unknown = any(o.status is OrderStatus.UNKNOWN for o in state.orders.values())
+    return not held and not unknown and not state.in_flight()

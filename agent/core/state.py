@@ -1,0 +1,167 @@
+"""Everything the agent knows, as one immutable value. `engine.step` makes the next one from it.
+
+`Setup` never changes while the engine runs. `Durable` and the positions and orders survive a restart;
+the store writes whichever of them is a different object after a step. The rest is learned anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from agent.core.account import Account, DayBook
+from agent.core.events import ExchangeReported, Impairment
+from agent.core.instrument import Instrument
+from agent.core.market import Candle, DataSource, Quote
+from agent.core.order import Order, OrderStatus
+from agent.core.parameters import ExitParams, SellerParams
+from agent.core.phase import Phase
+from agent.core.position import IN_FLIGHT_STATES, OPEN_STATES, Position, PositionState
+from agent.core.signal import Features, SignalWindow
+
+
+@dataclass(frozen=True, slots=True)
+class RiskLimits:
+    """Percentages are of equity (risk, size) or of the day's starting equity (daily loss)."""
+
+    risk_per_trade_percent: Decimal
+    max_position_size_percent: Decimal
+    max_daily_loss_percent: Decimal
+    max_daily_trades: int
+    max_open_positions: int
+    slippage_tolerance_percent: Decimal
+    order_timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the config says, in the core's words. `fee_rate` is the expected taker fee as a fraction."""
+
+    seller: SellerParams
+    exits: ExitParams
+    limits: RiskLimits
+    mode: str
+    venue: str
+    pair: str
+    base: str
+    quote: str
+    timeframe: str
+    bar_ms: int
+    config_hash: str
+    tag: str
+    entry_bar_exits: str
+    enter_without_room: bool
+    entry_order: str
+    protective_stop: bool
+    disaster_stop_percent: Decimal | None
+    capital: Decimal | None
+    late_signal: str
+    late_after_ms: int
+    auto_resume: bool
+    fee_rate: Decimal
+
+
+class HaltReason(StrEnum):
+    EMERGENCY = "emergency"
+    DAILY_LOSS = "daily_loss"
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """The latch. It is set in a file and a row, and cleared only by a deliberate act."""
+
+    reason: HaltReason
+    at_ms: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """What must survive a restart besides positions and orders.
+
+    `flattening`: the operator stopped and wants nothing held, so a late entry fill is sold too.
+    """
+
+    phase: Phase
+    phase_since_ms: int
+    halt: Halt | None
+    day: DayBook | None
+    account: Account
+    next_position_id: int
+    decided_open_ms: int | None
+    flattening: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PriceWatch:
+    """The last quote that may trigger something, and the last that must first be confirmed."""
+
+    trusted: Quote | None = None
+    suspect: Quote | None = None
+    suspect_asked_ms: int | None = None
+    connection_ok: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PendingSignal:
+    """A signal whose risk check waits for the book. Never stored: nothing has been sent for it."""
+
+    features: Features
+    closed_by: str
+    decided_ms: int
+    asked_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentState:
+    setup: Setup
+    durable: Durable
+    now_ms: int
+    positions: Mapping[int, Position] = field(default_factory=dict)
+    orders: Mapping[str, Order] = field(default_factory=dict)
+    watch: PositionState = PositionState.INITIALIZING
+    window: SignalWindow | None = None
+    warmup: tuple[int, int] = (0, 0)
+    last_features: Features | None = None
+    instrument: Instrument | None = None
+    prices: PriceWatch = PriceWatch()
+    last_price: float | None = None
+    live_bar: Candle | None = None
+    last_bar: Candle | None = None
+    pending: Mapping[int, PendingSignal] = field(default_factory=dict)
+    impairments: Mapping[Impairment, str] = field(default_factory=dict)
+    reconciled_ms: int | None = None
+    account_asked_ms: int | None = None
+    account_seen_ms: int | None = None
+    doubted_cash: Decimal | None = None
+    source: DataSource = DataSource.NONE
+    fresh: bool = False
+    exchange: ExchangeReported | None = None
+    exit_retry_ms: Mapping[int, int] = field(default_factory=dict)
+    exit_attempts: Mapping[int, int] = field(default_factory=dict)
+    protect_retry_ms: Mapping[int, int] = field(default_factory=dict)
+    last_balance_row_ms: int = 0
+
+    @property
+    def phase(self) -> Phase:
+        return self.durable.phase
+
+    def open_positions(self) -> tuple[Position, ...]:
+        """Positions that own base currency, oldest first."""
+        return tuple(p for p in self.positions.values() if p.state in OPEN_STATES)
+
+    def in_flight(self) -> tuple[Position, ...]:
+        """Positions that may come to own base currency."""
+        return tuple(p for p in self.positions.values() if p.state in IN_FLIGHT_STATES)
+
+    def orders_of(self, position_id: int) -> tuple[Order, ...]:
+        return tuple(o for o in self.orders.values() if o.intent.position_id == position_id)
+
+    def unknown_orders(self) -> tuple[Order, ...]:
+        return tuple(o for o in self.orders.values() if o.status is OrderStatus.UNKNOWN)
+
+    def bid(self) -> Decimal | None:
+        """The best bid we believe, or None while there is none."""
+        return self.prices.trusted.bid if self.prices.trusted else None
