@@ -1,0 +1,67 @@
+"""What a valid configuration may ask for that this release does not do yet.
+
+Validation accepts it, because the file is right; running refuses what would change where orders or signals
+come from, and says aloud what it leaves out otherwise. Each feature that arrives removes its entry here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.config.findings import Finding
+from agent.config.model import Config
+from agent.config.venues import FIRST_CLASS
+
+_LATER = "not available yet"
+
+
+@dataclass(frozen=True, slots=True)
+class NotAvailableYet:
+    """`refused` must keep the engine from starting; `ignored` is shown once and has no effect."""
+
+    refused: tuple[Finding, ...]
+    ignored: tuple[Finding, ...]
+
+
+def not_available_yet(config: Config, *, telegram_token_present: bool = False) -> NotAvailableYet:
+    """Everything in `config` that this release refuses to run or leaves out.
+
+    Telegram is on by default, so it is mentioned only when a token shows that somebody counts on it.
+    """
+    return NotAvailableYet(tuple(_refused(config)), tuple(_ignored(config, telegram_token_present)))
+
+
+def _refused(config: Config) -> list[Finding]:
+    found = []
+    if config.mode != "paper":
+        reason = f"{config.mode} trading is {_LATER}"
+        found.append(Finding("exchange.paper_trading", False, reason, "set paper_trading to true"))
+    source = config.data_feed.data_source
+    if source != "exchange":
+        reason = f"data from Polygon is {_LATER}"
+        found.append(Finding("data_feed.data_source", source, reason, 'write "exchange"'))
+    url = config.agent.database_url
+    if url is not None and url.reveal().partition("://")[0].partition("+")[0] != "sqlite":
+        reason = f"PostgreSQL is {_LATER}"
+        found.append(Finding("agent.database_url", None, reason, "set it to null to use SQLite"))
+    return found
+
+
+def _ignored(config: Config, telegram_token_present: bool) -> list[Finding]:
+    agent, found = config.agent, []
+    if agent.telegram.enabled and telegram_token_present:
+        reason = f"Telegram alerts and commands are {_LATER}"
+        found.append(Finding("agent.telegram.enabled", True, reason, "watch the log and the status command"))
+    if agent.email.enabled:
+        reason = f"e-mail alerts are {_LATER}"
+        found.append(Finding("agent.email.enabled", True, reason, "watch the log and the status command"))
+    if agent.heartbeat_url is not None:
+        reason = f"heartbeat pings are {_LATER}"
+        found.append(Finding("agent.heartbeat_url", None, reason, "watch the process by other means"))
+    if agent.metrics_port is not None:
+        reason = f"metrics are {_LATER}"
+        found.append(Finding("agent.metrics_port", agent.metrics_port, reason, "use the status command"))
+    if config.exchange.exchange_name != FIRST_CLASS and config.data_feed.use_websocket:
+        reason = f"sockets of {config.exchange.exchange_name} are {_LATER}: candles and prices come by REST"
+        found.append(Finding("data_feed.use_websocket", True, reason, "set it to false to say so"))
+    return found
