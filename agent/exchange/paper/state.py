@@ -1,0 +1,199 @@
+"""The paper account as a value: balances, open orders, running numbers. Nothing here acts.
+
+`PaperState` is the hot document: it is rewritten with every change and therefore holds only what can
+still change. A settled order and every fill leave it at once through `Moved` and are appended to the
+history, so the document stays a few hundred bytes however long the account lives.
+
+What stays true: the locked part of each balance is exactly the sum of what the open orders lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from agent.core.events import Holding
+from agent.core.instrument import Instrument
+from agent.core.money import ZERO
+from agent.core.order import (
+    TERMINAL,
+    Fact,
+    Fill,
+    Intent,
+    OrderReport,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """An order as an exchange is asked for it. A price is None where the type has none."""
+
+    client_id: str
+    side: Side
+    type: OrderType
+    qty: Decimal
+    price: Decimal | None
+    stop_price: Decimal | None
+    time_in_force: TimeInForce | None
+
+    @classmethod
+    def of(cls, intent: Intent) -> Ticket:
+        return cls(
+            client_id=intent.client_id,
+            side=intent.side,
+            type=intent.type,
+            qty=intent.qty,
+            price=intent.price,
+            stop_price=intent.stop_price,
+            time_in_force=intent.time_in_force,
+        )
+
+    @property
+    def rests(self) -> bool:
+        """Whether what the book cannot give at once stays in the book."""
+        return self.price is not None and self.time_in_force is not TimeInForce.IOC
+
+    @property
+    def lock_price(self) -> Decimal:
+        """Quote currency locked per unit of an open BUY; a market order locks nothing."""
+        if self.price is not None:
+            return self.price
+        return self.stop_price if self.stop_price is not None else ZERO
+
+
+class Phase(StrEnum):
+    """Where an open order stands."""
+
+    WAITING = "waiting"
+    """A stop whose price has not been reached."""
+    TAKING = "taking"
+    """Meets the book now; lasts within one operation only."""
+    IN_BOOK = "in_book"
+    """A limit that others may come to."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaperOrder:
+    """An accepted order. `executed_value` in quote currency; times are venue time."""
+
+    order_id: int
+    ticket: Ticket
+    status: OrderStatus
+    phase: Phase
+    phase_since_ms: int
+    executed_qty: Decimal
+    executed_value: Decimal
+    accepted_ms: int
+    updated_ms: int
+
+    @property
+    def leaves_qty(self) -> Decimal:
+        return ZERO if self.is_settled else self.ticket.qty - self.executed_qty
+
+    @property
+    def is_settled(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def locked(self) -> Decimal:
+        """What this order holds back: quote currency for a BUY, base currency for a SELL."""
+        return self.leaves_qty * (self.ticket.lock_price if self.ticket.side is Side.BUY else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class PaperState:
+    """Everything about the account that can still change.
+
+    `account_no` counts the accounts of this pair from 1: a reset opens the next one and keeps the rows
+    of the old. Order and trade numbers run on across resets. `open_orders` are in order of acceptance.
+    """
+
+    account_no: int
+    symbol: str
+    opened_ms: int
+    balances: Mapping[str, Holding]
+    open_orders: tuple[PaperOrder, ...]
+    next_order_id: int
+    next_trade_id: int
+
+    def open_order(self, client_id: str) -> PaperOrder | None:
+        return next((order for order in self.open_orders if order.ticket.client_id == client_id), None)
+
+    def free(self, currency: str) -> Decimal:
+        holding = self.balances.get(currency)
+        return holding.free if holding is not None else ZERO
+
+
+def open_account(
+    instrument: Instrument, initial_balance: Decimal, at_ms: int, after: PaperState | None = None
+) -> PaperState:
+    """A new account holding `initial_balance` of the quote currency, following the account `after`."""
+    assert initial_balance > 0, "a paper account needs money"
+    return PaperState(
+        account_no=after.account_no + 1 if after else 1,
+        symbol=instrument.symbol,
+        opened_ms=at_ms,
+        balances={instrument.base: Holding(ZERO, ZERO), instrument.quote: Holding(initial_balance, ZERO)},
+        open_orders=(),
+        next_order_id=after.next_order_id if after else 1,
+        next_trade_id=after.next_trade_id if after else 1,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The operation changed nothing. `code` is Binance's number, `detail` its words and our numbers."""
+
+    code: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What an operation did: the state after it, the orders it touched as they are now, and the new fills."""
+
+    state: PaperState
+    orders: tuple[PaperOrder, ...] = ()
+    fills: tuple[Fill, ...] = ()
+
+    @property
+    def settled(self) -> tuple[PaperOrder, ...]:
+        """Orders that ended with this operation and left the state for the history."""
+        return tuple(order for order in self.orders if order.is_settled)
+
+    def then(self, later: Moved) -> Moved:
+        """This operation and the next one as a single step: each order once, as it is at the end."""
+        latest = {order.order_id: order for order in (*self.orders, *later.orders)}
+        return Moved(later.state, tuple(latest.values()), (*self.fills, *later.fills))
+
+
+_FACTS: Mapping[OrderStatus, Fact] = {
+    OrderStatus.NEW: Fact.WORKING,
+    OrderStatus.PARTIALLY_FILLED: Fact.PART_FILLED,
+    OrderStatus.FILLED: Fact.FULLY_FILLED,
+    OrderStatus.CANCELED: Fact.WAS_CANCELED,
+    OrderStatus.EXPIRED: Fact.HAS_EXPIRED,
+}
+
+
+def report_of(order: PaperOrder, fills: tuple[Fill, ...] = ()) -> OrderReport:
+    """The account's word on `order`, with those of `fills` that belong to it."""
+    ticket = order.ticket
+    return OrderReport(
+        client_id=ticket.client_id,
+        exchange_order_id=str(order.order_id),
+        side=ticket.side,
+        type=ticket.type.value,
+        fact=_FACTS[order.status],
+        qty=ticket.qty,
+        price=ticket.price if ticket.price is not None else ZERO,
+        executed_qty=order.executed_qty,
+        at_ms=order.updated_ms,
+        fills=tuple(fill for fill in fills if fill.client_id == ticket.client_id),
+    )
