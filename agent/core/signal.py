@@ -292,5 +292,5 @@ def _new_range_sums(ranges: Floats, new: int, params: SellerParams) -> Floats:
     if sums_wanted <= 0:
         return _EMPTY
     views = sliding_window_view(ranges[-(sums_wanted + window - 1) :], window)
-    sums: Floats = np.ascontiguousarray(views).sum(axis=1) / window * window
+    sums: Floats = views.sum(axis=1) / window * window
     return sums

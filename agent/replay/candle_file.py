@@ -70,8 +70,8 @@ class RecordedCandles:
         if self.gaps:
             longest = max(self.gaps, key=lambda gap: gap.missing)
             notices.append(
-                f"{len(self.gaps)} gaps, {sum(gap.missing for gap in self.gaps)} bars missing in all; the "
-                f"longest, {longest.missing} bars, between {format_date(longest.after_ms)} and "
+                f"bars missing in all: {sum(gap.missing for gap in self.gaps)}, in gaps: {len(self.gaps)}; the "
+                f"longest gap, {longest.missing}, lies between {format_date(longest.after_ms)} and "
                 f"{format_date(longest.before_ms)}. Bars are counted across gaps, as the backtester does."
             )
         return notices
