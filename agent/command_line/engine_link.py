@@ -1,0 +1,94 @@
+"""Asking the running engine, for one command: attach, ask, tell what it said.
+
+A question to the user is put while no connection is open: a person may take longer than the engine waits
+for a silent client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from agent.command_line.outcome import Ended, ExitCode
+from agent.command_line.terminal import Terminal
+from agent.control.client import ControlClient, ControlError, NoEngine, connect
+from agent.control.control_file import ControlFileRefused
+from agent.control.messages import CommandName, Versions
+from agent.control.status import Status, StatusUnreadable
+
+CLIENT_NAME: Final = "command line"
+#: An operator's act is confirmed once it is committed; a slow disk may take its time.
+CONFIRM_TIMEOUT_S: Final = 5.0
+
+
+class EngineLink:
+    """The engine of one data directory, as the command line sees it."""
+
+    def __init__(self, data_dir: Path, versions: Versions) -> None:
+        self.data_dir = data_dir
+        self.versions = versions
+
+    async def attach(self) -> ControlClient:
+        """Raises Ended: 3 when no engine runs, 1 when one runs and does not answer."""
+        try:
+            return await connect(self.data_dir, self.versions, CLIENT_NAME)
+        except ControlError as why:
+            raise ended(why) from None
+        except ControlFileRefused as why:
+            raise Ended(ExitCode.REFUSED, f"{why}.") from None
+
+    async def ask(
+        self,
+        command: CommandName,
+        args: Mapping[str, Any] | None = None,
+        timeout_s: float = CONFIRM_TIMEOUT_S,
+    ) -> Mapping[str, Any]:
+        """One request on a connection of its own. Raises Ended."""
+        async with await self.attach() as client:
+            try:
+                return await client.request(command, args, timeout_s)
+            except ControlError as why:
+                raise ended(why) from None
+
+    async def status(self) -> Status:
+        return readable(await self.ask(CommandName.STATUS, timeout_s=1.0))
+
+
+def readable(document: Mapping[str, Any]) -> Status:
+    try:
+        return Status.read(document)
+    except StatusUnreadable as why:
+        version = document.get("version")
+        raise Ended(
+            ExitCode.REFUSED,
+            f"The status is of another version of the program ({version}): {why}.",
+            "restart the engine with the installed version; pause and emergency-stop still work",
+        ) from None
+
+
+def ended(why: ControlError) -> Ended:
+    code = ExitCode.NO_ENGINE if isinstance(why, NoEngine) else ExitCode.REFUSED
+    text = why.text if why.text.endswith(".") else f"{why.text[:1].upper()}{why.text[1:]}."
+    return Ended(code, text, why.fix)
+
+
+def operate(
+    link: EngineLink,
+    terminal: Terminal,
+    command: CommandName,
+    args: Mapping[str, Any] | None,
+    question: Callable[[Status], str],
+) -> int:
+    """Ask for consent in numbers, let the engine do it, and tell its answer."""
+    if not terminal.assume_yes:
+        status = asyncio.run(link.status())
+        terminal.consent(question(status), command)
+    tell(terminal, asyncio.run(link.ask(command, args)))
+    return ExitCode.DONE
+
+
+def tell(terminal: Terminal, result: Mapping[str, Any]) -> None:
+    """What the engine confirmed."""
+    terminal.result(f"{result['state']}: {result['text']}", dict(result))
