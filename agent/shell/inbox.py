@@ -1,0 +1,84 @@
+"""The engine's queue: everything that was learned and not yet stepped.
+
+Quotes and the bar in progress coalesce, latest wins: an old price is worth nothing once there is a newer
+one. Nothing else is ever dropped. An emergency goes to the front.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from agent.core.commands import Answer
+from agent.core.events import BarUpdated, Event, QuoteSeen
+from agent.core.market import DataSource
+
+#: More waiting events than this means that the engine does not run; a bound, not a buffer size.
+LIMIT: Final = 100_000
+
+
+@dataclass(slots=True)
+class Entry:
+    """One event; `answered` is completed by the step, when somebody waits for it."""
+
+    event: Event
+    answered: asyncio.Future[Answer] | None = None
+
+
+class Inbox:
+    """One reader, any number of writers, all on the engine's loop."""
+
+    def __init__(self) -> None:
+        self._entries: deque[Entry] = deque()
+        self._quote: QuoteSeen | None = None
+        self._bar: BarUpdated | None = None
+        self._arrived = asyncio.Event()
+        self.most_waiting = 0
+        self.coalesced = 0
+
+    def put(self, event: Event) -> None:
+        if isinstance(event, BarUpdated):
+            self.coalesced += self._bar is not None
+            self._bar = event
+        elif isinstance(event, QuoteSeen) and event.quote.source is DataSource.WEBSOCKET:
+            self.coalesced += self._quote is not None
+            self._quote = event
+        else:
+            self._entries.append(Entry(event))
+            self.most_waiting = max(self.most_waiting, len(self._entries))
+            assert len(self._entries) <= LIMIT, "the engine has stopped taking events"
+        self._arrived.set()
+
+    def put_first(self, event: Event) -> asyncio.Future[Answer]:
+        """Queue an event before all others; the future completes when it was stepped."""
+        return self._put_asked(event, first=True)
+
+    def put_asked(self, event: Event) -> asyncio.Future[Answer]:
+        """Queue an event whose answer somebody waits for."""
+        return self._put_asked(event, first=False)
+
+    def _put_asked(self, event: Event, *, first: bool) -> asyncio.Future[Answer]:
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        entry = Entry(event, answered)
+        if first:
+            self._entries.appendleft(entry)
+        else:
+            self._entries.append(entry)
+        self._arrived.set()
+        return answered
+
+    async def next(self) -> Entry:
+        """The oldest event, then the newest bar in progress and the newest quote."""
+        while True:
+            if self._entries:
+                return self._entries.popleft()
+            if self._bar is not None:
+                event, self._bar = self._bar, None
+                return Entry(event)
+            if self._quote is not None:
+                quote, self._quote = self._quote, None
+                return Entry(quote)
+            self._arrived.clear()
+            await self._arrived.wait()

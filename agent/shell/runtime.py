@@ -1,0 +1,225 @@
+"""The loop around the core: queue, step, commit, dispatch, publish.
+
+One task steps; nothing else touches the state. Order commands wait for the transaction of the step that
+asked for them; everything else leaves at once. When the store cannot write, an entry is not sent, but a
+sale is: protecting what is held does not wait for a disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+from agent.core.commands import (
+    Alert,
+    AlertLevel,
+    Answer,
+    CancelOrder,
+    ClearLatch,
+    Command,
+    PlaceOrder,
+    ReplaceOrder,
+    SetLatch,
+)
+from agent.core.engine import step, wake_at_ms
+from agent.core.events import EmergencyRequested, Event, Healed, Impaired, Impairment, Operator, Stamped, Woke
+from agent.core.order import Intent, Purpose
+from agent.core.ports import Clock
+from agent.core.snapshot import state_line
+from agent.core.state import AgentState
+from agent.shell.dispatch import Dispatcher
+from agent.shell.inbox import Inbox
+from agent.shell.journal import Changes, changes
+
+LOG: Final = logging.getLogger("agent")
+LEVELS: Final = {
+    AlertLevel.INFO: logging.INFO,
+    AlertLevel.WARNING: logging.WARNING,
+    AlertLevel.ERROR: logging.ERROR,
+    AlertLevel.CRITICAL: logging.CRITICAL,
+}
+
+
+class JournalError(Exception):
+    """A step could not be made durable; the message says why. It is kept and tried again by the store."""
+
+
+class Journal(Protocol):
+    """Where steps become durable, in order."""
+
+    def write(self, changes: Changes, state: AgentState) -> Awaitable[None]:
+        """Durable when awaited. Raises JournalError when it cannot be written now."""
+        ...
+
+
+class LatchPort(Protocol):
+    def set(self, reason: str, at_ms: int) -> None: ...
+
+    def clear(self) -> None: ...
+
+    def is_set(self) -> bool: ...
+
+
+Observer = Callable[[AgentState, tuple[Command, ...]], None]
+
+
+class Runtime:
+    """Steps events from the inbox until stopped. Build it, connect a dispatcher, then `run`."""
+
+    def __init__(
+        self, state: AgentState, clock: Clock, journal: Journal, latch: LatchPort, entropy: random.Random
+    ) -> None:
+        self.state = state
+        self.inbox = Inbox()
+        self._clock = clock
+        self._journal = journal
+        self._latch = latch
+        self._entropy = entropy
+        self._observers: list[Observer] = []
+        self._dispatcher: Dispatcher | None = None
+        self._seq = 0
+        self._wake_ms = 0
+        self._wake_changed = asyncio.Event()
+        self._store_failing = False
+        self._writes: set[asyncio.Task[None]] = set()
+
+    # --- connecting ------------------------------------------------------------------------------
+
+    def connect(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+
+    def observe(self, observer: Observer) -> None:
+        """Call `observer` after every step with the new state and the step's commands. It must not block."""
+        self._observers.append(observer)
+
+    def intent_of(self, client_id: str) -> Intent:
+        return self.state.orders[client_id].intent
+
+    # --- from outside ------------------------------------------------------------------------------
+
+    def sink(self, event: Event) -> None:
+        self.inbox.put(event)
+
+    async def ask(self, event: Operator) -> Answer:
+        """Step an operator's request and return the core's answer."""
+        return await self.inbox.put_asked(event)
+
+    async def emergency(self, by: str) -> Answer:
+        """Latch first, on this very call; then let the core do its part before anything else."""
+        self._latch.set("emergency", self._clock.now_ms())
+        return await self.inbox.put_first(EmergencyRequested(by))
+
+    # --- the loop ----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Step until canceled."""
+        waker = asyncio.get_running_loop().create_task(self._wake())
+        try:
+            while True:
+                entry = await self.inbox.next()
+                answer = self._step(entry.event)
+                if entry.answered is not None and not entry.answered.done():
+                    entry.answered.set_result(answer or Answer(False, "the request was not understood"))
+        finally:
+            waker.cancel()
+
+    async def settle_writes(self) -> None:
+        """Wait until every step so far is durable or has failed."""
+        while self._writes:
+            await asyncio.wait(self._writes)
+
+    def _step(self, event: Event) -> Answer | None:
+        before = self.state
+        self._seq += 1
+        stamped = Stamped(self._seq, self._clock.now_ms(), self._entropy.getrandbits(64), event)
+        after, commands = step(before, stamped)
+        self.state = after
+        self._apply_latch(commands)
+        self._commit_and_send(before, after, commands)
+        self._tell(before, after, commands)
+        wake = wake_at_ms(after)
+        if wake != self._wake_ms:
+            self._wake_ms = wake
+            self._wake_changed.set()
+        return next((c for c in commands if isinstance(c, Answer)), None)
+
+    def _apply_latch(self, commands: tuple[Command, ...]) -> None:
+        for command in commands:
+            if isinstance(command, SetLatch):
+                self._latch.set(command.reason, command.at_ms)
+            elif isinstance(command, ClearLatch):
+                self._latch.clear()
+
+    def _commit_and_send(self, before: AgentState, after: AgentState, commands: tuple[Command, ...]) -> None:
+        assert self._dispatcher is not None, "connect a dispatcher before running"
+        written = changes(before, after, commands)
+        orders: list[PlaceOrder | ReplaceOrder | CancelOrder] = []
+        for command in commands:
+            if isinstance(command, PlaceOrder | ReplaceOrder | CancelOrder):
+                orders.append(command)
+            else:
+                self._dispatcher.send(command)
+        if written.is_empty and not orders:
+            return
+        durable = self._journal.write(written, after)
+        task = asyncio.get_running_loop().create_task(self._after_commit(durable, orders))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
+    async def _after_commit(
+        self, durable: Awaitable[None], orders: list[PlaceOrder | ReplaceOrder | CancelOrder]
+    ) -> None:
+        assert self._dispatcher is not None
+        try:
+            await durable
+        except JournalError as error:
+            self._store_failed(str(error))
+            for command in orders:
+                self._send_without_row(command, str(error))
+            return
+        if self._store_failing:
+            self._store_failing = False
+            self.sink(Healed(Impairment.STORE_FAILING))
+        for command in orders:
+            self._dispatcher.send(command)
+
+    def _send_without_row(self, command: PlaceOrder | ReplaceOrder | CancelOrder, why: str) -> None:
+        """An entry without a durable intent is never sent; leaving must not wait for a disk."""
+        assert self._dispatcher is not None
+        if isinstance(command, PlaceOrder) and command.approved.intent.purpose is Purpose.ENTRY:
+            self._dispatcher.block(command, f"the intent could not be stored: {why}")
+        else:
+            self._dispatcher.send(command)
+
+    def _store_failed(self, why: str) -> None:
+        if not self._store_failing:
+            self._store_failing = True
+            self.sink(Impaired(Impairment.STORE_FAILING, why))
+
+    def _tell(self, before: AgentState, after: AgentState, commands: tuple[Command, ...]) -> None:
+        for command in commands:
+            if isinstance(command, Alert):
+                LOG.log(LEVELS[command.level], "%s: %s", command.kind, command.text)
+        if after.phase is not before.phase:
+            LOG.info("%s", state_line(after))
+        for observer in self._observers:
+            observer(after, commands)
+
+    async def _wake(self) -> None:
+        """Put a Woke event when the core wanted to be woken; once per deadline."""
+        while True:
+            self._wake_changed.clear()
+            target = self._wake_ms
+            sleeper = asyncio.ensure_future(self._clock.sleep_until(target))
+            changed = asyncio.ensure_future(self._wake_changed.wait())
+            try:
+                await asyncio.wait((sleeper, changed), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                sleeper.cancel()
+                changed.cancel()
+            if target and self._clock.now_ms() >= target and target == self._wake_ms:
+                self.sink(Woke())
+                await self._wake_changed.wait()
