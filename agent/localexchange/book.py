@@ -96,7 +96,8 @@ class BookKeeper:
 
     def advance(self, now_ms: int) -> None:
         """Bring the book to the step that contains `now_ms`; nothing happens when it is there already."""
-        step = now_ms // STEP_MS
+        end_ms = self._tape.end_ms
+        step = (now_ms if end_ms is None else min(now_ms, end_ms)) // STEP_MS
         if step <= self.update_id:
             return
         inside = self._inside(now_ms)

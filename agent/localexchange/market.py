@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from agent.localexchange.bars import Bar
 from agent.localexchange.book import BookKeeper
 from agent.localexchange.intervals import DAY_MS, MINUTE_MS
 from agent.localexchange.minutes import MinuteSource
 from agent.localexchange.pairs import Pair
-from agent.localexchange.tape import Bar, Tape
+from agent.localexchange.tape import Tape
 
 #: How long before its start the market was listed: more than any config needs to warm up on 15m or 30m.
 HISTORY_MS: Final = 400 * DAY_MS

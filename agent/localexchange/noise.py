@@ -14,28 +14,32 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-_U64 = npt.NDArray[np.uint64]
 
 
 def salt(seed: int, *names: str) -> int:
     """A 63-bit key for one stream of numbers."""
     key = zlib.crc32("/".join(names).encode())
-    return ((seed * 0x9E3779B97F4A7C15) ^ (key << 20) ^ key) & 0x7FFF_FFFF_FFFF_FFFF
+    mixed = bits(key << 20 ^ key, np.array([seed & 0x7FFF_FFFF_FFFF_FFFF], dtype=np.int64))
+    return int(mixed[0] >> np.uint64(1))
 
 
-def _mixed(z: _U64) -> _U64:
+def bits(key: int, places: Ints) -> npt.NDArray[np.uint64]:
+    """Sixty-four random bits for every place."""
     with np.errstate(over="ignore"):
-        z = z + np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
+        z = places.astype(np.uint64)
+        z *= np.uint64(0xD1342543DE82EF95)
+        z += np.uint64(key)
+        z ^= z >> np.uint64(30)
+        z *= np.uint64(0xBF58476D1CE4E5B9)
+        z ^= z >> np.uint64(27)
+        z *= np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+    return z
 
 
 def uniform(key: int, places: Ints) -> Floats:
     """A number in [0, 1) for every place."""
-    with np.errstate(over="ignore"):
-        start = places.astype(np.uint64) * np.uint64(0xD1342543DE82EF95) + np.uint64(key)
-    return (_mixed(_mixed(start)) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return (bits(key, places) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def uniform_at(key: int, place: int) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.localexchange.minutes import Minutes
-from agent.localexchange.noise import Ints, salt, uniform
+from agent.localexchange.noise import Ints, bits, salt, uniform
 
 SECONDS: Final = 60
 _HOLD: Final = 4
@@ -55,15 +55,16 @@ def seconds_of(minutes: Minutes, seed: int) -> Seconds:
 
     # Amounts: random shares, made whole by rounding the running sum.
     place = number[:, None] * SECONDS + _SECOND
-    share = uniform(salt(seed, "amount"), place)
-    share = 0.05 + share * share
-    running = np.cumsum(share, axis=1)
-    running /= running[:, -1:]
-    total = np.floor(running * minutes.volume[:, None].astype(np.float64)).astype(np.int64)
-    total[:, -1] = minutes.volume
-    amount = np.diff(total, axis=1, prepend=0)
+    chance = bits(salt(seed, "second"), place)
+    share = (chance >> np.uint64(40)).astype(np.float64) * 2.0**-24
+    running = np.cumsum(0.05 + share * share, axis=1)
+    running *= minutes.volume[:, None] / running[:, -1:]
+    running[:, -1] = minutes.volume
+    amount = running.astype(np.int64)
+    amount[:, 1:] -= amount[:, :-1].copy()
     amount[~minutes.traded] = 0
 
-    buys = uniform(salt(seed, "side"), place) < np.where(up, 0.58, 0.42)
+    buying = np.where(up, np.uint64(int(0.58 * 2**24)), np.uint64(int(0.42 * 2**24)))
+    buys = (chance & np.uint64(2**24 - 1)) < buying
     buys &= (ticks != high) & (ticks != low)
     return Seconds(minutes.first, ticks, amount, buys)

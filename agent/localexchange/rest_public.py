@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from agent.localexchange import intervals, wire
+from agent.localexchange.bars import TRADE_EPOCH_S, Trade
 from agent.localexchange.book import Top
 from agent.localexchange.intervals import MINUTE_MS, SECOND_MS
 from agent.localexchange.market import DayStatistics, Instrument, Market
 from agent.localexchange.pairs import eight_decimals
 from agent.localexchange.parameters import Parameters, RejectionError, bad_symbol
-from agent.localexchange.tape import TRADE_EPOCH_S, Trade
 from agent.localexchange.wire import Json
+from agent.localexchange.wire_info import exchange_info
 
 Answer: TypeAlias = Json | list[Any]
 Endpoint: TypeAlias = Callable[[Market, Parameters, int], Answer]
@@ -67,7 +68,7 @@ def _exchange_info(market: Market, parameters: Parameters, now_ms: int) -> Answe
         parameters.text(filtered)
     instruments, _ = _chosen(market, parameters)
     parameters.nothing_else()
-    return wire.exchange_info([i.pair for i in instruments], now_ms)
+    return exchange_info([i.pair for i in instruments], now_ms)
 
 
 def _klines(market: Market, parameters: Parameters, now_ms: int) -> Answer:

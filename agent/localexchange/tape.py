@@ -1,72 +1,23 @@
-"""One pair's market as it was and is: base candles, bars of any interval, trades by the second.
+"""One pair's market as it was and is: bars of any interval, trades by the second.
 
-Belongs here: reading a source up to a given time, and the operator's interventions on top of it (a price,
-a shaped bar). Stays true: nothing after the asked time is ever told; every bar, of whatever interval, is
-summed from the same minutes and seconds, exactly; an intervention changes only what has not happened yet.
-How it works: blocks of a source are loaded when first needed and forgotten when many newer ones came.
+Belongs here: reading the record up to a given time, and the operator's interventions after it. Stays true:
+nothing after the asked time is ever told; every bar, of whatever interval, is summed from the same minutes
+and seconds, exactly.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass, replace
-from typing import Final
-
 import numpy as np
 
 from agent.localexchange import intervals
+from agent.localexchange.bars import Bar, Trade, added, bar_of_seconds, summed, told, trade_at
 from agent.localexchange.intervals import MINUTE_MS, SECOND_MS
-from agent.localexchange.minutes import BLOCK_MINUTES, Minutes, MinuteSource, joined
+from agent.localexchange.interventions import NothingTradesError
+from agent.localexchange.minutes import Minutes, MinuteSource
 from agent.localexchange.noise import Ints
 from agent.localexchange.pairs import Pair
-from agent.localexchange.path import SECONDS, Seconds, seconds_of
-
-_BLOCKS_KEPT: Final = 160
-_PATHS_KEPT: Final = 8
-
-#: Trade number one was in this second; one number a second from then on.
-TRADE_EPOCH_S: Final = 1_500_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A kline. Prices in ticks, `volume` and `taker_buy` in steps, the quote amounts in tick-steps."""
-
-    open_ms: int
-    close_ms: int
-    open: int
-    high: int
-    low: int
-    close: int
-    volume: int
-    quote: int
-    trades: int
-    taker_buy: int
-    taker_buy_quote: int
-    first_trade: int
-    last_trade: int
-    closed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Trade:
-    """One trade; `id` also numbers the second it happened in."""
-
-    id: int
-    at_ms: int
-    price: int
-    amount: int
-    taker_buys: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Flows:
-    """Per minute of a block: what only the path knows."""
-
-    quote: Ints
-    trades: Ints
-    taker_buy: Ints
-    taker_buy_quote: Ints
+from agent.localexchange.path import SECONDS, Seconds
+from agent.localexchange.record import Record
 
 
 class Tape:
@@ -75,177 +26,48 @@ class Tape:
     def __init__(self, pair: Pair, source: MinuteSource, seed: int, listed_ms: int) -> None:
         self.pair = pair
         self.listed_ms = listed_ms
-        self._source = source
-        self._seed = seed
-        self._first_minute = listed_ms // MINUTE_MS
-        self._blocks: OrderedDict[int, Minutes] = OrderedDict()
-        self._flows: OrderedDict[int, _Flows] = OrderedDict()
-        self._paths: OrderedDict[int, Seconds] = OrderedDict()
+        self._record = Record(source, seed, listed_ms // MINUTE_MS)
 
     @property
     def end_ms(self) -> int | None:
         """When the data run out; None for an endless market."""
-        end = self._source.end_minute
+        end = self._record.end_minute
         return None if end is None else end * MINUTE_MS
-
-    # -- base data -------------------------------------------------------------------------------
-
-    def _block(self, index: int) -> Minutes:
-        block = self._blocks.get(index)
-        if block is None:
-            block = self._source.block(index)
-            self._blocks[index] = block
-            if len(self._blocks) > _BLOCKS_KEPT:
-                self._flows.pop(self._blocks.popitem(last=False)[0], None)
-        else:
-            self._blocks.move_to_end(index)
-        return block
-
-    def _block_flows(self, index: int) -> _Flows:
-        flows = self._flows.get(index)
-        if flows is None:
-            path = seconds_of(self._block(index), self._seed)
-            bought = np.where(path.taker_buys, path.amount, 0)
-            flows = _Flows(
-                (path.price * path.amount).sum(axis=1),
-                (path.amount > 0).sum(axis=1),
-                bought.sum(axis=1),
-                (path.price * bought).sum(axis=1),
-            )
-            self._flows[index] = flows
-        return flows
-
-    def minutes(self, from_minute: int, to_minute: int) -> Minutes:
-        """Base candles of [from_minute, to_minute), which must not be empty."""
-        assert from_minute < to_minute
-        pieces = []
-        for index in range(from_minute // BLOCK_MINUTES, (to_minute - 1) // BLOCK_MINUTES + 1):
-            first = index * BLOCK_MINUTES
-            start, stop = max(from_minute, first) - first, min(to_minute, first + BLOCK_MINUTES) - first
-            pieces.append(self._block(index).cut(start, stop))
-        return joined(pieces)
-
-    def _flow_columns(self, from_minute: int, to_minute: int) -> _Flows:
-        pieces = []
-        for index in range(from_minute // BLOCK_MINUTES, (to_minute - 1) // BLOCK_MINUTES + 1):
-            first = index * BLOCK_MINUTES
-            part = slice(max(from_minute, first) - first, min(to_minute, first + BLOCK_MINUTES) - first)
-            f = self._block_flows(index)
-            pieces.append((f.quote[part], f.trades[part], f.taker_buy[part], f.taker_buy_quote[part]))
-        quote, trades, taker_buy, taker_buy_quote = (np.concatenate(c) for c in zip(*pieces, strict=True))
-        return _Flows(quote, trades, taker_buy, taker_buy_quote)
-
-    def path(self, minute: int) -> Seconds:
-        """The sixty trades of one minute."""
-        path = self._paths.get(minute)
-        if path is None:
-            path = seconds_of(self.minutes(minute, minute + 1), self._seed)
-            self._paths[minute] = path
-            if len(self._paths) > _PATHS_KEPT:
-                self._paths.popitem(last=False)
-        return path
-
-    def exists(self, minute: int) -> bool:
-        """Whether anything was traded in that minute."""
-        end = self._source.end_minute
-        if minute < self._first_minute or (end is not None and minute >= end):
-            return False
-        return bool(self.minutes(minute, minute + 1).traded[0])
 
     # -- bars ------------------------------------------------------------------------------------
 
     def bars(self, interval: str, from_ms: int, to_ms: int, now_ms: int) -> list[Bar]:
         """Every bar that opens in [from_ms, to_ms] and has a trade at or before `now_ms`, oldest first.
 
-        The bar that contains `now_ms` is as far as it got.
+        The bar that contains `now_ms` is as far as it got; the one the pair was listed in begins there.
         """
-        from_ms = max(from_ms, self.listed_ms)
-        to_ms = min(to_ms, now_ms)
-        if from_ms > to_ms:
+        from_ms, to_ms = max(from_ms, self.listed_ms), min(to_ms, now_ms)
+        first = intervals.open_of(interval, from_ms)
+        if first < from_ms and from_ms > self.listed_ms:
+            first = intervals.next_open(interval, first)
+        if first > to_ms:
             return []
-        first_open = intervals.open_of(interval, from_ms)
-        if first_open < from_ms and first_open >= self.listed_ms:
-            first_open = intervals.next_open(interval, first_open)
-        if first_open > to_ms:
-            return []
-        until_ms = intervals.next_open(interval, intervals.open_of(interval, to_ms))
         if interval == "1s":
-            return self._second_bars(first_open, to_ms, now_ms)
-        closed_to = min(until_ms, now_ms // MINUTE_MS * MINUTE_MS)
-        grid = intervals.opens(interval, first_open, until_ms)
-        bars = self._closed_minutes_as_bars(grid, first_open, closed_to)
-        if closed_to < until_ms:
+            return self._second_bars(first, to_ms, now_ms)
+        until_ms = intervals.next_open(interval, intervals.open_of(interval, to_ms))
+        grid = intervals.opens(interval, first, until_ms)
+        bars = self._closed_minutes(grid, first, min(until_ms, now_ms // MINUTE_MS * MINUTE_MS))
+        if now_ms < until_ms:
             running = self._running_minute(now_ms)
             if running is not None:
                 open_ms = intervals.open_of(interval, running.open_ms)
                 whole = bars.pop() if bars and bars[-1].open_ms == open_ms else None
-                bars.append(_added(whole, running, open_ms, 0))
-        return [_told(bar, intervals.next_open(interval, bar.open_ms) - 1, now_ms) for bar in bars]
+                bars.append(added(whole, running, open_ms, 0))
+        return [told(bar, intervals.next_open(interval, bar.open_ms) - 1, now_ms) for bar in bars]
 
     def span(self, from_ms: int, now_ms: int) -> Bar | None:
         """Everything traded from the minute that opens at `from_ms` up to `now_ms`, as one bar."""
-        minute_ms = now_ms // MINUTE_MS * MINUTE_MS
-        grid = np.array([from_ms], dtype=np.int64)
-        bars = self._closed_minutes_as_bars(grid, from_ms, minute_ms)
+        bars = self._closed_minutes(np.array([from_ms]), from_ms, now_ms // MINUTE_MS * MINUTE_MS)
+        whole = bars[0] if bars else None
         running = self._running_minute(now_ms)
         if running is not None:
-            bars = [_added(bars[0] if bars else None, running, from_ms, now_ms)]
-        return bars[0] if bars else None
-
-    def _closed_minutes_as_bars(self, grid: Ints, first_ms: int, to_ms: int) -> list[Bar]:
-        start = max(first_ms // MINUTE_MS, self._first_minute)
-        stop = to_ms // MINUTE_MS
-        end = self._source.end_minute
-        if end is not None:
-            stop = min(stop, end)
-        if start >= stop:
-            return []
-        m, f = self.minutes(start, stop), self._flow_columns(start, stop)
-        seen = np.flatnonzero(m.traded)
-        if not len(seen):
-            return []
-        at_ms = (start + seen) * MINUTE_MS
-        bar_of = np.searchsorted(grid, at_ms, side="right") - 1
-        heads = np.flatnonzero(np.diff(bar_of, prepend=-1))
-        tails = np.append(heads[1:], len(seen)) - 1
-        opens = grid[bar_of[heads]]
-        columns = (
-            opens,
-            m.open[seen[heads]],
-            np.maximum.reduceat(m.high[seen], heads),
-            np.minimum.reduceat(m.low[seen], heads),
-            m.close[seen[tails]],
-            np.add.reduceat(m.volume[seen], heads),
-            np.add.reduceat(f.quote[seen], heads),
-            np.add.reduceat(f.trades[seen], heads),
-            np.add.reduceat(f.taker_buy[seen], heads),
-            np.add.reduceat(f.taker_buy_quote[seen], heads),
-            (start + seen[heads]) * SECONDS - TRADE_EPOCH_S,
-            (start + seen[tails]) * SECONDS + SECONDS - 1 - TRADE_EPOCH_S,
-        )
-        bars = []
-        for open_ms, o, h, low, c, v, q, n, tb, tq, ft, lt in zip(
-            *(c.tolist() for c in columns), strict=True
-        ):
-            bars.append(Bar(open_ms, 0, o, h, low, c, v, q, n, tb, tq, ft, lt, False))
-        return bars
-
-    def _running_minute(self, now_ms: int) -> Bar | None:
-        """The minute that contains `now_ms`, as far as it got; None when nothing trades."""
-        minute = now_ms // MINUTE_MS
-        if not self.exists(minute):
-            return None
-        count = (now_ms - minute * MINUTE_MS) // SECOND_MS + 1
-        return _bar_of_seconds(self.path(minute), minute, 0, count, MINUTE_MS)
-
-    def _second_bars(self, first_ms: int, to_ms: int, now_ms: int) -> list[Bar]:
-        bars = []
-        for second in range(first_ms // SECOND_MS, to_ms // SECOND_MS + 1):
-            minute, place = divmod(second, SECONDS)
-            if self.exists(minute):
-                bar = _bar_of_seconds(self.path(minute), minute, place, place + 1, SECOND_MS)
-                bars.append(_told(bar, bar.close_ms, now_ms))
-        return bars
+            return added(whole, running, from_ms, now_ms)
+        return whole if whole is None else told(whole, now_ms, now_ms)
 
     def bar_at(self, interval: str, open_ms: int, now_ms: int) -> Bar | None:
         """The bar that opened at `open_ms`, or None when nothing was traded in it up to `now_ms`."""
@@ -255,54 +77,87 @@ class Tape:
     def klines(
         self, interval: str, start_ms: int | None, end_ms: int | None, limit: int, now_ms: int
     ) -> list[Bar]:
-        """As REST klines: from the start forward, or the newest ones up to the end; `limit` bars at most."""
+        """As REST klines: from the start forward, or the newest ones up to the end; `limit` bars at most.
+
+        A hole in the data makes a span of `limit` bars hold fewer: then a wider one is read.
+        """
         end_ms = now_ms if end_ms is None else min(end_ms, now_ms)
         if self.end_ms is not None:
             end_ms = min(end_ms, self.end_ms - 1)
-        span = limit
+        bars = limit
         if start_ms is not None:
             start_ms = max(start_ms, self.listed_ms)
             while True:
-                to_ms = min(end_ms, intervals.shifted(interval, start_ms, span))
+                to_ms = min(end_ms, intervals.shifted(interval, start_ms, bars))
                 found = self.bars(interval, start_ms, to_ms, now_ms)
                 if len(found) >= limit or to_ms >= end_ms:
                     return found[:limit]
-                span *= 2
+                bars *= 2
+        newest = intervals.open_of(interval, end_ms)
         while True:
-            newest = intervals.open_of(interval, end_ms)
-            from_ms = max(self.listed_ms, intervals.shifted(interval, newest, 1 - span))
+            from_ms = max(self.listed_ms, intervals.shifted(interval, newest, 1 - bars))
             found = self.bars(interval, from_ms, end_ms, now_ms)
             if len(found) >= limit or from_ms <= self.listed_ms:
                 return found[-limit:]
-            span *= 2
+            bars *= 2
+
+    def _closed_minutes(self, grid: Ints, first_ms: int, to_ms: int) -> list[Bar]:
+        """Whole minutes of [first_ms, to_ms) added up to bars that open at the times of `grid`."""
+        record = self._record
+        start, stop = max(first_ms // MINUTE_MS, record.first_minute), to_ms // MINUTE_MS
+        if record.end_minute is not None:
+            stop = min(stop, record.end_minute)
+        if start >= stop:
+            return []
+        return list(summed(record.minutes(start, stop), record.flows(start, stop), grid))
+
+    def _running_minute(self, now_ms: int) -> Bar | None:
+        """The minute that contains `now_ms`, as far as it got; None when nothing trades."""
+        minute = now_ms // MINUTE_MS
+        if not self._record.exists(minute):
+            return None
+        return bar_of_seconds(self.path(minute), 0, _seconds_done(now_ms), MINUTE_MS)
+
+    def _second_bars(self, first_ms: int, to_ms: int, now_ms: int) -> list[Bar]:
+        bars = []
+        for second in range(first_ms // SECOND_MS, to_ms // SECOND_MS + 1):
+            minute, place = divmod(second, SECONDS)
+            if self._record.exists(minute):
+                bar = bar_of_seconds(self.path(minute), place, place + 1, SECOND_MS)
+                bars.append(told(bar, bar.close_ms, now_ms))
+        return bars
 
     # -- trades ----------------------------------------------------------------------------------
 
+    def path(self, minute: int) -> Seconds:
+        """The sixty trades of one minute that exists, also those to come."""
+        return self._record.path(minute)
+
     def last_trade(self, now_ms: int) -> Trade | None:
         """The newest trade at or before `now_ms`."""
-        end = self._source.end_minute
-        minute, count = now_ms // MINUTE_MS, now_ms % MINUTE_MS // SECOND_MS + 1
+        minute, count = now_ms // MINUTE_MS, _seconds_done(now_ms)
+        end = self._record.end_minute
         if end is not None and minute >= end:
             minute, count = end - 1, SECONDS
-        while minute >= self._first_minute:
-            if self.exists(minute):
+        while minute >= self._record.first_minute:
+            if self._record.exists(minute):
                 path = self.path(minute)
                 done = np.flatnonzero(path.amount[0, :count])
                 if len(done):
-                    return _trade(path, minute, int(done[-1]))
+                    return trade_at(path, int(done[-1]))
             minute, count = minute - 1, SECONDS
         return None
 
     def trades(self, from_s: int, to_s: int) -> list[Trade]:
         """Every trade of the seconds [from_s, to_s), oldest first. The caller keeps to_s in the past."""
         found: list[Trade] = []
-        for minute in range(max(from_s // SECONDS, self._first_minute), (to_s - 1) // SECONDS + 1):
-            if not self.exists(minute):
+        for minute in range(max(from_s // SECONDS, self._record.first_minute), (to_s - 1) // SECONDS + 1):
+            if not self._record.exists(minute):
                 continue
             path = self.path(minute)
             start, stop = max(0, from_s - minute * SECONDS), min(SECONDS, to_s - minute * SECONDS)
             places = start + np.flatnonzero(path.amount[0, start:stop])
-            found.extend(_trade(path, minute, place) for place in places.tolist())
+            found.extend(trade_at(path, place) for place in places.tolist())
         return found
 
     def newest_trades(self, count: int, now_ms: int) -> list[Trade]:
@@ -312,69 +167,36 @@ class Tape:
             return []
         to_s = last.at_ms // SECOND_MS + 1
         found: list[Trade] = []
-        while len(found) < count and to_s > self._first_minute * SECONDS:
+        while len(found) < count and to_s > self._record.first_minute * SECONDS:
             from_s = to_s - max(SECONDS, count - len(found))
             found = self.trades(from_s, to_s) + found
             to_s = from_s
         return found[-count:]
 
+    # -- interventions -----------------------------------------------------------------------------
 
-def _trade(path: Seconds, minute: int, place: int) -> Trade:
-    second = minute * SECONDS + place
-    row = minute - path.first
-    return Trade(
-        second - TRADE_EPOCH_S,
-        second * SECOND_MS,
-        int(path.price[row, place]),
-        int(path.amount[row, place]),
-        bool(path.taker_buys[row, place]),
-    )
+    def move_to(self, price: int, now_ms: int) -> None:
+        """The price is `price` ticks from the next second on. Raises NothingTradesError."""
+        minute = now_ms // MINUTE_MS
+        if not self._record.exists(minute):
+            raise NothingTradesError
+        self._record.interventions.break_off(self.path(minute), _seconds_done(now_ms) - 1, price)
+        self._record.changed_from(minute)
 
+    def plan(self, minutes: Minutes) -> None:
+        """These minutes, all to come, will be as given. Raises NothingTradesError."""
+        if not self._record.exists(minutes.first):
+            raise NothingTradesError
+        self._record.interventions.plan(minutes)
+        self._record.changed_from(minutes.first)
 
-def _bar_of_seconds(path: Seconds, minute: int, start: int, stop: int, length_ms: int) -> Bar:
-    price, amount = path.price[0, start:stop], path.amount[0, start:stop]
-    bought = np.where(path.taker_buys[0, start:stop], amount, 0)
-    second = minute * SECONDS + start
-    return Bar(
-        second * SECOND_MS,
-        second * SECOND_MS + length_ms - 1,
-        int(price[0]),
-        int(price.max()),
-        int(price.min()),
-        int(price[-1]),
-        int(amount.sum()),
-        int((price * amount).sum()),
-        int((amount > 0).sum()),
-        int(bought.sum()),
-        int((price * bought).sum()),
-        second - TRADE_EPOCH_S,
-        minute * SECONDS + stop - 1 - TRADE_EPOCH_S,
-        False,
-    )
+    def level(self, minute: int) -> int:
+        """The price at which a minute would open as things stand. Raises NothingTradesError."""
+        if not self._record.exists(minute):
+            raise NothingTradesError
+        return int(self._record.minutes(minute, minute + 1).open[0])
 
 
-def _added(whole: Bar | None, running: Bar, open_ms: int, close_ms: int) -> Bar:
-    """`running` appended to `whole`, under the given times."""
-    if whole is None:
-        return replace(running, open_ms=open_ms, close_ms=close_ms)
-    return Bar(
-        open_ms,
-        close_ms,
-        whole.open,
-        max(whole.high, running.high),
-        min(whole.low, running.low),
-        running.close,
-        whole.volume + running.volume,
-        whole.quote + running.quote,
-        whole.trades + running.trades,
-        whole.taker_buy + running.taker_buy,
-        whole.taker_buy_quote + running.taker_buy_quote,
-        whole.first_trade,
-        running.last_trade,
-        False,
-    )
-
-
-def _told(bar: Bar, close_ms: int, now_ms: int) -> Bar:
-    """With the close time of its interval, and whether that has passed."""
-    return replace(bar, close_ms=close_ms, closed=close_ms < now_ms)
+def _seconds_done(now_ms: int) -> int:
+    """How many seconds of the minute that contains `now_ms` have a trade by now."""
+    return now_ms // SECOND_MS % SECONDS + 1
