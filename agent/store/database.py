@@ -1,0 +1,159 @@
+"""Opening `trades.db`: SQLite with WAL, one writer that syncs every commit, readers that cannot write.
+
+The writer's transactions begin IMMEDIATE, so that a lock is met at the start and not half-way. Readers open
+the file read-only. Both check that the schema is the one this program was written for. Another database
+would be chosen here, by its URL.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from agent.store.schema import SCHEMA_REVISION
+from agent.store.trouble import StoreTrouble, file_trouble
+
+#: How long a statement waits for another process's lock.
+BUSY_TIMEOUT_MS: Final = 2_000
+
+_NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
+_CLOEXEC: Final = getattr(os, "O_CLOEXEC", 0)
+
+
+def database_path(url_or_path: str | Path) -> Path:
+    """The SQLite file that a path or a `sqlite:///` URL means. Raises StoreTrouble for other databases."""
+    if isinstance(url_or_path, Path):
+        return url_or_path
+    scheme, separator, rest = url_or_path.partition("://")
+    if not separator:
+        return Path(url_or_path)
+    if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
+        return Path(rest[1:])
+    if scheme.startswith("postgres"):
+        raise StoreTrouble(
+            "agent.database_url names a PostgreSQL database: that is not available yet; "
+            "set it to null to keep trades in trades.db in the data directory"
+        )
+    raise StoreTrouble(
+        f"agent.database_url begins with {scheme}://, which is not supported; "
+        "set it to null to keep trades in trades.db in the data directory"
+    )
+
+
+def create_file(path: Path) -> None:
+    """Make an empty file readable by its owner alone if there is none; SQLite would use the umask."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | _NOFOLLOW | _CLOEXEC, 0o600))
+    except OSError as error:
+        raise file_trouble(error, path, "opening the database") from None
+
+
+def open_engine(path: Path, *, read_only: bool) -> Engine:
+    """A SQLAlchemy engine whose every connection is opened and closed by its user. Touches no file yet."""
+    uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            uri,
+            uri=True,
+            timeout=BUSY_TIMEOUT_MS / 1000,
+            # Transactions are begun below, in words; the driver's own habit would begin them late.
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.execute("PRAGMA foreign_keys = ON")
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+        else:
+            connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=NullPool)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def revision_of(connection: Connection, path: Path) -> str | None:
+    """The migration the database stands at; None for an empty one. Raises StoreTrouble for a stranger's."""
+    tables = inspect(connection).get_table_names()
+    if not tables:
+        return None
+    if "alembic_version" not in tables:
+        raise StoreTrouble(f"{path} holds tables of another program; choose another --data-dir")
+    found: Any = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return None if found is None else str(found)
+
+
+def is_newer(revision: str, known: str = SCHEMA_REVISION) -> bool:
+    return not revision.isdecimal() or int(revision) > int(known)
+
+
+def newer_schema(path: Path, revision: str, known: str = SCHEMA_REVISION) -> StoreTrouble:
+    return StoreTrouble(
+        f"{path} was written by a newer version of this program (its schema is {revision}, "
+        f"this program knows {known}); install that version again, or restore a backup made before"
+    )
+
+
+def check_schema(connection: Connection, path: Path) -> None:
+    """Raises StoreTrouble unless the database has exactly the schema of this program."""
+    revision = revision_of(connection, path)
+    if revision == SCHEMA_REVISION:
+        return
+    if revision is not None and is_newer(revision):
+        raise newer_schema(path, revision)
+    if revision is None:
+        raise StoreTrouble(f"{path} is empty; start the agent once with this data directory")
+    raise StoreTrouble(
+        f"{path} was written by an older version of this program (schema {revision}, now {SCHEMA_REVISION}); "
+        "start the agent once with this data directory, it upgrades the database and keeps a backup"
+    )
+
+
+def open_for_reading(url_or_path: str | Path) -> Engine:
+    """Raises StoreTrouble when there is no database, or none that this program can read."""
+    path = database_path(url_or_path)
+    if not path.exists():
+        raise StoreTrouble(f"there is no {path.name} in {path.parent}: the agent has not run there yet")
+    engine = open_engine(path, read_only=True)
+    try:
+        with engine.connect() as connection:
+            check_schema(connection, path)
+    except DBAPIError as error:
+        raise database_trouble(error, path, "reading") from None
+    return engine
+
+
+def database_trouble(error: DBAPIError | sqlite3.Error, path: Path, doing: str) -> StoreTrouble:
+    """What SQLite says, as a sentence. `doing` is "reading" or "writing to"."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    name = str(getattr(cause, "sqlite_errorname", ""))
+    return StoreTrouble(f"{doing} {path} failed: {_reason(name, path)} ({cause})")
+
+
+def _reason(name: str, path: Path) -> str:
+    if name == "SQLITE_FULL":
+        return f"the disk (or the quota) of {path.parent} is full; free some space"
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return "another process keeps the database locked; close what else has it open for writing"
+    if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")):
+        return "the file or its directory is read-only; correct the permissions or remount it writable"
+    if name.startswith("SQLITE_CANTOPEN"):
+        return (
+            "the file cannot be opened; check that the directory exists and is ours, and that files are left"
+        )
+    if name.startswith("SQLITE_IOERR"):
+        return "the disk reports an I/O error or is full; check the disk"
+    if name in ("SQLITE_CORRUPT", "SQLITE_NOTADB"):
+        return "the file is damaged or no SQLite database; restore a backup"
+    return "SQLite refused"

@@ -1,0 +1,117 @@
+"""The ledger of one scope: what is certain, on disk, and how a restart gets it back.
+
+`commit` is one transaction over one or more batches: all of it is durable when it returns, none of it when
+it raises. A scope sees its own rows only. A ledger is used by one thread at a time, and one process writes:
+the holder of the instance lock. Somebody called `prepare` before.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, ProgrammingError
+
+from agent.store import schema
+from agent.store import statements as sql
+from agent.store.batch import Batch, Scope, Stored, StoredPaper
+from agent.store.codec import Undecodable, from_text
+from agent.store.database import database_path, database_trouble, open_engine, open_for_reading
+from agent.store.loading import load_everything, of_scope
+from agent.store.trouble import StoreTrouble
+from agent.store.writing import paper_number, write_batch
+
+
+class CommitFailed(StoreTrouble):
+    """The disk or the database refused. Nothing was written, and writing it again is harmless."""
+
+
+class Ledger:
+    """Open with `Ledger.open`. `path` is the database file."""
+
+    def __init__(self, engine: Engine, path: Path, scope: Scope, *, read_only: bool) -> None:
+        self._engine = engine
+        self.path = path
+        self.scope = scope
+        self._read_only = read_only
+        self._connection: Connection | None = None
+        self._fills_on_file: dict[str, int] = {}
+
+    @classmethod
+    def open(cls, url_or_path: str | Path, scope: Scope, *, read_only: bool = False) -> Self:
+        """Raises StoreTrouble when there is no database or its schema is not this program's."""
+        path = database_path(url_or_path)
+        engine = open_for_reading(path)
+        if read_only:
+            return cls(engine, path, scope, read_only=True)
+        ledger = cls(open_engine(path, read_only=False), path, scope, read_only=False)
+        try:
+            with ledger._writing().begin():
+                ledger._writing().execute(sql.OPEN_SCOPE, scope.columns())
+        except DBAPIError as error:
+            ledger.close()
+            raise database_trouble(error, path, "opening") from None
+        return ledger
+
+    def commit(self, *batches: Batch) -> None:
+        """Write all of `batches`, in their order, durably. Raises CommitFailed, then none was written.
+
+        Asserts when a batch contradicts what is on file: an intent that changed, a bar decided twice.
+        """
+        assert not self._read_only, "this ledger was opened for reading"
+        counts: dict[str, int] = {}
+        try:
+            connection = self._writing()
+            with connection.begin():
+                for batch in batches:
+                    counts |= write_batch(connection, self.scope, batch, {**self._fills_on_file, **counts})
+        except (IntegrityError, ProgrammingError, InterfaceError) as error:
+            raise AssertionError(f"the batch contradicts the ledger: {error}") from error
+        except DBAPIError as error:
+            # A connection that failed may hold anything; the next attempt begins with a new one.
+            self._hang_up()
+            trouble = database_trouble(error, self.path, "writing to")
+            raise CommitFailed(str(trouble)) from None
+        self._fills_on_file |= counts
+
+    def load(self) -> Stored:
+        """What a restart needs. Raises StoreTrouble when a stored record cannot be understood."""
+        try:
+            with self._engine.connect() as connection:
+                return load_everything(connection, self.scope)
+        except Undecodable as error:
+            raise StoreTrouble(
+                f"{self.path} holds a record that this version cannot read ({error}); "
+                "install the version that wrote it, or restore a backup"
+            ) from None
+        except DBAPIError as error:
+            raise database_trouble(error, self.path, "reading") from None
+
+    def load_paper(self) -> StoredPaper | None:
+        """The paper account of this scope, None before it was first written."""
+        table = schema.paper_accounts
+        try:
+            with self._engine.connect() as connection:
+                wanted = select(table.c.body).where(*of_scope(table, self.scope))
+                body = connection.execute(wanted).scalar_one_or_none()
+        except DBAPIError as error:
+            raise database_trouble(error, self.path, "reading") from None
+        if body is None:
+            return None
+        return StoredPaper(paper_number(self.scope.account), from_text(body))
+
+    def close(self) -> None:
+        self._hang_up()
+        self._engine.dispose()
+
+    def _writing(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.invalidate()
+            connection.close()

@@ -1,0 +1,104 @@
+"""Bringing `trades.db` to this program's schema. Only the holder of the instance lock may call it.
+
+A new file is created, an old one is upgraded after a verified copy was made, a newer one is refused. An
+upgrade is one transaction: killed half-way, it leaves the old schema. Alembic is loaded only when there is
+something to migrate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from agent.store.backup import copy_verified
+from agent.store.database import (
+    create_file,
+    database_path,
+    database_trouble,
+    is_newer,
+    newer_schema,
+    open_engine,
+    revision_of,
+)
+from agent.store.schema import SCHEMA_REVISION
+from agent.store.trouble import StoreTrouble, file_trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Migrations:
+    """A directory with Alembic's `env.py` and `versions`, and the revision it leads to."""
+
+    directory: Path
+    head: str
+
+
+OURS: Final = Migrations(Path(__file__).parent / "migrations", SCHEMA_REVISION)
+
+
+def prepare(url_or_path: str | Path, migrations: Migrations = OURS) -> Path | None:
+    """Create or upgrade the database. Returns the copy made before an upgrade. Raises StoreTrouble.
+
+    The copy is `backups/trades-before-schema-0002.db`, which no rotation removes.
+    """
+    path = database_path(url_or_path)
+    create_file(path)
+    engine = open_engine(path, read_only=False)
+    try:
+        revision = _revision(engine, path)
+        if revision is not None and is_newer(revision, migrations.head):
+            raise newer_schema(path, revision, migrations.head)
+        _use_wal(engine, path)
+        if revision == migrations.head:
+            return None
+        copy = None if revision is None else _keep_copy(path, migrations.head)
+        with engine.begin() as connection:
+            _upgrade(connection, migrations)
+    except DBAPIError as error:
+        raise database_trouble(error, path, "preparing") from None
+    finally:
+        engine.dispose()
+    return copy
+
+
+def _revision(engine: Engine, path: Path) -> str | None:
+    with engine.connect() as connection:
+        return revision_of(connection, path)
+
+
+def _use_wal(engine: Engine, path: Path) -> None:
+    raw = engine.raw_connection()
+    try:
+        cursor = raw.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        ((mode,),) = cursor.fetchall()
+    finally:
+        raw.close()
+    if mode != "wal":
+        raise StoreTrouble(
+            f"{path} cannot use write-ahead logging ({mode} instead), probably because it is on a network "
+            "file system; choose a --data-dir on a local disk"
+        )
+
+
+def _keep_copy(path: Path, head: str) -> Path:
+    directory = path.parent / "backups"
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise file_trouble(error, directory, "creating the backup directory") from None
+    return copy_verified(path, directory / f"{path.stem}-before-schema-{head}.db").path
+
+
+def _upgrade(connection: Connection, migrations: Migrations) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations.directory).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, migrations.head)

@@ -1,0 +1,205 @@
+"""One batch as statements, inside a transaction that somebody else begins and commits.
+
+What was decided is never overwritten: an intent that differs from the one on file is our own mistake and
+asserts, and so does a fill that comes back with other numbers. Everything else is written as it now is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from decimal import Decimal, localcontext
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from agent.core.money import PRECISION
+from agent.core.order import Fill, Intent, Order, Side
+from agent.core.records import BalanceRow, Check, DecisionRow, DustRow, EventRow, Row, VerdictRow
+from agent.store import statements as sql
+from agent.store.batch import Batch, PaperChange, Scope
+from agent.store.codec import decode, encode, encode_as, from_text, to_text
+from agent.store.trade_report import trade_columns
+
+_ADD: Final = {
+    DecisionRow: sql.ADD_DECISION,
+    VerdictRow: sql.ADD_VERDICT,
+    BalanceRow: sql.ADD_BALANCE,
+    EventRow: sql.ADD_EVENT,
+    DustRow: sql.ADD_DUST,
+}
+
+
+def write_batch(
+    connection: Connection, scope: Scope, batch: Batch, fills_on_file: Mapping[str, int]
+) -> dict[str, int]:
+    """Write everything in `batch`. Returns how many fills of each of its orders are now on file.
+
+    `fills_on_file` is what earlier batches returned: an order's fills only grow at the end, so the known
+    ones need not be written again.
+    """
+    columns = scope.columns()
+    counts = {}
+    for order in batch.orders:
+        client_id = order.intent.client_id
+        _write_order(connection, scope, columns, order, batch, fills_on_file.get(client_id, 0))
+        counts[client_id] = len(order.fills)
+    for position in batch.positions:
+        record = to_text(encode(position))
+        row = {"position_id": position.id, "updated_ms": batch.at_ms, "record": record}
+        connection.execute(sql.PUT_TRADE, {**columns, **row, **trade_columns(position)})
+    for position_id in batch.dropped:
+        connection.execute(sql.DROP_TRADE, {**columns, "dropped_id": position_id})
+    for item in batch.rows:
+        connection.execute(_ADD[type(item)], {**columns, **_row_columns(item)})
+    for key, body in batch.documents.items():
+        row = {"key": key, "updated_ms": batch.at_ms, "body": to_text(body)}
+        connection.execute(sql.PUT_DOCUMENT, {**columns, **row})
+    if batch.config is not None:
+        config = batch.config
+        row = {"at_ms": config.at_ms, "config_hash": config.config_hash, "body": config.text}
+        connection.execute(sql.ADD_CONFIG, {**columns, **row})
+    if batch.paper is not None:
+        _write_paper(connection, columns, batch.paper, batch.at_ms)
+    return counts
+
+
+def paper_number(account: str) -> int:
+    """The number in a paper scope's account tag `paper-3`."""
+    name, _, number = account.partition("-")
+    assert name == "paper", f"not a paper account: {account}"
+    assert number.isdecimal(), f"not a paper account: {account}"
+    return int(number)
+
+
+def _write_order(
+    connection: Connection, scope: Scope, columns: dict[str, str], order: Order, batch: Batch, known: int
+) -> None:
+    intent = order.intent
+    order_row = {
+        "client_id": intent.client_id,
+        "intent_id": _intent_id(connection, columns, intent),
+        "status": order.status.value,
+        "exchange_order_id": order.exchange_order_id,
+        "filled": order.filled,
+        "is_settled": order.is_settled,
+        "updated_ms": batch.at_ms,
+        # Fills have a table of their own; the order is put together again from both.
+        "record": to_text(encode(replace(order, fills=()))),
+    }
+    order_id = connection.execute(sql.PUT_ORDER, {**columns, **order_row}).scalar_one()
+    for fill in order.fills[known:]:
+        row = {**_fill_columns(fill), "order_id": order_id, "fee_quote": _fee_quote(scope, fill, batch)}
+        if connection.execute(sql.ADD_FILL, {**columns, **row}).rowcount == 0:
+            _same_fill(connection, columns, fill)
+
+
+def _intent_id(connection: Connection, columns: dict[str, str], intent: Intent) -> int:
+    row = {
+        "client_id": intent.client_id,
+        "position_id": intent.position_id,
+        "purpose": intent.purpose.value,
+        "side": intent.side.value,
+        "type": intent.type.value,
+        "qty": intent.qty,
+        "price": intent.price,
+        "stop_price": intent.stop_price,
+        "time_in_force": intent.time_in_force and intent.time_in_force.value,
+        "created_ms": intent.created_ms,
+        "reason": intent.reason,
+        "record": to_text(encode(intent)),
+    }
+    new_id: int | None = connection.execute(sql.ADD_INTENT, {**columns, **row}).scalar_one_or_none()
+    if new_id is not None:
+        return new_id
+    found = connection.execute(sql.FIND_INTENT, {**columns, "client_id": intent.client_id}).one()
+    if found.record != row["record"]:
+        on_file = decode(Intent, from_text(found.record))
+        assert on_file == intent, f"an intent changed after it was decided: {on_file} became {intent}"
+    known_id: int = found.id
+    return known_id
+
+
+def _same_fill(connection: Connection, columns: dict[str, str], fill: Fill) -> None:
+    known = connection.execute(sql.FIND_FILLS, {**columns, "client_id": fill.client_id}).all()
+    on_file = [fill_of(row) for row in known if row.trade_id == fill.trade_id]
+    assert on_file == [fill], f"a fill came back with other numbers: {on_file} became {fill}"
+
+
+def fill_of(row: Any) -> Fill:
+    """The fill in a row of `fills` or `paper_fills`."""
+    return Fill(
+        trade_id=row.trade_id,
+        client_id=row.client_id,
+        side=Side(row.side),
+        price=row.price,
+        qty=row.qty,
+        fee=row.fee,
+        fee_currency=row.fee_currency,
+        at_ms=row.at_ms,
+    )
+
+
+def _fill_columns(fill: Fill) -> dict[str, Any]:
+    return {
+        "trade_id": fill.trade_id,
+        "client_id": fill.client_id,
+        "side": fill.side.value,
+        "price": fill.price,
+        "qty": fill.qty,
+        "fee": fill.fee,
+        "fee_currency": fill.fee_currency,
+        "at_ms": fill.at_ms,
+    }
+
+
+def _fee_quote(scope: Scope, fill: Fill, batch: Batch) -> Decimal | None:
+    """The fee in quote currency; None when it was taken in a third currency whose price nobody gave."""
+    given = batch.fee_values.get((fill.client_id, fill.trade_id))
+    if given is not None:
+        return given
+    if fill.fee_currency == scope.quote:
+        return fill.fee
+    if fill.fee_currency == scope.base:
+        with localcontext(prec=PRECISION):
+            return fill.fee * fill.price
+    return fill.fee if fill.fee == 0 else None
+
+
+def _row_columns(item: Row) -> dict[str, Any]:
+    if isinstance(item, DecisionRow):
+        return {**asdict(item), "outcome": item.outcome.value}
+    if isinstance(item, VerdictRow):
+        checks = to_text(encode_as(tuple[Check, ...], item.checks))
+        return {
+            "at_ms": item.at_ms,
+            "position_id": item.position_id,
+            "client_id": item.client_id,
+            "approved": item.approved,
+            "checks": checks,
+        }
+    return asdict(item)
+
+
+def _write_paper(connection: Connection, columns: dict[str, str], change: PaperChange, at_ms: int) -> None:
+    scope = {**columns, "number": paper_number(columns["account"])}
+    account = {"opened_ms": at_ms, "closed_ms": None, "updated_ms": at_ms, "body": to_text(change.document)}
+    connection.execute(sql.PUT_PAPER_ACCOUNT, {**scope, **account})
+    for order in change.orders:
+        row = {name: getattr(order, name) for name in _PAPER_ORDER_COLUMNS}
+        connection.execute(sql.PUT_PAPER_ORDER, {**scope, **row, "body": to_text(order.detail)})
+    for fill in change.fills:
+        connection.execute(sql.ADD_PAPER_FILL, {**scope, **_fill_columns(fill)})
+
+
+_PAPER_ORDER_COLUMNS: Final = (
+    "client_id",
+    "exchange_order_id",
+    "side",
+    "type",
+    "status",
+    "qty",
+    "price",
+    "executed_qty",
+    "at_ms",
+)
