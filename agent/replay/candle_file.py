@@ -68,10 +68,11 @@ class RecordedCandles:
         if self.ignored_columns:
             notices.append(f"ignored columns: {', '.join(self.ignored_columns)}")
         if self.gaps:
+            missing = sum(gap.missing for gap in self.gaps)
             longest = max(self.gaps, key=lambda gap: gap.missing)
             notices.append(
-                f"bars missing in all: {sum(gap.missing for gap in self.gaps)}, in gaps: {len(self.gaps)}; the "
-                f"longest gap, {longest.missing}, lies between {format_date(longest.after_ms)} and "
+                f"{len(self.gaps)} gap{'s' * (len(self.gaps) > 1)} ({missing} missing bars); the longest, "
+                f"{longest.missing} bars, between {format_date(longest.after_ms)} and "
                 f"{format_date(longest.before_ms)}. Bars are counted across gaps, as the backtester does."
             )
         return notices

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Literal, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from agent.core.exits import Policy
 from agent.core.market import MINUTE_MS, bar_ms
@@ -147,17 +147,33 @@ def _read_finer(path: Path, candles: CandleSeries, bar_length_ms: int, messages:
 
 @contextmanager
 def _progress(messages: Console, what: str) -> Iterator[bar_form.Progress]:
+    """A bar on a terminal, a line per tenth of the way in a log."""
+    if not messages.is_terminal:
+        yield _progress_lines(messages, what)
+        return
     bar = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        MofNCompleteColumn(),
+        TaskProgressColumn(),
         TimeRemainingColumn(),
         console=messages,
-        transient=not messages.is_terminal,
     )
     with bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _progress_lines(messages: Console, what: str) -> bar_form.Progress:
+    told = 0
+
+    def tell_tenths(done: int, total: int) -> None:
+        nonlocal told
+        tenths = 10 if total == 0 else 10 * done // total
+        if tenths > told:
+            told = tenths
+            messages.print(f"{what}: {tenths * 10} %")
+
+    return tell_tenths
 
 
 def _write_all(out_dir: Path, result: Replayed) -> list[Path]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -177,3 +179,8 @@ def test_the_warm_up_counts_windows_and_the_swing_search() -> None:
     far = replace(EXITS, fib_swing_lookback=5000, fib_swing_lookahead=10)
     assert warmup_bars_needed(PARAMS, far) == 5011
     assert warmup_bars_needed(SellerParams(1, 1, 2, 2, 0.0, 0.0, 0.0)) == 5
+
+
+def test_the_live_path_does_without_pandas() -> None:
+    code = "import sys, agent.core.exits, agent.core.signal; sys.exit('pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
