@@ -218,7 +218,7 @@ class _Replay:
         self._waiting += [e.OrderReported(report_of(order, moved.fills)) for order in moved.orders]
 
     def _restart_after_halt(self) -> None:
-        """A daily loss ends the day, not the replay: the halt is cleared the next day, as an operator would."""
+        """A daily loss ends the day, not the replay: an operator clears the halt the next day."""
         state = self._state
         halt, day = state.durable.halt, state.durable.day
         if halt is None or state.phase is not Phase.HALTED or day is None or day.loss_limit_hit:
