@@ -26,9 +26,7 @@ from sqlalchemy import (
 
 from agent.store.batch import SCOPE_COLUMNS
 from agent.store.columns import Millis, Money, RowId, Words
-
-#: The newest migration. Numbers only grow, so that a newer database is recognised.
-SCHEMA_REVISION: Final = "0001"
+from agent.store.revision import SCHEMA_REVISION as SCHEMA_REVISION
 
 metadata: Final = MetaData()
 
