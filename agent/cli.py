@@ -1,0 +1,314 @@
+"""`python -m agent.cli`: one thin command per function; the work is done in `agent.command_line`.
+
+Belongs here: names, options and help of the commands, and the way every one of them ends. Each command
+imports what it needs when it runs, so that help is quick. Exit codes: 0 done, 1 refused or invalid,
+2 unreadable input, 3 no engine is running, 4 another instance holds the lock, 5 the exchange cannot be
+reached, 6 halted but not yet flat. No error is a traceback: what is the user's is a sentence with its fix.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from agent.command_line.outcome import Ended, ExitCode
+
+PROGRAM: Final = "python -m agent.cli"
+
+app = typer.Typer(
+    name="agent.cli",
+    help="Operate the trading agent: look at it, steer it, stop it.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", metavar="DIR", help="Default: AGENT_DATA_DIR, else the current folder."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Needed when there is no terminal.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many rows, newest first.")]
+
+
+# --- looking -----------------------------------------------------------------------------------
+
+
+@app.command("validate-config")
+def validate_config(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The exported config.json.")],
+    env_file: Annotated[Path | None, typer.Option("--env-file", help="Default: .env beside it.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Check a configuration: every error and warning with key, value, reason and fix."""
+    from agent.config.report import validate_config_command
+
+    return validate_config_command(config, as_json, env_file)
+
+
+@app.command()
+def status(data_dir: DataDir = None, as_json: AsJson = False) -> int:
+    """What the agent is doing: state, balance, positions, orders, health, and what blocks entries."""
+    from agent.command_line.looking import status_command
+
+    return status_command(data_dir, as_json)
+
+
+@app.command()
+def trades(data_dir: DataDir = None, limit: Limit = 20, as_json: AsJson = False) -> int:
+    """The trades, newest first."""
+    from agent.command_line.looking import trades_command
+
+    return trades_command(data_dir, limit, as_json)
+
+
+@app.command()
+def decisions(data_dir: DataDir = None, limit: Limit = 20, as_json: AsJson = False) -> int:
+    """Why it did or did not trade, bar by bar, newest first."""
+    from agent.command_line.looking import decisions_command
+
+    return decisions_command(data_dir, limit, as_json)
+
+
+# --- steering ----------------------------------------------------------------------------------
+
+
+@app.command()
+def start(data_dir: DataDir = None, yes: Yes = False, as_json: AsJson = False) -> int:
+    """Let the running engine trade."""
+    from agent.command_line import steering
+
+    return steering.start_command(data_dir, yes, as_json)
+
+
+@app.command()
+def pause(data_dir: DataDir = None, yes: Yes = False, as_json: AsJson = False) -> int:
+    """No entries any more; open positions are managed to their exits."""
+    from agent.command_line import steering
+
+    return steering.pause_command(data_dir, yes, as_json)
+
+
+@app.command()
+def resume(data_dir: DataDir = None, yes: Yes = False, as_json: AsJson = False) -> int:
+    """Allow entries again after a pause."""
+    from agent.command_line import steering
+
+    return steering.resume_command(data_dir, yes, as_json)
+
+
+@app.command()
+def stop(
+    flatten: Annotated[bool, typer.Option("--flatten", help="Sell what is held, at market.")] = False,
+    exits_only: Annotated[
+        bool, typer.Option("--exits-only", help="Keep open positions until they exit by themselves.")
+    ] = False,
+    data_dir: DataDir = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> int:
+    """Stop trading. With an open position, say what becomes of it."""
+    from agent.command_line import steering
+
+    return steering.stop_command(data_dir, flatten, exits_only, yes, as_json)
+
+
+@app.command()
+def close(
+    position_id: Annotated[int | None, typer.Argument(metavar="[ID]", help="The position's id.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every open position.")] = False,
+    data_dir: DataDir = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> int:
+    """Sell one position, or all, at market."""
+    from agent.command_line import steering
+
+    return steering.close_command(data_dir, position_id, everything, yes, as_json)
+
+
+@app.command("clear-halt")
+def clear_halt(data_dir: DataDir = None, yes: Yes = False, as_json: AsJson = False) -> int:
+    """Clear a halt, once flat and reconciled. The agent is STOPPED afterwards."""
+    from agent.command_line import steering
+
+    return steering.clear_halt_command(data_dir, yes, as_json)
+
+
+@app.command("emergency-stop")
+def emergency_stop(
+    config: Annotated[Path | None, typer.Option("--config", help="Default: ./config.json.")] = None,
+    data_dir: DataDir = None,
+    exchange_url: Annotated[str | None, typer.Option("--exchange-url", metavar="URL")] = None,
+    exchange_ws_url: Annotated[str | None, typer.Option("--exchange-ws-url", metavar="URL")] = None,
+    wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to watch until flat.")] = 30.0,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> int:
+    """Cancel our orders, sell what we own, refuse every entry until the halt is cleared.
+
+    Exit code 0: flat and latched; 6: latched but not yet flat.
+    """
+    from agent.command_line.emergency import emergency_command
+
+    return emergency_command(config, data_dir, exchange_url, exchange_ws_url, wait, yes, as_json)
+
+
+# --- keeping -----------------------------------------------------------------------------------
+
+
+@app.command()
+def export(
+    what: Annotated[
+        str, typer.Argument(metavar="WHAT", help="trades, orders, fills, decisions, balances, tax")
+    ],
+    form: Annotated[str, typer.Option("--format", help="csv or json.")] = "csv",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Default: standard output.")
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> int:
+    """Write what is stored as CSV or JSON."""
+    from agent.command_line.keeping import export_command
+
+    return export_command(data_dir, what, "json" if as_json else form, out)
+
+
+@app.command()
+def backup(
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: DIR/backups.")] = None,
+    keep: Annotated[int, typer.Option("--keep", min=1, help="How many copies stay.")] = 30,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> int:
+    """Copy the database while the agent runs, verify the copy, and remove the oldest copies."""
+    from agent.command_line.keeping import backup_command
+
+    return backup_command(data_dir, out, keep, as_json)
+
+
+@app.command()
+def restore(
+    copy: Annotated[Path, typer.Argument(metavar="BACKUP", help="A file made by backup.")],
+    data_dir: DataDir = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> int:
+    """Put a backup in the place of the database, keeping what it replaces. No engine may run."""
+    from agent.command_line.keeping import restore_command
+
+    return restore_command(data_dir, copy, yes, as_json)
+
+
+@app.command("paper-reset")
+def paper_reset(data_dir: DataDir = None, yes: Yes = False, as_json: AsJson = False) -> int:
+    """Begin a new paper account; what the old one did stays stored. No engine may run."""
+    from agent.command_line.keeping import paper_reset_command
+
+    return paper_reset_command(data_dir, yes, as_json)
+
+
+# --- rehearsing --------------------------------------------------------------------------------
+
+
+@app.command()
+def replay(
+    candles: Annotated[Path, typer.Argument(metavar="CANDLES", help="CSV, also gzipped.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")],
+    config: Annotated[Path, typer.Option("--config")] = Path("config.json"),
+    policy: Annotated[str | None, typer.Option("--policy", help="target or first_level.")] = None,
+    form: Annotated[str, typer.Option("--form", help="bar or live.")] = "bar",
+    path: Annotated[Path | None, typer.Option("--path", help="Finer candles, for --form live.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Run the agent's own decisions over recorded candles."""
+    from agent.command_line.rehearsing import replay_from
+
+    return replay_from(candles, config, out, policy, form, path, as_json)
+
+
+@app.command("demo-market")
+def demo_market(
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0 takes a free one.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Of the synthetic market.")] = 1,
+    candles: Annotated[Path | None, typer.Option("--candles", help="A CSV instead of it.")] = None,
+    start: Annotated[str | None, typer.Option("--start", metavar="ISO", help="The simulated now.")] = None,
+    speed: Annotated[float, typer.Option("--speed", help="Times real time.")] = 1.0,
+    pair: Annotated[str, typer.Option("--pair")] = "ADA/USDT",
+    key: Annotated[str, typer.Option("--key", help="The account's key.")] = "local-key",
+    secret: Annotated[str, typer.Option("--secret", help="The account's secret.")] = "local-secret",
+    balance: Annotated[list[str] | None, typer.Option("--balance", metavar="USDT=10000")] = None,
+) -> int:
+    """An exchange on this machine that speaks Binance's protocol, to rehearse against."""
+    from agent.command_line.rehearsing import demo_market_from
+
+    return demo_market_from(port, seed, candles, start, speed, pair, key, secret, balance)
+
+
+# --- not there yet -----------------------------------------------------------------------------
+
+_ANYTHING: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def _not_available_yet(command: str, meanwhile: str) -> NoReturn:
+    raise Ended(ExitCode.REFUSED, f"{command} is not available yet; nothing was done.", meanwhile)
+
+
+@app.command(context_settings=_ANYTHING)
+def doctor() -> int:
+    """Not available yet."""
+    _not_available_yet("doctor", "`validate-config` checks the configuration, `status` the running engine")
+
+
+@app.command(context_settings=_ANYTHING)
+def drill() -> int:
+    """Not available yet."""
+    _not_available_yet("drill", "rehearse on the demo market: start one with `demo-market`")
+
+
+@app.command(context_settings=_ANYTHING)
+def credentials() -> int:
+    """Not available yet."""
+    _not_available_yet("credentials", "paper trading needs none; keys of an exchange are not used yet")
+
+
+# --- endings -----------------------------------------------------------------------------------
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        result = app(words or ["--help"], prog_name=PROGRAM, standalone_mode=False)
+    except Ended as why:
+        return _tell(why.text, why.fix, why.code)
+    except TyperException as why:
+        return _tell(f"{why.format_message()}", f"see {PROGRAM} --help", ExitCode.REFUSED)
+    except (typer.Abort, KeyboardInterrupt):
+        return _tell("Interrupted.", "look at the result with `status`", ExitCode.REFUSED)
+    except BrokenPipeError:
+        # The reader of our output went away, as `head` does. Nothing is left to say to it.
+        sys.stderr.close()
+        return ExitCode.DONE
+    assert isinstance(result, int), "every command returns its exit code"
+    return int(result)
+
+
+def _tell(text: str, fix: str, code: ExitCode) -> int:
+    print(f"{text}\n{fix[:1].upper()}{fix[1:]}." if fix else text, file=sys.stderr)
+    return int(code)
+
+
+def run() -> NoReturn:
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,154 @@
+"""`python -m agent.main`: read the arguments and the configuration, then hand over to `agent.compose`.
+
+Belongs here: arguments, the order of the refusals, exit codes. Every refusal is one sentence on standard
+error. A configuration that is refused does not keep an open position from being managed: then the engine is
+started all the same, with what it stored.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from agent.command_line.outcome import ExitCode
+from agent.command_line.place import data_dir_for
+from agent.config.findings import ConfigRefused, Report
+from agent.config.load import Loaded, load_config
+from agent.options import CLOCKS, OptionRefused, RunOptions, exchange_address
+
+
+class _Parser(argparse.ArgumentParser):
+    """Arguments that are refused end like every other refusal: a sentence, exit code 1."""
+
+    def error(self, message: str) -> NoReturn:
+        raise OptionRefused(f"{message}; see python -m agent.main --help")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="python -m agent.main",
+        description="Trades the strategy of a config.json: the window, or with --headless the engine alone.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--config", type=Path, default=Path("config.json"), metavar="FILE", help="default: ./config.json")
+    add("--env-file", type=Path, metavar="FILE", help="default: .env beside the configuration")
+    add(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="default: AGENT_DATA_DIR, else the configuration's folder",
+    )
+    add("--headless", action="store_true", help="the engine alone, without a window")
+    starting = parser.add_mutually_exclusive_group()
+    starting.add_argument(
+        "--start", dest="start", action="store_true", default=True, help="start trading (default)"
+    )
+    starting.add_argument("--no-start", dest="start", action="store_false", help="come up STOPPED")
+    add("--live", action="store_true", help="confirm trading with real money; needs mode live and arming")
+    add("--exchange-url", metavar="URL", help="replaces every REST address (or EXCHANGE_URL)")
+    add("--exchange-ws-url", metavar="URL", help="replaces every socket address (or EXCHANGE_WS_URL)")
+    add("--clock", choices=CLOCKS, default="system", help="whose time counts (default: system)")
+    add("--log-json", action="store_true", help="write the log for machines")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
+    """Run and return the exit code. `environment` stands in for `os.environ`."""
+    env = os.environ if environment is None else environment
+    try:
+        asked = _parser().parse_args(arguments)
+        exchange = exchange_address(
+            asked.exchange_url or env.get("EXCHANGE_URL") or None,
+            asked.exchange_ws_url or env.get("EXCHANGE_WS_URL") or None,
+        )
+        if not asked.headless:
+            return _refuse("The window is not available yet; run the engine alone with --headless.")
+        data_dir = data_dir_for(asked.data_dir, env, asked.config)
+    except OptionRefused as why:
+        return _refuse(f"{why}.")
+    config = _config(asked.config)
+    if isinstance(config, Report):
+        _explain(config)
+        if not _something_is_open(data_dir):
+            return config.exit_code
+        _say(
+            "A position or an order is still open: the engine starts with the last accepted configuration, "
+            "manages what is open to its exit and makes no entries."
+        )
+    elif (code := _gates(config, asked.live)) is not None and not _something_is_open(data_dir):
+        return code
+    options = RunOptions(
+        config=config,
+        config_path=asked.config,
+        env_path=asked.env_file or asked.config.parent / ".env",
+        data_dir=data_dir,
+        start=asked.start,
+        confirmed_live=asked.live,
+        exchange=exchange,
+        clock=asked.clock,
+        log_json=asked.log_json,
+    )
+    from agent.compose import run_headless
+
+    return run_headless(options)
+
+
+def _config(path: Path) -> Loaded | Report:
+    try:
+        return load_config(path)
+    except ConfigRefused as refused:
+        return refused.report
+
+
+def _explain(report: Report) -> None:
+    from agent.config.report import text
+
+    sys.stderr.write(text(report))
+    _say(
+        f"The configuration {report.path} is refused. Check it with: python -m agent.cli validate-config FILE"
+    )
+
+
+def _gates(loaded: Loaded, confirmed_live: bool) -> int | None:
+    """The exit code when this configuration must not run, None when it may."""
+    from agent.config.availability import not_available_yet
+
+    if confirmed_live and loaded.config.mode != "live":
+        return _refuse(
+            f"--live is given but the configuration's mode is {loaded.config.mode}; leave --live out, or set "
+            "exchange.paper_trading and exchange.testnet to false."
+        )
+    missing = not_available_yet(loaded.config)
+    for finding in missing.ignored:
+        _say(f"{finding.key}: {finding.reason}; {finding.fix}.")
+    for finding in missing.refused:
+        _say(f"{finding.key}: {finding.reason}; {finding.fix}.")
+    return ExitCode.REFUSED if missing.refused else None
+
+
+def _something_is_open(data_dir: Path) -> bool:
+    from agent.command_line.stored import stored_exposure
+
+    return bool(stored_exposure(data_dir))
+
+
+def _refuse(sentence: str) -> int:
+    _say(sentence)
+    return ExitCode.REFUSED
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
+
+
+def run() -> NoReturn:
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()
