@@ -58,6 +58,7 @@ class LiveRunner(Protocol):
         candles: CandleSeries,
         path: CandleSeries | None,
         progress: bar_form.Progress,
+        /,
     ) -> LiveReplayed: ...
 
 
