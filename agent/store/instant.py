@@ -1,0 +1,20 @@
+"""Moments as other programs read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final, overload
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@overload
+def iso_utc(at_ms: int) -> str: ...
+@overload
+def iso_utc(at_ms: None) -> None: ...
+def iso_utc(at_ms: int | None) -> str | None:
+    """Milliseconds UTC as ISO 8601: `2025-01-15T14:32:05.000Z`."""
+    if at_ms is None:
+        return None
+    moment = _EPOCH + timedelta(milliseconds=at_ms)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"

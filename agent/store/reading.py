@@ -1,0 +1,169 @@
+"""Reading `trades.db` beside a running engine: pages, newest or oldest first, of any selection of scopes.
+
+Every page is a transaction of its own, so that no reader holds a snapshot for long and the log of the
+writer can be folded back. The rows come as the core's own types where there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final, Self
+
+from sqlalchemy import ColumnElement, Engine, Row, Select, Table, or_, select
+from sqlalchemy.exc import DBAPIError
+
+from agent.core.records import BalanceRow, DecisionRow, EventRow, Outcome
+from agent.store import schema
+from agent.store.batch import SCOPE_COLUMNS, AcceptedConfig, Scope, Selection, StoredPaper
+from agent.store.codec import from_text
+from agent.store.database import database_path, database_trouble, open_for_reading
+from agent.store.loading import last_config
+
+#: Rows per page: a page of decisions takes a few milliseconds.
+_PAGE: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class TradeRow:
+    """A position that has held something. What it earned is None while it is open.
+
+    `pnl` is quote per unit of base; `r` is pnl / risk; ratios are rounded to 18 significant digits.
+    """
+
+    scope: Scope
+    id: int
+    state: str
+    is_open: bool
+    signal_ms: int
+    opened_ms: int
+    exit_ms: int | None
+    entry: Decimal | None
+    exit: Decimal | None
+    size: Decimal
+    pnl_quote: Decimal | None
+    pnl: Decimal | None
+    r: Decimal | None
+    reason: str | None
+    bars_held: int
+    fees_quote: Decimal
+    notes: str
+
+
+class Reader:
+    """Open with `Reader.open`; every method may raise StoreTrouble. Usable from one thread at a time."""
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self._engine = engine
+        self._path = path
+
+    @classmethod
+    def open(cls, url_or_path: str | Path) -> Self:
+        return cls(open_for_reading(url_or_path), database_path(url_or_path))
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def scopes(self) -> tuple[Scope, ...]:
+        """Every scope that was ever opened for writing, the last one first."""
+        table = schema.scopes
+        return tuple(_scope(row) for row in self._all(select(table).order_by(table.c.opened.desc())))
+
+    def exposed_scopes(self) -> tuple[Scope, ...]:
+        """Scopes with an open position or an unsettled order: what a start must not forget."""
+        trades, orders = schema.trades, schema.orders
+        scopes = [table.c[name] for table in (trades, orders) for name in SCOPE_COLUMNS]
+        count = len(SCOPE_COLUMNS)
+        rows = self._all(select(*scopes[:count]).where(trades.c.is_open).distinct())
+        rows += self._all(select(*scopes[count:]).where(~orders.c.is_settled).distinct())
+        return tuple(dict.fromkeys(_scope(row) for row in rows))
+
+    def config(self, scope: Scope) -> AcceptedConfig | None:
+        """The config accepted last."""
+        with self._engine.connect() as connection:
+            return last_config(connection, scope)
+
+    def trades(self, of: Selection, *, limit: int, before_id: int | None = None) -> tuple[TradeRow, ...]:
+        """Newest first; `before_id` is a trade's id within one scope."""
+        table = schema.trades
+        wanted = select(table).where(*_where(table, of), table.c.opened_ms.is_not(None))
+        if before_id is not None:
+            wanted = wanted.where(table.c.position_id < before_id)
+        return tuple(trade_of(row) for row in self._all(wanted.order_by(table.c.id.desc()).limit(limit)))
+
+    def decisions(
+        self, of: Selection, *, limit: int, before_ms: int | None = None, telling: bool = False
+    ) -> tuple[DecisionRow, ...]:
+        """Newest bar first; `telling`: only bars on which something else than "no signal" happened."""
+        table = schema.decisions
+        wanted = select(table).where(*_where(table, of))
+        if before_ms is not None:
+            wanted = wanted.where(table.c.bar_open_ms < before_ms)
+        if telling:
+            wanted = wanted.where(or_(table.c.exhaustion, table.c.outcome != Outcome.NO_SIGNAL.value))
+        rows = self._all(wanted.order_by(table.c.bar_open_ms.desc()).limit(limit))
+        return tuple(decision_of(row) for row in rows)
+
+    def events(self, of: Selection, *, limit: int, before_ms: int | None = None) -> tuple[EventRow, ...]:
+        """Newest first."""
+        table = schema.events
+        wanted = select(table).where(*_where(table, of))
+        if before_ms is not None:
+            wanted = wanted.where(table.c.at_ms < before_ms)
+        rows = self._all(wanted.order_by(table.c.id.desc()).limit(limit))
+        return tuple(EventRow(row.at_ms, row.level, row.kind, row.text) for row in rows)
+
+    def balances(self, of: Selection, *, limit: int, since_ms: int = 0) -> tuple[BalanceRow, ...]:
+        """Oldest first."""
+        table = schema.balances
+        wanted = select(table).where(*_where(table, of), table.c.at_ms >= since_ms)
+        rows = self._all(wanted.order_by(table.c.at_ms, table.c.id).limit(limit))
+        return tuple(BalanceRow(row.at_ms, row.balance, row.equity) for row in rows)
+
+    def paper_accounts(self, of: Selection) -> tuple[tuple[Scope, StoredPaper], ...]:
+        """Every paper account that was used, oldest first."""
+        table = schema.paper_accounts
+        wanted = select(table).where(*_where(table, of), table.c.body.is_not(None)).order_by(table.c.id)
+        return tuple((_scope(row), StoredPaper(row.number, from_text(row.body))) for row in self._all(wanted))
+
+    def stream(self, wanted: Select[Any], table: Table, of: Selection) -> Iterator[Row[Any]]:
+        """All rows of `wanted` that belong to `of`, in the order of `table`'s ids, page by page.
+
+        `wanted` selects `table.c.id` among its columns.
+        """
+        after = 0
+        while True:
+            page = self._all(
+                wanted.where(*_where(table, of), table.c.id > after).order_by(table.c.id).limit(_PAGE)
+            )
+            yield from page
+            if len(page) < _PAGE:
+                return
+            after = page[-1].id
+
+    def _all(self, wanted: Select[Any]) -> list[Row[Any]]:
+        try:
+            with self._engine.connect() as connection:
+                return list(connection.execute(wanted).all())
+        except DBAPIError as error:
+            raise database_trouble(error, self._path, "reading") from None
+
+
+def _where(table: Table, of: Selection) -> list[ColumnElement[bool]]:
+    return [table.c[name] == value for name, value in of.columns().items()]
+
+
+def _scope(row: Any) -> Scope:
+    return Scope(*(getattr(row, name) for name in SCOPE_COLUMNS))
+
+
+def decision_of(row: Any) -> DecisionRow:
+    values = {field.name: getattr(row, field.name) for field in fields(DecisionRow)}
+    return DecisionRow(**{**values, "outcome": Outcome(row.outcome)})
+
+
+def trade_of(row: Any) -> TradeRow:
+    values = {field.name: getattr(row, field.name) for field in fields(TradeRow) if field.name != "scope"}
+    return TradeRow(**{**values, "scope": _scope(row), "id": row.position_id})
