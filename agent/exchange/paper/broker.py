@@ -37,7 +37,7 @@ from agent.core.instrument import Instrument
 from agent.core.market import Book, Quote
 from agent.core.order import Intent
 from agent.core.ports import Canceled, Clock, Lookup, MarketDataError, Placed, Sink
-from agent.core.risk import Approved
+from agent.core.verdict import Approved
 from agent.exchange.paper import account
 from agent.exchange.paper.misbehaviour import Rule, well_behaved
 from agent.exchange.paper.observation import Observation
