@@ -1,0 +1,47 @@
+# Every target builds .venv first when it is missing or the lock file changed.
+PY := .venv/bin/python
+CONFIG ?= config.json
+SEEDS ?= 0:20
+
+.PHONY: help setup demo run test lint bench simulate lock clean
+
+help:
+	@echo "make demo      trade on paper against the built-in demo market"
+	@echo "make run       trade on paper with CONFIG=config.json on the real market"
+	@echo "make test      run the tests (coverage of agent/ at least 85 %)"
+	@echo "make lint      formatting, types, architecture"
+	@echo "make bench     measure speed and memory"
+	@echo "make setup     only build .venv"
+
+setup:
+	@sh deploy/setup.sh
+
+demo: setup
+	@$(PY) -m agent.demo
+
+run: setup
+	@$(PY) -m agent.main --config $(CONFIG) --headless
+
+test: setup
+	@QT_QPA_PLATFORM=offscreen $(PY) -m pytest -n 2 --dist loadfile -q \
+	    --cov=agent --cov-report=term --cov-fail-under=85
+
+lint: setup
+	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports --no-cache
+
+bench: setup
+	@$(PY) -m tests.bench
+
+simulate: setup
+	@$(PY) -m agent.simulation --seeds $(SEEDS)
+
+# For maintainers: resolve the locked requirements again (needs uv).
+lock:
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+	    --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage* build *.egg-info

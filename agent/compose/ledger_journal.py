@@ -1,0 +1,82 @@
+"""The runtime's steps written by the ledger's writer, and what a restart gets back of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+
+from agent.core.boot import boot
+from agent.core.position import Position
+from agent.core.snapshot import snapshot
+from agent.core.state import AgentState, Durable, Halt, Setup
+from agent.shell.journal import Changes
+from agent.shell.runtime import JournalError
+from agent.store.batch import AcceptedConfig, Batch, Stored
+from agent.store.codec import Json, decode, encode
+from agent.store.trouble import StoreTrouble
+from agent.store.writer import LedgerBroken, Writer
+
+DURABLE_KEY = "agent"
+STATUS_KEY = "status"
+#: The stored status is refreshed at least this often, so that `status` without an engine is not old news.
+STATUS_EVERY_MS = 60_000
+
+
+class LedgerJournal:
+    """`Journal` of the runtime over the ledger's writer."""
+
+    def __init__(self, writer: Writer, version: str) -> None:
+        self._writer = writer
+        self._version = version
+        self._status_at_ms = 0
+        self._phase: str | None = None
+
+    def write(self, changes: Changes, state: AgentState) -> Awaitable[None]:
+        documents: dict[str, Json] = {}
+        if changes.durable is not None:
+            documents[DURABLE_KEY] = encode(changes.durable)
+        if changes.positions or state.phase.value != self._phase or self._status_is_old(changes.at_ms):
+            self._phase, self._status_at_ms = state.phase.value, changes.at_ms
+            documents[STATUS_KEY] = self.stored_status(state)
+        batch = Batch(
+            at_ms=changes.at_ms,
+            rows=changes.rows,
+            orders=changes.orders,
+            positions=changes.positions,
+            dropped=changes.dropped,
+            documents=documents,
+        )
+        return self._durable(batch)
+
+    def write_last_status(self, state: AgentState) -> Awaitable[None]:
+        """What `status` shows when no engine runs."""
+        return self._durable(Batch(state.now_ms, documents={STATUS_KEY: self.stored_status(state)}))
+
+    def accept_config(self, config_hash: str, text: str, at_ms: int) -> Awaitable[None]:
+        return self._durable(Batch(at_ms, config=AcceptedConfig(config_hash, text, at_ms)))
+
+    def stored_status(self, state: AgentState) -> Json:
+        return {**snapshot(state, self._version), "running": False}
+
+    def _status_is_old(self, at_ms: int) -> bool:
+        return at_ms >= self._status_at_ms + STATUS_EVERY_MS
+
+    def _durable(self, batch: Batch) -> Awaitable[None]:
+        # Submitted now, in the order of the steps; only the waiting happens later.
+        future = asyncio.wrap_future(self._writer.submit(batch))
+
+        async def durable() -> None:
+            try:
+                await future
+            except (StoreTrouble, LedgerBroken) as error:
+                raise JournalError(str(error)) from None
+
+        return durable()
+
+
+def state_from(setup: Setup, stored: Stored, at_ms: int, latched: Halt | None) -> AgentState:
+    """The first state of a run from what the ledger holds."""
+    body = stored.documents.get(DURABLE_KEY)
+    durable = None if body is None else decode(Durable, body)
+    positions: tuple[Position, ...] = stored.positions
+    return boot(setup, durable, positions, stored.orders, at_ms, latched)
