@@ -8,15 +8,15 @@ stays true: values are Secrets from the moment they are read, and no message or 
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
-from agent.config.env_file import ENV_NAMES, EnvFileRefused, is_set, read_env_file
+from agent.config.env_file import ENV_NAMES, CredentialsRefused, is_set, read_env_file
 from agent.config.findings import Finding, visible
 from agent.config.model import Config
+from agent.config.plain_file import NotPlain, failure_text, read_plain_file
 from agent.config.secret import Secret
 from agent.config.venues import needs_passphrase
 
@@ -60,7 +60,7 @@ class Credentials:
 
 
 class Source(Protocol):
-    """One place where credentials may be. `look_up` raises EnvFileRefused where a file cannot be trusted."""
+    """One place where credentials may be. Raises CredentialsRefused where a file cannot be trusted."""
 
     @property
     def name(self) -> SourceName: ...
@@ -86,23 +86,19 @@ class SystemdSource:
 
 def _credential(path: Path) -> str | None:
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        content, _ = read_plain_file(path, _MAX_BYTES, follow_links=False)
+        if len(content) > _MAX_BYTES:
+            raise NotPlain("is too long for a credential")
+        return content.decode("utf-8").rstrip("\r\n")
     except FileNotFoundError:
         return None
+    except UnicodeDecodeError:
+        reason = "is not UTF-8"
+    except NotPlain as refused:
+        reason = str(refused)
     except OSError as failure:
-        reason = f"cannot be read: {os.strerror(failure.errno or 0).lower()}"
-        raise EnvFileRefused(path, reason, "check LoadCredential= in the service unit") from None
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise EnvFileRefused(path, "is not a regular file", "check LoadCredential= in the service unit")
-        content = file.read(_MAX_BYTES + 1)
-    try:
-        if len(content) > _MAX_BYTES:
-            raise ValueError
-        return content.decode("utf-8").rstrip("\r\n")
-    except ValueError:
-        fix = "store the credential again as plain text"
-        raise EnvFileRefused(path, "is not a short UTF-8 text", fix) from None
+        reason = f"cannot be read: {failure_text(failure)}"
+    raise CredentialsRefused(path, reason, "check LoadCredential= in the service unit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +169,7 @@ def default_sources(env_file: Path, environment: Mapping[str, str] = os.environ)
 def read_credentials(names: Iterable[str], sources: Iterable[Source]) -> Credentials:
     """Look the names up. A name already found is not asked for again; without names no source is touched.
 
-    Raises EnvFileRefused where a file that is still needed cannot be trusted.
+    Raises CredentialsRefused where a file that is still needed cannot be trusted.
     """
     wanted = tuple(dict.fromkeys(names))
     assert set(wanted) <= set(ENV_NAMES), "a name nobody documented"
@@ -210,7 +206,7 @@ def credential_warnings(config: Config, sources: Iterable[Source]) -> list[Findi
     needed = needed_names(config)
     try:
         credentials = read_credentials(needed, sources)
-    except EnvFileRefused as refused:
+    except CredentialsRefused as refused:
         return [Finding(visible(refused.path.name), None, refused.reason, refused.fix)]
     warnings = [
         Finding(name, None, f"missing, but needed for {_purpose(name, config)}", f"set {name}=... in .env")

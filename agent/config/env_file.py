@@ -21,6 +21,7 @@ from typing import Final
 from dotenv.parser import parse_stream
 
 from agent.config.findings import shown_name, visible
+from agent.config.plain_file import NotPlain, failure_text, read_plain_file
 from agent.config.secret import Secret
 
 MAX_BYTES: Final = 64 * 1024
@@ -45,8 +46,8 @@ ENV_NAMES: Final = (
 )
 
 
-class EnvFileRefused(Exception):  # noqa: N818 - a refusal, not a failure
-    """The file exists but cannot be trusted or understood; `fix` says what to do."""
+class CredentialsRefused(Exception):  # noqa: N818 - a refusal, not a failure
+    """A file of credentials exists but cannot be trusted or understood; `fix` says what to do."""
 
     def __init__(self, path: Path, reason: str, fix: str) -> None:
         super().__init__(f"{visible(path.name)}: {reason}; {fix}")
@@ -64,52 +65,49 @@ class EnvFile:
 
 
 def read_env_file(path: Path) -> EnvFile | None:
-    """Read the file, or None when there is none. Raises EnvFileRefused."""
+    """Read the file, or None when there is none. Raises CredentialsRefused."""
     try:
         content = _content(path)
     except FileNotFoundError:
         return None
     _require_outside_git(path)
     try:
-        text = content.decode("utf-8-sig")
+        return _parsed(path, content.decode("utf-8-sig"))
     except UnicodeDecodeError as broken:
         line = content[: broken.start].count(b"\n") + 1
-        raise EnvFileRefused(path, f"line {line} is not UTF-8", "save it as UTF-8") from None
-    return _parsed(path, text)
+    # Outside the except block: the decoder's error holds the content, and would travel along as context.
+    raise CredentialsRefused(path, f"line {line} is not UTF-8", "save it as UTF-8")
 
 
 def _content(path: Path) -> bytes:
-    """The bytes of a file that is ours alone. Checked on the descriptor, so nobody can swap it in between."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    """The bytes of a file that is ours alone. Judged on the descriptor, so nobody can swap it in between."""
     if path.is_symlink():
-        raise EnvFileRefused(path, "is a symbolic link", "put the file itself here")
+        raise CredentialsRefused(path, "is a symbolic link", "put the file itself here")
     try:
-        descriptor = os.open(path, flags)
+        content, found = read_plain_file(path, MAX_BYTES, follow_links=False)
     except FileNotFoundError:
         raise
+    except NotPlain as refused:
+        raise CredentialsRefused(path, str(refused), "put a plain file here") from None
     except OSError as failure:
-        reason = f"cannot be read: {os.strerror(failure.errno or 0).lower()}"
-        raise EnvFileRefused(path, reason, "it must belong to the user the agent runs as") from None
-    with open(descriptor, "rb") as file:
-        _require_private(path, os.fstat(descriptor))
-        content = file.read(MAX_BYTES + 1)
+        reason = f"cannot be read: {failure_text(failure)}"
+        raise CredentialsRefused(path, reason, "it must belong to the user the agent runs as") from None
+    _require_private(path, found)
     if len(content) > MAX_BYTES:
-        raise EnvFileRefused(path, f"has more than {MAX_BYTES} bytes", "keep only the NAME=value lines")
+        raise CredentialsRefused(path, f"has more than {MAX_BYTES} bytes", "keep only the NAME=value lines")
     return content
 
 
 def _require_private(path: Path, found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        raise EnvFileRefused(path, "is not a regular file", "put a plain file here")
     if os.name != "posix":
         return  # Elsewhere mode bits say nothing; the keyring is the place for keys there.
     if found.st_uid != os.geteuid():
         reason = "belongs to another user, who could change it"
-        raise EnvFileRefused(path, reason, "run: chown $(id -un) " + visible(path.name))
+        raise CredentialsRefused(path, reason, "run: chown $(id -un) " + visible(path.name))
     mode = stat.S_IMODE(found.st_mode)
     if mode & 0o077:
         reason = f"others may read or change it (mode {mode:04o})"
-        raise EnvFileRefused(
+        raise CredentialsRefused(
             path, reason, f"run: chmod 600 {visible(path.name)}; replace keys others may have read"
         )
 
@@ -121,13 +119,13 @@ def _require_outside_git(path: Path) -> None:
         return
     if _git(folder, "ls-files", "--error-unmatch", "--", f"./{path.name}") == 0:
         fix = f"run: git rm --cached {visible(path.name)}, add it to .gitignore, and replace the keys"
-        raise EnvFileRefused(path, "is tracked by git: its keys are in the history", fix)
+        raise CredentialsRefused(path, "is tracked by git: its keys are in the history", fix)
     ignored = _git(folder, "check-ignore", "--quiet", "--", f"./{path.name}")
     if ignored == 1:
-        raise EnvFileRefused(path, "is not ignored by git", f"add {visible(path.name)} to .gitignore")
+        raise CredentialsRefused(path, "is not ignored by git", f"add {visible(path.name)} to .gitignore")
     if ignored != 0:
         reason = "lies in a git work tree, and git cannot be asked whether it is ignored"
-        raise EnvFileRefused(path, reason, "install git, own the work tree, or move the file out of it")
+        raise CredentialsRefused(path, reason, "install git, own the work tree, or move the file out of it")
 
 
 def _git(folder: Path, *arguments: str) -> int:
@@ -158,13 +156,15 @@ def _parsed(path: Path, text: str) -> EnvFile:
     for binding in parse_stream(io.StringIO(text)):
         line, name = binding.original.line, binding.key
         if binding.error:
-            raise EnvFileRefused(path, f"line {line} is not NAME=value", "correct or remove the line")
+            raise CredentialsRefused(path, f"line {line} is not NAME=value", "correct or remove the line")
         if name is None:
             continue
         if name not in ENV_NAMES:
             remarks.append(f"line {line}: {shown_name(name)} is not read{_meant(name)}")
         elif name in values:
-            raise EnvFileRefused(path, f"line {line} sets {name} a second time", "keep one of the two lines")
+            raise CredentialsRefused(
+                path, f"line {line} sets {name} a second time", "keep one of the two lines"
+            )
         elif is_set(binding.value):
             values[name] = Secret(binding.value or "")
     return EnvFile(values, tuple(remarks))

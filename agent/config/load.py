@@ -6,14 +6,13 @@ more than a configuration can have. What cannot be read is reported like any oth
 
 from __future__ import annotations
 
-import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.config.check import check_config
 from agent.config.findings import DOCUMENT, ConfigRefused, Finding, Report
 from agent.config.model import Config
+from agent.config.plain_file import NotPlain, failure_text, read_plain_file
 from agent.config.strict_json import MAX_BYTES
 
 
@@ -37,27 +36,15 @@ def load_config(path: Path) -> Loaded:
 def check_file(path: Path) -> Report:
     """Read and check the file at `path`. Never raises for anything found there."""
     try:
-        content = _content(path)
+        content, _ = read_plain_file(path, MAX_BYTES, follow_links=True)
     except FileNotFoundError:
         return _unreadable(path, "there is no such file", "name the exported config.json with --config")
-    except ValueError as refused:
-        return _unreadable(path, str(refused), "name a file, not a folder or a device")
+    except NotPlain as refused:
+        return _unreadable(path, str(refused), "name the exported config.json")
     except OSError as failure:
-        reason = f"cannot be read: {os.strerror(failure.errno or 0).lower()}"
+        reason = f"cannot be read: {failure_text(failure)}"
         return _unreadable(path, reason, "make the file readable for the user the agent runs as")
     return check_config(content, path)
-
-
-def _content(path: Path) -> bytes:
-    """The file's bytes, cut one byte behind the limit so that the check sees that it is too long.
-
-    Raises OSError, and ValueError for what is no regular file or no possible name.
-    """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError("is not a regular file")
-        return file.read(MAX_BYTES + 1)
 
 
 def _unreadable(path: Path, reason: str, fix: str) -> Report:

@@ -37,14 +37,10 @@ def text(report: Report) -> str:
 def _finding_lines(label: str, finding: Finding) -> Iterator[str]:
     where = f"  (line {finding.line})" if finding.line is not None else ""
     yield f"{label} {finding.key}{where}"
-    if finding.value is not None:
-        yield f"  value:  {_as_written(finding.value)}"
+    value = "(none, or not shown)" if finding.value is None else json.dumps(finding.value, ensure_ascii=False)
+    yield f"  value:  {value}"
     yield f"  reason: {finding.reason}"
     yield f"  fix:    {finding.fix}"
-
-
-def _as_written(value: Shown) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def json_document(report: Report) -> str:

@@ -1,0 +1,57 @@
+"""Valid, but not to be had yet: refused where orders or signals would come from elsewhere, else mentioned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from config_documents import accepted
+
+from agent.config.availability import not_available_yet
+
+
+def keys(**sections: Any) -> tuple[set[str], set[str]]:
+    found = not_available_yet(accepted(**sections))
+    assert all("not available yet" in finding.reason for finding in (*found.refused, *found.ignored))
+    return {f.key for f in found.refused}, {f.key for f in found.ignored}
+
+
+def test_paper_on_binance_is_available() -> None:
+    assert keys() == (set(), set())
+
+
+@pytest.mark.parametrize("testnet", [True, False])
+def test_orders_outside_paper_are_refused(testnet: bool) -> None:
+    assert keys(exchange={"paper_trading": False, "testnet": testnet}) == ({"exchange.paper_trading"}, set())
+
+
+@pytest.mark.parametrize("source", ["polygon", "both"])
+def test_polygon_is_refused(source: str) -> None:
+    assert keys(data_feed={"data_source": source}) == ({"data_feed.data_source"}, set())
+
+
+def test_only_sqlite_is_available() -> None:
+    assert keys(agent={"database_url": "postgresql+psycopg://h/d"}) == ({"agent.database_url"}, set())
+    assert keys(agent={"database_url": "sqlite:///x.db"}) == (set(), set())
+
+
+def test_alerts_are_mentioned_and_ignored() -> None:
+    sections = {"email": {"enabled": True}, "heartbeat_url": "https://h.example/1", "metrics_port": 9000}
+    assert keys(agent=sections) == (
+        set(),
+        {"agent.email.enabled", "agent.heartbeat_url", "agent.metrics_port"},
+    )
+
+
+def test_telegram_is_mentioned_only_to_who_counts_on_it() -> None:
+    config = accepted()
+    assert not_available_yet(config).ignored == ()
+    found = not_available_yet(config, telegram_token_present=True).ignored
+    assert [finding.key for finding in found] == ["agent.telegram.enabled"]
+    off = accepted(agent={"telegram": {"enabled": False}})
+    assert not_available_yet(off, telegram_token_present=True).ignored == ()
+
+
+def test_other_exchanges_run_through_rest() -> None:
+    assert keys(exchange={"exchange_name": "kraken"}) == (set(), {"data_feed.use_websocket"})
+    assert keys(exchange={"exchange_name": "kraken"}, data_feed={"use_websocket": False}) == (set(), set())
