@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import NoReturn
 
 from agent.command_line.outcome import Ended, ExitCode
 
@@ -22,15 +22,13 @@ def replay_from(
         raise Ended(ExitCode.REFUSED, f"--policy {policy} is unknown.", "write target or first_level")
     if form not in ("bar", "live"):
         raise Ended(ExitCode.REFUSED, f"--form {form} is unknown.", "write bar or live")
-    if form == "live":
-        raise Ended(
-            ExitCode.REFUSED, "replay --form live is not available yet; nothing was done.", "use --form bar"
-        )
     from agent.config.findings import ConfigRefused
     from agent.config.load import load_config
-    from agent.config.strategy import exit_params, seller_params
+    from agent.config.strategy import assumed_fee_rate
+    from agent.config.strategy import setup as engine_setup
     from agent.replay.command import replay_command
-    from agent.replay.setup import ReplaySetup
+    from agent.replay.live_form import live_form
+    from agent.replay.setup import setup_of
 
     try:
         accepted = load_config(config).config
@@ -38,27 +36,18 @@ def replay_from(
         raise Ended(
             ExitCode(refused.exit_code), str(refused), f"check it with `validate-config {config}`"
         ) from None
-    metrics = accepted.backtest_metrics
-    setup = ReplaySetup(
-        seller=seller_params(accepted),
-        exits=exit_params(accepted),
-        timeframe=accepted.timeframe,
-        backtest_metrics=None if metrics is None else metrics.model_dump(exclude_none=True),
-    )
+    engine = engine_setup(accepted, venue="replay", tag="rpl0", fee_rate=assumed_fee_rate(accepted))
+    slippage_bp = Decimal(str(accepted.backtest_params.slippage_bp))
     return replay_command(
         candles,
-        setup,
+        setup_of(accepted),
         out,
-        live_runner=_never,
+        live_runner=live_form(engine, accepted.exchange.paper_initial_balance, slippage_bp),
         policy="first_level" if policy == "first_level" else "target" if policy == "target" else None,
-        form="bar",
+        form="live" if form == "live" else "bar",
         finer_path=finer,
         as_json=as_json,
     )
-
-
-def _never(*_: object) -> NoReturn:
-    raise AssertionError("the bar form asks for no live run")
 
 
 def demo_market_from(
