@@ -172,13 +172,17 @@ def export(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Default: standard output.")
     ] = None,
+    all_scopes: Annotated[
+        bool, typer.Option("--all-scopes", help="Of every venue, mode and account, not only the last.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> int:
     """Write what is stored as CSV or JSON."""
     from agent.command_line.keeping import export_command
 
-    return export_command(data_dir, what, "json" if as_json else form, out)
+    return export_command(data_dir, what, "json" if as_json else form, out, all_scopes, overwrite)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from agent.command_line.outcome import Ended, ExitCode
 from agent.command_line.terminal import Terminal
-from agent.control.client import ControlClient, ControlError, NoEngine, connect
+from agent.control.client import ANSWER_TIMEOUT_S, ControlClient, ControlError, NoEngine, connect
 from agent.control.control_file import ControlFileRefused
 from agent.control.messages import CommandName, Versions
 from agent.control.status import Status, StatusUnreadable
@@ -30,10 +30,14 @@ class EngineLink:
         self.data_dir = data_dir
         self.versions = versions
 
+    async def connect(self, timeout_s: float = ANSWER_TIMEOUT_S) -> ControlClient:
+        """Raises ControlError and ControlFileRefused, for who treats them one by one."""
+        return await connect(self.data_dir, self.versions, CLIENT_NAME, timeout_s)
+
     async def attach(self) -> ControlClient:
         """Raises Ended: 3 when no engine runs, 1 when one runs and does not answer."""
         try:
-            return await connect(self.data_dir, self.versions, CLIENT_NAME)
+            return await self.connect()
         except ControlError as why:
             raise ended(why) from None
         except ControlFileRefused as why:

@@ -14,6 +14,7 @@ from typing import Final
 import agent
 from agent.command_line.engine_link import EngineLink
 from agent.control.messages import PROTOCOL, Versions
+from agent.store.data_dir import DataDir
 from agent.store.revision import SCHEMA_REVISION
 
 DEFAULT_CONFIG: Final = Path("config.json")
@@ -21,9 +22,7 @@ DEFAULT_CONFIG: Final = Path("config.json")
 
 def data_dir_for(option: Path | None, environment: Mapping[str, str], config: Path = DEFAULT_CONFIG) -> Path:
     """The data directory as an absolute path. It need not exist."""
-    named = environment.get("AGENT_DATA_DIR")
-    chosen = option if option is not None else Path(named) if named else config.parent
-    return Path(os.path.abspath(chosen.expanduser()))
+    return DataDir.resolve(option, environment, config).path
 
 
 def data_dir_of(option: Path | None, config: Path | None = None) -> Path:
