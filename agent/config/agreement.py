@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from agent.config.draft import Draft
 from agent.config.findings import Finding
-from agent.config.model import FORMAT_VERSION, MAX_BARS, bar_counts
+from agent.config.model import FORMAT_VERSION
 from agent.config.venues import VENUES
 
 
 def disagreements(draft: Draft) -> list[Finding]:
     """Every contradiction between keys that are sound by themselves."""
-    return [*_version(draft), *_swing(draft), *_windows(draft), *_pair(draft), *_sandbox(draft)]
+    return [*_version(draft), *_swing(draft), *_pair(draft), *_sandbox(draft)]
 
 
 def _version(draft: Draft) -> Iterator[Finding]:
@@ -30,17 +30,6 @@ def _swing(draft: Draft) -> Iterator[Finding]:
             f"must be below fib_swing_lookback ({params.fib_swing_lookback}): no swing high is ever found"
         )
         yield draft.finding(ahead, reason, "lower it (default 5) or raise fib_swing_lookback (default 96)")
-
-
-def _windows(draft: Draft) -> Iterator[Finding]:
-    """Minutes on short bars can amount to more bars than any window may have."""
-    if not draft.sound("timeframe", "seller_params"):
-        return
-    bars = bar_counts(draft.file.seller_params, draft.file.timeframe)
-    for name in ("ema_fast", "ema_slow", "z_window", "atr_window"):
-        if getattr(bars, name) > MAX_BARS and draft.sound(f"seller_params.{name}_minutes"):
-            reason = f"amounts to {getattr(bars, name)} bars; at most {MAX_BARS} can be warmed up"
-            yield draft.finding(f"seller_params.{name}_minutes", reason, "shorten it")
 
 
 def _pair(draft: Draft) -> Iterator[Finding]:

@@ -154,7 +154,8 @@ def _parsed(path: Path, text: str) -> EnvFile:
     values: dict[str, Secret] = {}
     remarks: list[str] = []
     for binding in parse_stream(io.StringIO(text)):
-        line, name = binding.original.line, binding.key
+        name = binding.key
+        line = binding.original.line + _blank_lines_before(binding.original.string)
         if binding.error:
             raise CredentialsRefused(path, f"line {line} is not NAME=value", "correct or remove the line")
         if name is None:
@@ -168,6 +169,11 @@ def _parsed(path: Path, text: str) -> EnvFile:
         elif is_set(binding.value):
             values[name] = Secret(binding.value or "")
     return EnvFile(values, tuple(remarks))
+
+
+def _blank_lines_before(statement: str) -> int:
+    """The parser counts blank lines above a statement as its beginning."""
+    return statement.count("\n") - statement.lstrip().count("\n")
 
 
 def is_set(value: str | None) -> bool:
