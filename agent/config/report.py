@@ -16,11 +16,12 @@ from typing import TextIO
 from agent.config.credentials import credential_warnings, default_sources
 from agent.config.findings import Finding, Report, Shown, visible
 from agent.config.load import check_file
+from agent.config.model import Config
 
 
 def text(report: Report) -> str:
     """Every error and warning with key, value, reason and fix, and the verdict in the last lines."""
-    lines = [visible(report.path.name)]
+    lines = [visible(report.path.name), *(_summary(report.config) if report.config else ())]
     for label, findings in (("ERROR", report.errors), ("WARNING", report.warnings)):
         for finding in findings:
             lines += ["", *_finding_lines(label, finding)]
@@ -32,6 +33,19 @@ def text(report: Report) -> str:
         lines.append(f"Configuration invalid: {errors} error{'' if errors == 1 else 's'}")
     lines.append(f"{len(report.warnings)} warnings (review)")
     return "\n".join(lines) + "\n"
+
+
+def _summary(config: Config) -> Iterator[str]:
+    """What an accepted configuration amounts to, where the file itself leaves room for doubt."""
+    without_effect = " (exchange.testnet has no effect)" if config.mode == "paper" else ""
+    exchange, bars = config.exchange, config.bars
+    yield f"  mode:    {config.mode}{without_effect}"
+    yield f"  market:  {visible(exchange.trading_pair)} {config.timeframe} on {exchange.exchange_name}"
+    yield (
+        f"  windows: ema_fast {bars.ema_fast}, ema_slow {bars.ema_slow}, z_window {bars.z_window}, "
+        f"atr_window {bars.atr_window} bars"
+    )
+    yield f"  hash:    {config.config_hash}"
 
 
 def _finding_lines(label: str, finding: Finding) -> Iterator[str]:

@@ -45,6 +45,15 @@ def test_the_example_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
         assert words in out
 
 
+def test_a_valid_file_is_summed_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, timeframe="30m", seller_params={"ema_fast_minutes": 150})
+    assert validate_config_command(path, as_json=False) == 0
+    out, _ = capsys.readouterr()
+    assert "  mode:    paper (exchange.testnet has no effect)\n" in out
+    assert "  market:  ADA/USDT 30m on binance\n" in out
+    assert "  windows: ema_fast 10, ema_slow 672, z_window 672, atr_window 96 bars\n" in out
+
+
 def test_every_finding_has_key_value_reason_and_fix(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
