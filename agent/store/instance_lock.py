@@ -1,0 +1,184 @@
+"""One engine per data directory: a file lock that names its holder and dies with it.
+
+The operating system holds the lock for as long as the process lives, so it is free at once after a kill.
+The file also says which process that is, by id and by the moment it started: an emergency stop may have to
+end it, and must not end another process that was given the same id later.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from agent.store.instant import iso_utc
+from agent.store.trouble import StoreTrouble, file_trouble
+
+_FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK", "O_BINARY"))
+#: Far behind the text: Windows forbids others to read what is locked.
+_LOCKED_BYTE: Final = 1 << 30
+_TRIES: Final = 25
+_PAUSE_S: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who took the lock, when (wall time), and a mark that no later process with this id can have.
+
+    `birth` is empty where the system does not tell when a process started.
+    """
+
+    pid: int
+    taken_ms: int
+    birth: str
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether exactly this process still exists."""
+        return bool(self.birth) and process_birth(self.pid) == self.birth
+
+
+class LockHeld(StoreTrouble):
+    """Another process works in this data directory. `holder` is None when it did not say who it is."""
+
+    def __init__(self, path: Path, holder: Holder | None) -> None:
+        who = "another process"
+        if holder is not None:
+            who = f"process {holder.pid} (since {iso_utc(holder.taken_ms)})"
+        super().__init__(
+            f"{who} already runs with the data directory {path.parent}; stop it first (agent.cli stop), "
+            "or give this one a --data-dir of its own"
+        )
+        self.holder = holder
+
+
+class InstanceLock:
+    """Take it with `InstanceLock.take`; it is held until `release` or the end of the process."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor: int | None = descriptor
+
+    @classmethod
+    def take(cls, path: Path, *, at_ms: int) -> Self:
+        """`at_ms` is wall time, for people. Raises LockHeld, or StoreTrouble when the file cannot be used."""
+        descriptor = _opened(path)
+        try:
+            if not _lock_patiently(descriptor):
+                raise LockHeld(path, _named_in(descriptor))
+            me = os.getpid()
+            text = json.dumps({"pid": me, "taken_ms": at_ms, "birth": process_birth(me)})
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, text.encode())
+            os.fsync(descriptor)
+        except LockHeld:
+            os.close(descriptor)
+            raise
+        except OSError as error:
+            os.close(descriptor)
+            raise file_trouble(error, path, "writing the lock file") from None
+        return cls(path, descriptor)
+
+    def release(self) -> None:
+        """Free the lock. The file stays: removing it would let two processes hold two locks."""
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            os.ftruncate(descriptor, 0)
+            os.close(descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def holder_of(path: Path) -> Holder | None:
+    """Who holds the lock now; None when nobody does. Raises StoreTrouble when that cannot be found out.
+
+    A holder that does not say its name is reported with pid 0.
+    """
+    if not path.exists():
+        return None
+    descriptor = _opened(path)
+    try:
+        named = _named_in(descriptor)
+        # Asking the lock itself takes it for a moment, so that is left for when the name proves nothing.
+        if named is not None and named.is_alive:
+            return named
+        return None if _try_lock(descriptor) else named or Holder(0, 0, "")
+    finally:
+        os.close(descriptor)
+
+
+def process_birth(pid: int) -> str:
+    """When process `pid` started, as the system counts it: boot and clock ticks since. Empty if unknown."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    # The second field is the program's name in parentheses and may itself hold both and spaces.
+    fields = status.rpartition(")")[2].split()
+    state, started = fields[0], fields[19]
+    return "" if state in ("Z", "X") else f"{boot}:{started}"
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
+    except OSError as error:
+        raise file_trouble(error, path, "opening the lock file") from None
+
+
+def _named_in(descriptor: int) -> Holder | None:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    try:
+        found = json.loads(os.read(descriptor, 4096))
+        return Holder(int(found["pid"]), int(found["taken_ms"]), str(found["birth"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _lock_patiently(descriptor: int) -> bool:
+    """Try for a quarter of a second unless a living holder is named.
+
+    Somebody may just be asking who holds the lock, or have taken it without having written a name yet.
+    """
+    for _ in range(_TRIES):
+        if _try_lock(descriptor):
+            return True
+        named = _named_in(descriptor)
+        if named is not None and named.is_alive:
+            return False
+        time.sleep(_PAUSE_S)
+    return False
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Whether the lock is now ours. Raises OSError where files cannot be locked."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
