@@ -155,18 +155,18 @@ class StillClock:
 
 
 class Market:
-    """Answers the book it was given, or fails with the words it was given, or hangs."""
+    """Answers the book it was given, when `arrives` is set if there is one, or fails."""
 
     def __init__(self, now: Book) -> None:
         self.now = now
         self.fails: str | None = None
-        self.hangs = False
+        self.arrives: asyncio.Event | None = None
         self.asked = 0
 
     async def book(self) -> Book:
         self.asked += 1
-        if self.hangs:
-            await asyncio.Event().wait()
+        if self.arrives is not None:
+            await self.arrives.wait()
         if self.fails is not None:
             raise MarketDataError(self.fails)
         return self.now
@@ -225,15 +225,16 @@ class Desk:
         """Let the broker observe `events` while it runs, until it has nothing left to do. What it told."""
         before = len(self.told)
         run = asyncio.ensure_future(self.broker.run(self.told.append))
-        await _settle_down()
+        await settle_down()
         for event in events:
             self.broker.observe(event)
-            await _settle_down()
+            await settle_down()
         run.cancel()
         await asyncio.gather(run, return_exceptions=True)
         return self.told[before:]
 
 
-async def _settle_down() -> None:
+async def settle_down() -> None:
+    """Give every task its turns; nothing here takes more than a few."""
     for _ in range(50):
         await asyncio.sleep(0)

@@ -29,7 +29,21 @@ from agent.core.ports import Exchange
 from agent.exchange.paper.broker import NOT_PLACED, PaperBroker
 from agent.exchange.paper.misbehaviour import Misbehaviour
 from agent.exchange.paper.state import Ticket
-from tests.paper_desk import BAR, NOON, PAIR, D, Desk, approved, book_at, buy, candle, quote_at, sell, stop
+from tests.paper_desk import (
+    BAR,
+    NOON,
+    PAIR,
+    D,
+    Desk,
+    approved,
+    book_at,
+    buy,
+    candle,
+    quote_at,
+    sell,
+    settle_down,
+    stop,
+)
 
 MINUTE = 60_000
 
@@ -60,8 +74,8 @@ def quote(mid: str, at_ms: int = NOON, trusted: bool = True) -> QuoteSeen:
     return QuoteSeen(quote_at(mid, at_ms), trusted)
 
 
-def backfilled(*bar: float, open_ms: int = NOON) -> BarClosed:
-    return BarClosed(candle(*bar, open_ms=open_ms), ClosedBy.BACKFILL)
+def backfilled(open_: float, high: float, low: float, close: float, open_ms: int = NOON) -> BarClosed:
+    return BarClosed(candle(open_, high, low, close, open_ms), ClosedBy.BACKFILL)
 
 
 def test_the_broker_is_an_exchange() -> None:
@@ -182,7 +196,7 @@ async def test_without_a_book_the_order_was_certainly_not_placed() -> None:
 
 async def test_a_book_that_hangs_is_given_up() -> None:
     desk = Desk(book_timeout_ms=1)
-    desk.market.hangs = True
+    desk.market.arrives = asyncio.Event()
     answer = await desk.broker.place(approved(buy("e", "100")))
     assert isinstance(answer, OrderRefused)
     assert "did not come within 1 ms" in answer.detail
@@ -267,9 +281,9 @@ async def test_a_touched_stop_waits_for_a_book_and_is_then_executed_although_the
 async def test_a_quote_touches_no_order_that_is_younger() -> None:
     desk = Desk()
     await with_stop(desk)
-    desk.market.hangs = True
+    desk.market.arrives = asyncio.Event()
     assert await desk.working(quote("0.2899")) == []
-    desk.market.hangs = False
+    desk.market.arrives = None
     await desk.broker.cancel(intent(stop("s", "99.9", "0.2900")))
     await report(desk, stop("s2", "99.9", "0.2950"))
     assert await desk.working() == []
@@ -321,6 +335,34 @@ async def test_bars_observed_before_a_question_are_settled_before_its_answer() -
     assert [f.client_id for f in seen.fills] == ["e", "s"]
     assert len(await desk.working()) == 2, "and told once"
     assert await desk.working() == []
+
+
+async def test_a_settled_bar_is_forgotten() -> None:
+    desk = Desk()
+    desk.broker.observe(backfilled(0.30, 0.31, 0.28, 0.30))
+    await desk.working()
+    assert not desk.broker._observed.bars
+
+
+async def test_a_second_order_reached_while_the_book_is_on_its_way_gets_a_book_of_its_own() -> None:
+    desk = Desk()
+    await report(desk, buy("e", "100"))
+    await report(desk, stop("s", "40", "0.2900"))
+    await report(desk, stop("u", "50", "0.2850"))
+    asked, arrived = desk.market.asked, asyncio.Event()
+    desk.market.arrives = arrived
+    run = asyncio.ensure_future(desk.broker.run(desk.told.append))
+    await settle_down()
+    desk.broker.observe(quote("0.2900"))
+    await settle_down()
+    desk.broker.observe(quote("0.2850"))
+    desk.market.now = book_at("0.2860")
+    arrived.set()
+    await settle_down()
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+    assert [e.report.client_id for e in desk.told if isinstance(e, OrderReported)] == ["s", "u"]
+    assert desk.market.asked == asked + 2
 
 
 async def test_a_bar_that_quotes_covered_settles_nothing() -> None:
@@ -380,7 +422,7 @@ async def test_an_order_whose_caller_died_before_the_answer_is_found() -> None:
         await asyncio.Event().wait()
 
     await holdings(desk)
-    desk.store.save = save_and_hang  # type: ignore[method-assign]
+    desk.store.save = save_and_hang  # type: ignore[assignment,method-assign]
     placing = asyncio.ensure_future(desk.broker.place(approved(buy("e", "100"))))
     await committed.wait()
     placing.cancel()

@@ -100,6 +100,16 @@ def test_two_orders_share_one_book() -> None:
     assert [(f.client_id, str(f.qty)) for f in moved.fills] == [("a", "50"), ("b", "10")]
 
 
+def test_liquidity_is_shared_across_levels_by_takers_and_resting_orders() -> None:
+    state = resting(limit_sell("a", "70"), limit_sell("b", "50"), base="120")
+    moved = tick(state, book([("0.3110", "40"), ("0.3105", "60")], []), TERMS, LATER)
+    assert [(f.client_id, str(f.qty)) for f in moved.fills] == [("a", "40"), ("a", "30"), ("b", "30")]
+    stops = resting(stop("c", "70", "0.2900"), stop("d", "50", "0.2900"), base="120")
+    fallen = book([("0.2890", "40"), ("0.2880", "60")], [("0.2891", "1")])
+    moved = tick(stops, fallen, TERMS, LATER)
+    assert [(f.client_id, str(f.qty)) for f in moved.fills] == [("c", "40"), ("c", "30"), ("d", "30")]
+
+
 def test_a_buy_stop_buys_only_as_far_as_the_money_goes() -> None:
     asked = ticket("b", Side.BUY, OrderType.STOP_LOSS, "100", stop_price="0.3100")
     state = resting(asked, quote="31.5")
@@ -194,6 +204,17 @@ def test_a_buy_stop_is_settled_at_the_stop_or_the_open_worsened() -> None:
     state = resting(asked, at_ms=BEFORE)
     assert executions(settled(state, candle(0.30, 0.32, 0.29, 0.30)).fills) == [("0.3102", "100")]
     assert executions(settled(state, candle(0.32, 0.33, 0.29, 0.30)).fills) == [("0.3202", "100")]
+    assert executions(settled(state, candle(0.30, 0.31, 0.29, 0.30)).fills) == [("0.3102", "100")]
+    assert settled(state, candle(0.30, 0.3099, 0.29, 0.30)).fills == ()
+
+
+def test_a_buy_stop_that_a_bar_makes_too_dear_expires_half_filled() -> None:
+    asked = ticket("b", Side.BUY, OrderType.STOP_LOSS, "100", stop_price="0.3100")
+    moved = settled(resting(asked, quote="31.5", at_ms=BEFORE), candle(0.40, 0.41, 0.39, 0.40))
+    # 0.5 free above the 31 locked: 0.5 / (0.4002 - 0.31) = 5.5 pieces
+    assert executions(moved.fills) == [("0.4002", "5.5")]
+    assert moved.orders[0].status is OrderStatus.EXPIRED
+    assert moved.state.balances["USDT"].locked == 0
 
 
 def test_of_two_orders_that_one_bar_reaches_the_stop_is_booked_first() -> None:

@@ -275,8 +275,6 @@ class PaperBroker:
             await self._commit_and_tell(account.meet(state, met, book, self._terms, self._clock.now_ms()))
         for number in reached:
             del self._observed.reached[number]
-        if self._observed.reached:
-            self._work.set()
         return True
 
     # --- the account -------------------------------------------------------------------------------
@@ -320,7 +318,6 @@ class PaperBroker:
         self._outbox.extend(OrderReported(report_of(order, moved.fills)) for order in moved.orders)
         if moved.fills:
             self._outbox.append(FillsSeen(moved.fills))
-        self._work.set()
 
     async def _read_book(self) -> Book:
         try:
