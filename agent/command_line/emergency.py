@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agent.command_line import questions
-from agent.command_line.engine_link import EngineLink
+from agent.command_line.engine_link import EngineLink, lock_holder
 from agent.command_line.outcome import Ended, ExitCode
 from agent.command_line.place import data_dir_of, our_versions
 from agent.command_line.terminal import Terminal
@@ -153,6 +153,14 @@ def _without_engine(data_dir: Path, why: str) -> Leftover:
     from agent.command_line.stored import stored_exposure
     from agent.store.trouble import StoreTrouble
 
+    holder = lock_holder(data_dir)
+    if holder is not None:
+        return Leftover(
+            "silent",
+            ("whatever the engine holds: it does not listen",),
+            f"{holder} works in {data_dir} but does not listen. The latch keeps it from sending entries. End "
+            "it and start the engine again: it comes up HALTED and closes what is open.",
+        )
     try:
         remaining = stored_exposure(data_dir)
     except StoreTrouble as trouble:

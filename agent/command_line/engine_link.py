@@ -38,10 +38,23 @@ class EngineLink:
         """Raises Ended: 3 when no engine runs, 1 when one runs and does not answer."""
         try:
             return await self.connect()
+        except NoEngine as why:
+            raise self._nobody_listens(why) from None
         except ControlError as why:
             raise ended(why) from None
         except ControlFileRefused as why:
             raise Ended(ExitCode.REFUSED, f"{why}.") from None
+
+    def _nobody_listens(self, why: NoEngine) -> Ended:
+        """No engine, or one that is just starting, stopping, or has lost its control channel."""
+        holder = lock_holder(self.data_dir)
+        if holder is None:
+            return ended(why)
+        return Ended(
+            ExitCode.REFUSED,
+            f"{holder} works in {self.data_dir} but does not listen: it is starting, stopping or stuck.",
+            "try again in a few seconds, then look at its log; emergency-stop works in any case",
+        )
 
     async def ask(
         self,
@@ -58,6 +71,21 @@ class EngineLink:
 
     async def status(self) -> Status:
         return readable(await self.ask(CommandName.STATUS, timeout_s=1.0))
+
+
+def lock_holder(data_dir: Path) -> str | None:
+    """Who holds the instance lock, as `Process 123`; None when nobody does or nobody can tell."""
+    from agent.store.data_dir import DataDir
+    from agent.store.instance_lock import holder_of
+    from agent.store.trouble import StoreTrouble
+
+    try:
+        holder = holder_of(DataDir(data_dir).lock_file)
+    except StoreTrouble:
+        return None
+    if holder is None:
+        return None
+    return f"Process {holder.pid}" if holder.pid else "Another process"
 
 
 def readable(document: Mapping[str, Any]) -> Status:
