@@ -30,9 +30,8 @@ def position_booked(turn: Turn, position: Position) -> None:
 
 
 def balance_row(turn: Turn) -> None:
-    """Store what the account is worth now; nothing while that is not known."""
+    """Store what the account is worth now; while that is not known, the next try is a minute away too."""
     own, worth = balance(turn.state), equity(turn.state)
-    if own is None or worth is None:
-        return
-    turn.keep(BalanceRow(turn.at_ms, own, worth))
+    if own is not None and worth is not None:
+        turn.keep(BalanceRow(turn.at_ms, own, worth))
     turn.change(last_balance_row_ms=turn.at_ms)

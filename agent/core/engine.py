@@ -274,8 +274,9 @@ def _ended_without_position(turn: Turn, position_id: int, created_ms: int) -> bo
 def wake_at_ms(state: AgentState) -> int:
     """When the core wants to be woken if nothing happens before, venue time."""
     timeout = state.setup.limits.order_timeout_ms
-    times = [account_due_ms(state), (state.now_ms // DAY_MS + 1) * DAY_MS]
-    times.append(state.last_balance_row_ms + BALANCE_ROW_EVERY_MS)
+    times = [(state.now_ms // DAY_MS + 1) * DAY_MS, state.last_balance_row_ms + BALANCE_ROW_EVERY_MS]
+    if state.instrument is not None:
+        times.append(account_due_ms(state))
     times += [w for o in state.orders.values() if (w := order_wake_ms(o, timeout)) is not None]
     times += [p.decided_ms + state.setup.late_after_ms for p in state.pending.values()]
     times += [*state.exit_retry_ms.values(), *state.protect_retry_ms.values()]
