@@ -1,0 +1,1 @@
+"""An exchange on loopback that speaks Binance spot's protocol: test bench, demo, fault injector."""

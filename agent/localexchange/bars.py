@@ -91,33 +91,61 @@ def joined_flows(pieces: list[Flows]) -> Flows:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """Traded minutes and where the bars begin and end among them."""
+
+    seen: Ints
+    heads: Ints
+    tails: Ints
+    opens_ms: Ints
+
+
+def _grouped(minutes: Minutes, grid: Ints) -> _Groups:
+    seen = np.flatnonzero(minutes.traded)
+    bar_of = np.searchsorted(grid, (minutes.first + seen) * MINUTE_MS, side="right") - 1
+    heads = np.flatnonzero(np.diff(bar_of, prepend=-1))
+    tails = np.append(heads[1:], len(seen)) - 1
+    return _Groups(seen, heads, tails[: len(heads)], grid[bar_of[heads]])
+
+
+def _prices_and_volume(minutes: Minutes, g: _Groups) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+    return (
+        minutes.open[g.seen[g.heads]],
+        np.maximum.reduceat(minutes.high[g.seen], g.heads),
+        np.minimum.reduceat(minutes.low[g.seen], g.heads),
+        minutes.close[g.seen[g.tails]],
+        np.add.reduceat(minutes.volume[g.seen], g.heads),
+    )
+
+
+def columns(minutes: Minutes, grid: Ints) -> Ints:
+    """Open time, open, high, low, close and volume of bars: a row each. A bar never traded is left out."""
+    groups = _grouped(minutes, grid)
+    if not len(groups.heads):
+        return np.empty((0, 6), dtype=np.int64)
+    return np.column_stack((groups.opens_ms, *_prices_and_volume(minutes, groups)))
+
+
 def summed(minutes: Minutes, flows: Flows, grid: Ints) -> Iterator[Bar]:
-    """Minutes added up to bars that open at the times of `grid`; a bar without a traded minute is left out.
+    """Minutes added up to bars that open at the times of `grid`; a bar never traded is left out.
 
     Their `close_ms` is still 0: see `told`.
     """
-    seen = np.flatnonzero(minutes.traded)
-    if not len(seen):
+    g = _grouped(minutes, grid)
+    if not len(g.heads):
         return
-    number = minutes.first + seen
-    bar_of = np.searchsorted(grid, number * MINUTE_MS, side="right") - 1
-    heads = np.flatnonzero(np.diff(bar_of, prepend=-1))
-    tails = np.append(heads[1:], len(seen)) - 1
-    columns = (
-        grid[bar_of[heads]],
-        minutes.open[seen[heads]],
-        np.maximum.reduceat(minutes.high[seen], heads),
-        np.minimum.reduceat(minutes.low[seen], heads),
-        minutes.close[seen[tails]],
-        np.add.reduceat(minutes.volume[seen], heads),
-        np.add.reduceat(flows.quote[seen], heads),
-        np.add.reduceat(flows.trades[seen], heads),
-        np.add.reduceat(flows.taker_buy[seen], heads),
-        np.add.reduceat(flows.taker_buy_quote[seen], heads),
-        number[heads] * SECONDS - TRADE_EPOCH_S,
-        number[tails] * SECONDS + SECONDS - 1 - TRADE_EPOCH_S,
+    parts = (
+        g.opens_ms,
+        *_prices_and_volume(minutes, g),
+        np.add.reduceat(flows.quote[g.seen], g.heads),
+        np.add.reduceat(flows.trades[g.seen], g.heads),
+        np.add.reduceat(flows.taker_buy[g.seen], g.heads),
+        np.add.reduceat(flows.taker_buy_quote[g.seen], g.heads),
+        (minutes.first + g.seen[g.heads]) * SECONDS - TRADE_EPOCH_S,
+        (minutes.first + g.seen[g.tails]) * SECONDS + SECONDS - 1 - TRADE_EPOCH_S,
     )
-    for at, o, h, low, c, v, q, n, tb, tq, ft, lt in zip(*(x.tolist() for x in columns), strict=True):
+    for at, o, h, low, c, v, q, n, tb, tq, ft, lt in zip(*(x.tolist() for x in parts), strict=True):
         yield Bar(at, 0, o, h, low, c, v, q, n, tb, tq, ft, lt, False)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import orjson
 
 from agent.core.money import money
+from agent.localexchange.market_csv import UnreadableCandlesError
 from agent.localexchange.serve import HOST, Settings, serve
 
 
@@ -41,6 +42,7 @@ def demo_market_command(
         settings = Settings(
             port=port,
             seed=seed,
+            candles=candles,
             start_ms=None if start is None else instant_ms(start),
             speed=speed,
             pair=pair,
@@ -49,6 +51,8 @@ def demo_market_command(
             balances={"USDT": Decimal(10_000)} if balances is None else balances,
         )
         return _run(settings)
+    except UnreadableCandlesError as error:
+        return _refuse(str(error), 2)
     except ValueError as error:
         return _refuse(str(error))
     except OSError as error:
@@ -57,9 +61,9 @@ def demo_market_command(
         )
 
 
-def _refuse(sentence: str) -> int:
+def _refuse(sentence: str, code: int = 1) -> int:
     print(sentence, file=sys.stderr)  # noqa: T201
-    return 1
+    return code
 
 
 def _run(settings: Settings) -> int:

@@ -38,6 +38,7 @@ class Connection:
     def __init__(
         self,
         socket: web.WebSocketResponse,
+        transport: asyncio.Transport | None,
         market: Market,
         publisher: Publisher,
         *,
@@ -45,6 +46,7 @@ class Connection:
         monotonic: Callable[[], float],
     ) -> None:
         self._socket = socket
+        self._transport = transport
         self._market = market
         self._publisher = publisher
         self._combined = combined
@@ -56,11 +58,18 @@ class Connection:
         self._arrivals: deque[float] = deque(maxlen=MESSAGES_PER_SECOND + 1)
         self._pings: dict[bytes, float] = {}
         self._closing: tuple[int, str] | None = None
+        self._silenced: Callable[[Frame], bool] | None = None
 
     # -- as the publisher sees it ------------------------------------------------------------------
 
     def push(self, frame: Frame) -> None:
-        self._write(frame.combined if self._combined else frame.raw)
+        if self._silenced is None or not self._silenced(frame):
+            self._write(frame.combined if self._combined else frame.raw)
+
+    @property
+    def names(self) -> list[str]:
+        """The streams it is subscribed to."""
+        return list(self._names)
 
     @property
     def full(self) -> bool:
@@ -74,6 +83,21 @@ class Connection:
         if self._closing is None:
             self._closing = (code, why)
             self._waiting.set()
+
+    def silence(self, withheld: Callable[[Frame], bool]) -> None:
+        """Withhold the frames for which `withheld` says so."""
+        self._silenced = withheld
+
+    def announce(self, event: dict[str, Any]) -> None:
+        """Send an event that belongs to no stream."""
+        self._write(orjson.dumps(event))
+
+    def abort(self) -> None:
+        """Cut the connection without a closing frame."""
+        self._closing = (WSCloseCode.ABNORMAL_CLOSURE, "aborted")
+        if self._transport is not None:
+            self._transport.abort()
+        self._waiting.set()
 
     def _write(self, data: bytes) -> None:
         if self._closing is not None:

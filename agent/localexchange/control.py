@@ -13,8 +13,11 @@ from aiohttp import web
 
 from agent.core.money import plain
 from agent.localexchange.exchange import Exchange
+from agent.localexchange.faults import BadFaultError
 from agent.localexchange.publisher import Publisher
 from agent.localexchange.rest import json_response
+from agent.localexchange.sockets import Sockets
+from agent.localexchange.wishes import CannotGrantError, grant
 
 
 class RefusedError(Exception):
@@ -22,15 +25,19 @@ class RefusedError(Exception):
 
 
 class Control:
-    def __init__(self, exchange: Exchange, publisher: Publisher) -> None:
+    def __init__(self, exchange: Exchange, publisher: Publisher, sockets: Sockets) -> None:
         self._exchange = exchange
         self._publisher = publisher
+        self._sockets = sockets
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/control/ledger", self._ledger),
             web.get("/control/clock", self._clock),
             web.post("/control/clock", self._set_clock),
+            web.get("/control/faults", self._faults),
+            web.post("/control/faults", self._set_faults),
+            web.post("/control/market", self._market),
             web.post("/control/account", self._account),
         ]
 
@@ -77,8 +84,46 @@ class Control:
         self._publisher.poke()
         return await self._clock(request)
 
+    async def _faults(self, request: web.Request) -> web.Response:
+        return json_response({"faults": self._exchange.faults.described()})
+
+    async def _set_faults(self, request: web.Request) -> web.Response:
+        body = await _object(request)
+        strangers = body.keys() - {"add", "clear"}
+        if strangers or not body:
+            return _refusal(RefusedError(f"faults takes add and clear, not {sorted(strangers) or 'nothing'}"))
+        board = self._exchange.faults
+        try:
+            for ident in _listed(body, "clear"):
+                for fault in board.clear(str(ident)):
+                    if fault.kind in ("F6", "F7"):
+                        self._exchange.limits.pardon()
+            for entry in _listed(body, "add"):
+                self._sockets.suffer(board.add(entry))
+        except (BadFaultError, RefusedError) as error:
+            return _refusal(error)
+        return await self._faults(request)
+
+    async def _market(self, request: web.Request) -> web.Response:
+        body = await _object(request)
+        try:
+            granted = grant(self._exchange.market, body, self._exchange.clock.now_ms())
+        except CannotGrantError as error:
+            return _refusal(error)
+        self._publisher.poke()
+        return json_response(granted)
+
     async def _account(self, request: web.Request) -> web.Response:
         return _refusal(RefusedError("not available yet: this exchange has no trading side so far"))
+
+
+def _listed(body: dict[str, Any], key: str) -> list[Any]:
+    value = body.get(key, [])
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list):
+        raise RefusedError(f"{key} is a list, not {value!r}")
+    return value
 
 
 def _refusal(error: Exception) -> web.Response:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from agent.localexchange.clock import VenueClock
+from agent.localexchange.faults import FaultBoard
+from agent.localexchange.faults_stream import FrameFaults
 from agent.localexchange.limits import RequestLimits
 from agent.localexchange.market import Market
 from agent.localexchange.venue import Venue
@@ -36,5 +38,7 @@ class Exchange:
     venue: Venue
     key: str
     secret: str
+    faults: FaultBoard
+    frame_faults: FrameFaults
     limits: RequestLimits = field(default_factory=RequestLimits)
     requests: deque[SeenRequest] = field(default_factory=lambda: deque(maxlen=_REQUESTS_KEPT))

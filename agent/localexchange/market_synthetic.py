@@ -157,9 +157,9 @@ class SyntheticSource:
         heat: Floats,
         story: Story | None,
     ) -> Ints:
-        usual = spread / (2.0 * _QUIET) / heat**0.35
+        usual = spread / (2.0 * _QUIET) / heat**0.6
         flow = np.exp(0.3 * smooth(self._flow_key, (first + minute) / 700.0))
-        volume = self._pair.minute_volume * flow * (0.3 + 0.7 * usual)
+        volume = self._pair.minute_volume * flow * (0.45 + 0.55 * usual)
         volume *= np.exp(0.35 * rng.standard_normal(len(minute)))
         if story is not None:
             bar = slice(story.bar, story.bar + BAR_MINUTES)

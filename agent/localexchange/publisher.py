@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Protocol
 
-import orjson
-
 from agent.localexchange.channels import Channel, Frame, channel_for
 from agent.localexchange.exchange import Exchange
 from agent.localexchange.stream_names import Stream
@@ -95,6 +93,9 @@ class Publisher:
             if to_ms >= now_ms:
                 break
             await self._room()
+        for name, payload in self._exchange.frame_faults.due():
+            if name in self._subscribed:
+                self._push(name, self._subscribed[name], payload)
         for name, subscribed in list(self._subscribed.items()):
             channel = subscribed.channel
             if self._told_ms >= channel.due_ms:
@@ -122,7 +123,11 @@ class Publisher:
             self._send(name, self._subscribed[name], event)
 
     def _send(self, name: str, subscribed: _Subscribed, event: object) -> None:
-        frame = Frame(name, orjson.dumps(event))
+        for payload in self._exchange.frame_faults.frames(subscribed.channel.stream, event):
+            self._push(name, subscribed, payload)
+
+    def _push(self, name: str, subscribed: _Subscribed, payload: bytes) -> None:
+        frame = Frame(name, payload)
         for listener in list(subscribed.listeners):
             listener.push(frame)
 

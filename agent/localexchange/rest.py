@@ -12,8 +12,9 @@ import orjson
 from aiohttp import web
 
 from agent.localexchange.exchange import Exchange, SeenRequest
+from agent.localexchange.faults_http import answered
 from agent.localexchange.parameters import Parameters, RejectionError
-from agent.localexchange.rest_public import PUBLIC
+from agent.localexchange.rest_public import PUBLIC, Answer
 from agent.localexchange.trading import TradingSide
 
 _NOT_FOUND: Final = "<html><body><h2>404 Not found</h2></body></html>"
@@ -29,7 +30,10 @@ class Rest:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Execute one request and record it."""
         now_ms = self._exchange.clock.now_ms()
-        response = await self._answer(request, now_ms)
+        response = await answered(self._exchange, request, lambda: self._answer(request, now_ms))
+        if response.prepared:
+            self._record(request, now_ms, response.status)
+            return response
         response.headers["X-MBX-USED-WEIGHT"] = response.headers["X-MBX-USED-WEIGHT-1M"] = str(
             self._exchange.limits.used(now_ms)
         )
@@ -54,9 +58,17 @@ class Rest:
             if public is None:
                 return json_response(await self._trading.answer(request, now_ms))
             parameters = Parameters(request.query.items())
-            return json_response(public.answer(self._exchange.market, parameters, now_ms))
+            body = public.answer(self._exchange.market, parameters, now_ms)
+            return json_response(self._without_gaps(request, body))
         except RejectionError as rejection:
             return json_response({"code": rejection.code, "msg": rejection.text}, rejection.status)
+
+    def _without_gaps(self, request: web.Request, body: Answer) -> Answer:
+        """Klines less those that a fault says never were."""
+        if "interval" not in request.query or not isinstance(body, list):
+            return body
+        missing = self._exchange.frame_faults.missing(request.query["symbol"], request.query["interval"])
+        return [row for row in body if row[0] not in missing] if missing else body
 
 
 def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from agent.localexchange import intervals
-from agent.localexchange.bars import Bar, Trade, added, bar_of_seconds, summed, told, trade_at
+from agent.localexchange.bars import Bar, Trade, added, bar_of_seconds, columns, summed, told, trade_at
 from agent.localexchange.intervals import MINUTE_MS, SECOND_MS
 from agent.localexchange.interventions import NothingTradesError
 from agent.localexchange.minutes import Minutes, MinuteSource
@@ -101,15 +101,27 @@ class Tape:
                 return found[-limit:]
             bars *= 2
 
+    def closed_columns(self, interval: str, before_ms: int, count: int) -> Ints:
+        """The last `count` bars that closed by the open time `before_ms`, as `bars.columns` has them."""
+        first_ms = max(intervals.shifted(interval, before_ms, -count), self.listed_ms)
+        span = self._whole_minutes(first_ms, before_ms)
+        if span is None:
+            return np.empty((0, 6), dtype=np.int64)
+        return columns(self._record.minutes(*span), intervals.opens(interval, first_ms, before_ms))
+
     def _closed_minutes(self, grid: Ints, first_ms: int, to_ms: int) -> list[Bar]:
         """Whole minutes of [first_ms, to_ms) added up to bars that open at the times of `grid`."""
-        record = self._record
-        start, stop = max(first_ms // MINUTE_MS, record.first_minute), to_ms // MINUTE_MS
-        if record.end_minute is not None:
-            stop = min(stop, record.end_minute)
-        if start >= stop:
+        span = self._whole_minutes(first_ms, to_ms)
+        if span is None:
             return []
-        return list(summed(record.minutes(start, stop), record.flows(start, stop), grid))
+        return list(summed(self._record.minutes(*span), self._record.flows(*span), grid))
+
+    def _whole_minutes(self, first_ms: int, to_ms: int) -> tuple[int, int] | None:
+        """The recorded minutes of [first_ms, to_ms); None when there are none."""
+        start, stop = max(first_ms // MINUTE_MS, self._record.first_minute), to_ms // MINUTE_MS
+        if self._record.end_minute is not None:
+            stop = min(stop, self._record.end_minute)
+        return (start, stop) if start < stop else None
 
     def _running_minute(self, now_ms: int) -> Bar | None:
         """The minute that contains `now_ms`, as far as it got; None when nothing trades."""

@@ -1,0 +1,283 @@
+"""Faults on order: which are set, what they match, how often they fired.
+
+Belongs here: the list of faults this exchange can commit, their parameters and matching; what each does to a
+request or a frame stands in `faults_http` and `faults_stream`. Stays true: a fault does nothing to what it
+does not match; it fires `count` times at most and not after `for_ms`; firing is counted. Times: `for_ms` is
+machine time, since faults disturb networks and sockets, except for F6 and F7, whose limits count in venue
+time.
+
+An entry of {"add": [...]}: {"id": text, "fault": "F9", "match": {"method", "path", "stream", "nth"},
+"count": n, "for_ms": ms, "params": {...}}. `path` and `stream` are patterns with * and ?; `nth` lets the
+first n-1 matches pass. F25 and F26 spoil frames, or answers when `path` is given. Without `count` and `for_ms` a fault fires once, F8, F22 and a refusing F27 until
+they are cleared.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+
+class BadFaultError(Exception):
+    """A fault that cannot be set; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a fault is called and which parameters it takes, each with its default."""
+
+    title: str
+    defaults: Mapping[str, str | int | float | bool]
+    variants: tuple[str, ...] = ()
+    lasting: bool = False
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "F6": Kind("429 with Retry-After", {"retry_after": 5}),
+    "F7": Kind("418 ban", {"retry_after": 120}),
+    "F8": Kind("unreachable: connections are reset", {"drop": True}, lasting=True),
+    "F9": Kind(
+        "a broken answer",
+        {"variant": "reset_mid_body", "status": 0},
+        ("reset_mid_body", "truncated_json", "html", "wrong_content_type", "empty", "garbage", "error_500"),
+    ),
+    "F10": Kind("a slow answer", {"delay_ms": 6_000, "executed": True}),
+    "F22": Kind("silent socket: open, answers pings, sends no data", {"new_sockets": True}, lasting=True),
+    "F23": Kind("a closed bar without its closing frame", {}),
+    "F24": Kind(
+        "a closed bar that differs from REST, or is corrected later",
+        {"variant": "differs", "ticks": 7, "delay_ms": 3_000},
+        ("differs", "late_copy"),
+    ),
+    "F25": Kind(
+        "bars missing, doubled, swapped or empty",
+        {"variant": "gap", "rest": False},
+        ("gap", "duplicate", "out_of_order", "zero_volume"),
+    ),
+    "F26": Kind(
+        "impossible numbers and unreadable frames",
+        {"variant": "nan", "field": "close", "factor": 1.5},
+        (
+            "nan",
+            "negative",
+            "overflow",
+            "spike",
+            "high_below_low",
+            "garbage",
+            "unknown_event",
+            "missing_field",
+        ),
+    ),
+    "F27": Kind(
+        "the end of a connection's life",
+        {"variant": "disconnect", "grace_ms": 1_000, "code": 1001},
+        ("disconnect", "abort", "shutdown", "refuse"),
+    ),
+}
+
+#: Of the catalogue, what belongs to orders and accounts.
+_TRADING: Final = frozenset({*(f"F{n}" for n in (1, 2, 3, 4, 5, *range(11, 22), *range(37, 45)))})
+_CATALOGUE: Final = frozenset(f"F{n}" for n in range(1, 53))
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which requests or streams a fault concerns; None matches all."""
+
+    method: str | None = None
+    path: str | None = None
+    stream: str | None = None
+    nth: int = 1
+
+    def request(self, method: str, path: str) -> bool:
+        if self.stream is not None:
+            return False
+        return (self.method is None or self.method == method) and (
+            self.path is None or fnmatchcase(path, self.path)
+        )
+
+    def frames_of(self, stream: str) -> bool:
+        return self.stream is None or fnmatchcase(stream, self.stream)
+
+
+@dataclass(slots=True)
+class Fault:
+    """One fault that is set. `until` is on the clock of its kind."""
+
+    id: str
+    kind: str
+    match: Match
+    count: int | None
+    for_ms: int | None
+    params: dict[str, Any]
+    until: float | None = None
+    seen: int = 0
+    fired: int = 0
+
+    @property
+    def variant(self) -> str:
+        return str(self.params.get("variant", ""))
+
+    @property
+    def spent(self) -> bool:
+        return self.count is not None and self.fired >= self.count
+
+
+class FaultBoard:
+    """The faults of one exchange. `machine_ms` and `venue_ms` are its two clocks."""
+
+    def __init__(self, machine_ms: Callable[[], float], venue_ms: Callable[[], float]) -> None:
+        self._machine_ms = machine_ms
+        self._venue_ms = venue_ms
+        self._faults: dict[str, Fault] = {}
+        self._numbers = itertools.count(1)
+
+    def add(self, entry: object) -> Fault:
+        """Set a fault as described. Raises BadFaultError."""
+        fault = _parsed(entry, f"fault-{next(self._numbers)}")
+        if fault.id in self._faults:
+            raise BadFaultError(f"there is a fault {fault.id!r} already; clear it first or choose another id")
+        if fault.for_ms is not None:
+            fault.until = self._clock_of(fault)() + fault.for_ms
+        self._faults[fault.id] = fault
+        return fault
+
+    def clear(self, ident: str) -> list[Fault]:
+        """Lift one fault, or "all". Raises BadFaultError for an id that is not set."""
+        if ident == "all":
+            cleared = list(self._faults.values())
+            self._faults.clear()
+            return cleared
+        if ident not in self._faults:
+            raise BadFaultError(f"there is no fault {ident!r}; set are: {', '.join(self._faults) or 'none'}")
+        return [self._faults.pop(ident)]
+
+    def active(self, fault: Fault) -> bool:
+        """Set, not run out of time, not run out of count."""
+        return (
+            self._faults.get(fault.id) is fault
+            and not fault.spent
+            and (fault.until is None or self._clock_of(fault)() < fault.until)
+        )
+
+    def of_kind(self, *kinds: str) -> list[Fault]:
+        return [f for f in self._faults.values() if f.kind in kinds and self.active(f)]
+
+    def fire_on_request(self, kinds: tuple[str, ...], method: str, path: str) -> Fault | None:
+        """The first fault that concerns this request, counted as fired."""
+        for fault in self.of_kind(*kinds):
+            if fault.kind == "F27" and fault.variant != "refuse":
+                continue
+            by_path_only = fault.kind in ("F25", "F26")
+            if by_path_only and fault.match.path is None:
+                continue
+            if fault.match.request(method, path) and self.fire(fault):
+                return fault
+        return None
+
+    def fire(self, fault: Fault) -> bool:
+        """Count a match; False while the fault lets matches pass, and once it is spent."""
+        fault.seen += 1
+        if fault.seen < fault.match.nth or fault.spent:
+            return False
+        fault.fired += 1
+        return True
+
+    def described(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": f.id,
+                "fault": f.kind,
+                "title": KINDS[f.kind].title,
+                "match": {
+                    "method": f.match.method,
+                    "path": f.match.path,
+                    "stream": f.match.stream,
+                    "nth": f.match.nth,
+                },
+                "count": f.count,
+                "for_ms": f.for_ms,
+                "params": f.params,
+                "fired": f.fired,
+                "active": self.active(f),
+            }
+            for f in self._faults.values()
+        ]
+
+    def _clock_of(self, fault: Fault) -> Callable[[], float]:
+        return self._venue_ms if fault.kind in ("F6", "F7") else self._machine_ms
+
+
+def _parsed(entry: object, spare_id: str) -> Fault:
+    if not isinstance(entry, dict):
+        raise BadFaultError(f"a fault is an object, not {entry!r}")
+    _only(entry, ("id", "fault", "match", "count", "for_ms", "params"), "a fault")
+    name = entry.get("fault")
+    kind = KINDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise BadFaultError(_no_such_fault(name))
+    count, for_ms = _whole(entry, "count"), _whole(entry, "for_ms")
+    params = _params(str(name), kind, entry.get("params", {}))
+    lasting = kind.lasting or (name == "F27" and params["variant"] == "refuse")
+    if count is None and for_ms is None and not lasting:
+        count = 1
+    ident = entry.get("id", spare_id)
+    if not isinstance(ident, str) or not ident or ident == "all":
+        raise BadFaultError(f"the id of a fault is a text other than 'all', not {ident!r}")
+    return Fault(ident, str(name), _match(entry.get("match", {})), count, for_ms, params)
+
+
+def _no_such_fault(name: object) -> str:
+    offered = ", ".join(KINDS)
+    if name in _TRADING:
+        return (
+            f"{name} concerns orders and accounts, which this exchange does not offer yet; it has {offered}"
+        )
+    if name in _CATALOGUE:
+        return f"{name} is not the venue's to commit; this exchange has {offered}"
+    return f"there is no fault {name!r}; this exchange has {offered}"
+
+
+def _params(name: str, kind: Kind, given: object) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise BadFaultError(f"the params of {name} are an object, not {given!r}")
+    _only(given, tuple(kind.defaults), f"the params of {name}")
+    for key, value in given.items():
+        wanted = type(kind.defaults[key])
+        fits = isinstance(value, int | float) if wanted is float else isinstance(value, wanted)
+        if not fits or (isinstance(value, bool) and wanted is not bool):
+            raise BadFaultError(f"the param {key} of {name} is a {wanted.__name__}, not {value!r}")
+    params = {**kind.defaults, **given}
+    if kind.variants and params["variant"] not in kind.variants:
+        variants = ", ".join(kind.variants)
+        raise BadFaultError(f"{name} has no variant {params['variant']!r}; it has {variants}")
+    return params
+
+
+def _match(given: object) -> Match:
+    if not isinstance(given, dict):
+        raise BadFaultError(f"match is an object, not {given!r}")
+    _only(given, ("method", "path", "stream", "nth"), "match")
+    for key in ("method", "path", "stream"):
+        if not isinstance(given.get(key, ""), str):
+            raise BadFaultError(f"{key} in match is a text, not {given[key]!r}")
+    nth = _whole(given, "nth")
+    return Match(given.get("method"), given.get("path"), given.get("stream"), 1 if nth is None else nth)
+
+
+def _whole(given: Mapping[str, Any], key: str) -> int | None:
+    value = given.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise BadFaultError(f"{key} is a whole number from 1, not {value!r}")
+    return value
+
+
+def _only(given: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
+    for key in given:
+        if key not in known:
+            raise BadFaultError(f"{what} has no {key!r}; it takes {', '.join(known) or 'nothing'}")
