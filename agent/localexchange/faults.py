@@ -8,8 +8,8 @@ time.
 
 An entry of {"add": [...]}: {"id": text, "fault": "F9", "match": {"method", "path", "stream", "nth"},
 "count": n, "for_ms": ms, "params": {...}}. `path` and `stream` are patterns with * and ?; `nth` lets the
-first n-1 matches pass. F25 and F26 spoil frames, or answers when `path` is given. Without `count` and `for_ms` a fault fires once, F8, F22 and a refusing F27 until
-they are cleared.
+first n-1 matches pass. F25 and F26 spoil frames, or answers when `path` is given. Without `count` and
+`for_ms` a fault fires once; F8, F22 and a refusing F27 go on until they are cleared.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ def spoilt_event(fault: Fault, event: dict[str, Any]) -> dict[str, Any]:
 
 
 def spoilt_answer(fault: Fault, body: Any) -> Any:
-    """The same over REST: the last kline or object of a list is made impossible, or klines put out of line."""
+    """The same over REST: the last kline or object of a list is spoilt, or klines are put out of line."""
     if isinstance(body, dict):
         return spoilt_event(fault, body)
     if not isinstance(body, list) or not body:
