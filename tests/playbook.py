@@ -40,6 +40,7 @@ BAR = 15 * MINUTE
 START = 1_700_006_400_000 // BAR * BAR
 
 C = TypeVar("C")
+D = Decimal
 
 SELLER = SellerParams(ema_fast=3, ema_slow=8, z_window=8, atr_window=4, vol_z=1.0, tr_z=0.5, cloc_min=0.5)
 EXITS = ExitParams(
@@ -485,5 +486,20 @@ def _path(start: float, end: float) -> Iterable[float]:
     return [start + (end - start) * i / steps for i in range(1, steps + 1)]
 
 
-__all__ = ["BAR", "EXITS", "LIMITS", "MINUTE", "SELLER", "START", "Disk", "Playbook", "PositionState",
-           "falling_history", "make_instrument", "make_setup", "quiet_candle", "signal_candle"]  # fmt: skip
+__all__ = [
+    "BAR",
+    "EXITS",
+    "LIMITS",
+    "MINUTE",
+    "SELLER",
+    "START",
+    "D",
+    "Disk",
+    "Playbook",
+    "PositionState",
+    "falling_history",
+    "make_instrument",
+    "make_setup",
+    "quiet_candle",
+    "signal_candle",
+]  # fmt: skip

@@ -18,6 +18,7 @@ from agent.core.money import ZERO, plain
 from agent.core.ordering import on_fills, on_report
 from agent.core.state import AgentState
 from agent.core.turn import Turn
+from agent.core.worth import balance
 
 RECONCILE_EVERY_MS: Final = 60_000
 #: A second look at a difference, and at an account that did not answer.
@@ -113,15 +114,26 @@ def _settle_difference(turn: Turn, difference: Difference) -> None:
     if turn.state.doubted_cash != difference.cash:
         turn.change(doubted_cash=difference.cash)
         return
-    account, day = turn.state.durable.account, turn.state.durable.day
-    assert account.cash is not None
-    turn.change_durable(account=replace(account, cash=account.cash + difference.cash))
-    if day is not None and day.start_equity is not None:
-        turn.change_durable(day=replace(day, flows=day.flows + difference.cash))
+    _book_flow(turn, difference.cash)
     turn.change(reconciled_ms=turn.at_ms, doubted_cash=None)
     kind = "deposit" if difference.cash > 0 else "withdrawal"
     amount = f"{plain(abs(difference.cash))} {turn.state.setup.quote}"
     turn.alert(AlertLevel.WARNING, "account", f"{kind} of {amount}: counted as a flow, not as profit")
+
+
+def _book_flow(turn: Turn, amount: Decimal) -> None:
+    """Cash came or went from outside: the day's start moves by what that changes in our own balance.
+
+    Under a configured `capital` that may be less than the amount, or nothing.
+    """
+    account, before = turn.state.durable.account, balance(turn.state)
+    assert account.cash is not None, "a difference needs a known cash"
+    assert before is not None
+    turn.change_durable(account=replace(account, cash=account.cash + amount))
+    after, day = balance(turn.state), turn.state.durable.day
+    assert after is not None
+    if day is not None and day.start_equity is not None:
+        turn.change_durable(day=replace(day, flows=day.flows + after - before))
 
 
 def on_account_unreadable(turn: Turn, event: AccountUnreadable) -> None:

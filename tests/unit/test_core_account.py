@@ -1,0 +1,134 @@
+"""What the exchange says about the account: agreement, flows, strangers, holes, silence."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.core import events as e
+from agent.core.commands import ReadAccount
+from agent.core.events import Impairment
+from agent.core.gate import entries_blocked_by
+from agent.core.worth import balance, day_pnl, equity
+from tests.playbook import MINUTE, D, Playbook, make_setup
+
+
+def see_twice(play: Playbook, **totals: str) -> None:
+    """The same balances in two readings far enough apart to be believed."""
+    for _ in range(10):
+        play.account(**totals)
+        play.later(5_000)
+
+
+# --- deposits and withdrawals ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cash", ["12500", "9000", "10000.00000001"])
+def test_money_that_comes_or_goes_is_a_flow_and_never_profit(cash: str) -> None:
+    play = Playbook().ready("10000")
+    see_twice(play, USDT=cash)
+    assert play.cash == D(cash)
+    assert day_pnl(play.state) == 0
+    assert play.state.durable.day is not None
+    assert play.state.durable.day.start_equity == 10_000
+    assert play.state.durable.day.flows == D(cash) - 10_000
+    assert not play.state.durable.halt
+
+
+def test_a_withdrawal_beyond_the_daily_loss_limit_halts_nothing() -> None:
+    play = Playbook().ready("10000")
+    see_twice(play, USDT="4000")
+    play.quote(play.last_bar.close)
+    assert play.state.phase == "RUNNING"
+
+
+@pytest.mark.parametrize("cash", ["9000", "4000", "600", "100000"])
+def test_flows_beside_a_configured_capital_are_no_profit_either(cash: str) -> None:
+    """Only what changes our own share of the account may shift the day's start."""
+    play = Playbook(make_setup(capital=D(1000))).ready("5000")
+    assert balance(play.state) == 1000
+    see_twice(play, USDT=cash)
+    play.quote(play.last_bar.close)
+    assert balance(play.state) == min(D(1000), D(cash))
+    assert day_pnl(play.state) == 0
+    assert play.state.durable.halt is None
+
+
+def test_a_deposit_while_holding_under_capital_is_no_loss() -> None:
+    play = Playbook(make_setup(capital=D(1000))).ready("5000")
+    play.enter()
+    before = day_pnl(play.state)
+    see_twice(play, USDT=str(play.cash + 700), ADA=str(play.position().held_qty))
+    assert day_pnl(play.state) == before
+    assert play.state.durable.halt is None
+
+
+def test_the_first_look_at_a_difference_only_doubts_and_blocks_entries() -> None:
+    play = Playbook().ready("10000")
+    play.account(USDT="12500")
+    assert play.cash == 10_000
+    assert any("cash differs by +2500" in reason for reason in entries_blocked_by(play.state))
+    asked = play.later(6_000)
+    assert play.asked(ReadAccount, asked), "looks again soon"
+    play.account(USDT="10000")
+    assert entries_blocked_by(play.state) == ()
+    assert play.cash == 10_000
+
+
+def test_cash_is_first_learned_from_the_exchange_with_what_is_locked() -> None:
+    play = Playbook()
+    play.learn(e.InstrumentSeen(play.instrument))
+    holdings = {"USDT": e.Holding(D("700"), D("300")), "BNB": e.Holding(D("0.5"), D(0))}
+    play.learn(e.AccountSeen(holdings, (), (), 0))
+    assert play.cash == 1000
+    assert equity(play.state) == 1000
+    assert play.state.durable.account.foreign == {"BNB": D("0.5")}
+
+
+# --- what is not ours ------------------------------------------------------------------------------
+
+
+def test_coins_held_before_the_start_are_foreign_and_worth_nothing_to_us() -> None:
+    play = Playbook().ready()
+    play.foreign = D(5000)
+    play.account_agrees()
+    assert play.state.durable.account.foreign == {"ADA": D(5000)}
+    assert equity(play.state) == 10_000
+    position = play.enter()
+    held = position.held_qty
+    play.account_agrees()
+    assert play.state.durable.account.foreign == {"ADA": D(5000)}
+    play.quiet_bar()
+    play.walk(0.5040)
+    sale = play.sale()
+    assert sale.qty <= held, "foreign coins are never sold"
+    play.leave()
+    play.account_agrees()
+    assert play.state.durable.account.foreign["ADA"] >= 5000
+    assert entries_blocked_by(play.state) == ()
+
+
+def test_missing_coins_block_entries_until_they_are_back() -> None:
+    play = Playbook().ready()
+    held = play.enter().held_qty
+    for _ in range(10):
+        play.account(USDT=str(play.cash), ADA=str(held - 10))
+        play.later(5_000)
+    assert Impairment.LEDGER_DIFFERENCE in play.state.impairments
+    assert play.position().held_qty == held, "never a synthetic fill"
+    play.account_agrees()
+    assert Impairment.LEDGER_DIFFERENCE not in play.state.impairments
+
+
+# --- silence -----------------------------------------------------------------------------------------
+
+
+def test_the_account_is_read_every_minute_and_again_soon_when_it_did_not_answer() -> None:
+    play = Playbook().ready()
+    asked = play.asked(ReadAccount, play.later(MINUTE + 1))
+    assert len(asked) == 1
+    play.learn(e.AccountUnreadable("timed out"))
+    assert Impairment.BALANCE_UNREADABLE in play.state.impairments
+    assert play.asked(ReadAccount, play.later(5_001))
+    play.account_agrees()
+    assert Impairment.BALANCE_UNREADABLE not in play.state.impairments
+    assert entries_blocked_by(play.state) == ()
