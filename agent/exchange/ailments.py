@@ -1,0 +1,27 @@
+"""What is wrong at the moment, told once when it begins and once when it ends."""
+
+from __future__ import annotations
+
+from agent.core.events import Healed, Impaired, Impairment
+from agent.core.ports import Sink
+
+
+class Ailments:
+    """Turns repeated findings into one Impaired and one Healed."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._present: dict[Impairment, str] = {}
+
+    def __contains__(self, by: Impairment) -> bool:
+        return by in self._present
+
+    def found(self, by: Impairment, detail: str, *, permanent: bool = False) -> None:
+        """It is so now. Told again only when it was not so before."""
+        if by not in self._present:
+            self._present[by] = detail
+            self._sink(Impaired(by, detail, permanent))
+
+    def gone(self, by: Impairment) -> None:
+        if self._present.pop(by, None) is not None:
+            self._sink(Healed(by))

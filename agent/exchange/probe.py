@@ -1,0 +1,13 @@
+"""One look at the exchange: does it answer, how fast, and what time does it think it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """`latency_ms` is machine time of the round trip. `server_time_ms` is None where it is not told."""
+
+    server_time_ms: int | None
+    latency_ms: float

@@ -1,0 +1,205 @@
+"""The exchange's request limit, kept by us: who may ask next, and when nobody may.
+
+Belongs here: the weight used in the running minute, the order of those who wait, and the time until which the
+exchange told everybody to be silent. Stays true: a cancel or an exit goes before an entry, that before
+reconciliation, that before everything else; ordinary requests leave a reserve that only cancels and exits
+may use; before a Retry-After deadline nothing is sent at all, not even those. The deadline is venue time and
+is told to `on_blocked`, so that it survives a restart.
+
+Minutes are venue minutes, because that is how the exchange counts. What it reports as used counts more than
+what we counted: other programs may share the address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import itertools
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final
+
+from agent.core.market import MINUTE_MS
+from agent.core.ports import Clock
+from agent.exchange.waiting import first_of
+
+#: Share of the limit that ordinary requests may use. What lies above is the reserve for cancels and exits.
+ORDINARY_SHARE: Final = 0.40
+#: Not to be able to close a position is worse than a full minute, so these may go nearly to the limit.
+URGENT_SHARE: Final = 0.95
+#: Binance's limit per address; exchangeInfo tells the current one.
+BINANCE_LIMIT: Final = 6_000
+
+#: When the exchange says "too many" without saying for how long.
+_SILENCE_S: Final = {429: 60, 418: 120}
+#: Our clock and the exchange's need not agree to the second, and a request too early lengthens a ban.
+_MARGIN_MS: Final = 1_000
+
+_BANNED_UNTIL: Final = re.compile(r"banned until (\d{13})")
+
+
+class Urgency(IntEnum):
+    """What a request is for. Smaller goes first."""
+
+    LEAVE = 0
+    ENTER = 1
+    RECONCILE = 2
+    WATCH = 3
+
+
+@dataclass(order=True, slots=True)
+class _Waiting:
+    urgency: Urgency
+    number: int
+    weight: int = field(compare=False)
+    turn: asyncio.Event = field(compare=False, default_factory=asyncio.Event)
+
+
+class WeightGate:
+    """Every request passes `admit` before it is sent and `answered` when its answer is there.
+
+    `spacing_ms` (machine time) keeps ordinary requests apart on exchanges that count no weights.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        limit_per_minute: int = BINANCE_LIMIT,
+        spacing_ms: float = 0.0,
+        blocked_until_ms: int = 0,
+        on_blocked: Callable[[int], None] | None = None,
+    ) -> None:
+        assert limit_per_minute > 0
+        self._clock = clock
+        self._limit = limit_per_minute
+        self._spacing_ms = spacing_ms
+        self._blocked_until_ms = blocked_until_ms
+        self._on_blocked = on_blocked
+        self._minute = 0
+        self._used = 0
+        self._last_ordinary_ms = float("-inf")
+        self._numbers = itertools.count()
+        self._queue: list[_Waiting] = []
+
+    @property
+    def used_weight(self) -> int:
+        """Weight used in the running venue minute."""
+        return self._used if self._clock.now_ms() // MINUTE_MS == self._minute else 0
+
+    @property
+    def limit_per_minute(self) -> int:
+        return self._limit
+
+    @property
+    def blocked_until_ms(self) -> int:
+        """Venue time before which nothing may be sent; in the past when anything may."""
+        return self._blocked_until_ms
+
+    @property
+    def is_blocked(self) -> bool:
+        return self._clock.now_ms() < self._blocked_until_ms
+
+    def set_limit(self, limit_per_minute: int) -> None:
+        """The exchange stated another limit."""
+        assert limit_per_minute > 0
+        self._limit = limit_per_minute
+
+    async def admit(self, urgency: Urgency, weight: int) -> None:
+        """Return when this request may be sent. Its weight counts from now on."""
+        assert 0 <= weight <= self._limit * ORDINARY_SHARE, (
+            f"a request of weight {weight} would never be sent"
+        )
+        if not self._queue and self._wait_until_ms(urgency, weight) is None and not self._gap_ms(urgency):
+            self._count(urgency, weight)
+            return
+        me = _Waiting(urgency, next(self._numbers), weight)
+        bisect.insort(self._queue, me)
+        try:
+            while not self._may_go(me):
+                await self._wait(me)
+            self._count(urgency, weight)
+        finally:
+            self._queue.remove(me)
+            if self._queue:
+                self._queue[0].turn.set()
+
+    def answered(self, status: int, headers: Mapping[str, str], body: str = "") -> None:
+        """Learn from an answer: the weight it reports, and whether it asks for silence."""
+        lower = {name.lower(): value for name, value in headers.items()}
+        used = _int(lower.get("x-mbx-used-weight-1m") or lower.get("x-mbx-used-weight"))
+        if used is not None:
+            self._turn()
+            self._used = max(self._used, used)
+        if status in _SILENCE_S:
+            seconds = _int(lower.get("retry-after"))
+            if seconds is None:
+                seconds = _SILENCE_S[status]
+            until_ms = self._clock.now_ms() + seconds * 1_000 + _MARGIN_MS
+            stated = _BANNED_UNTIL.search(body)
+            if stated:
+                until_ms = max(until_ms, int(stated.group(1)) + _MARGIN_MS)
+            self._block(until_ms)
+
+    def _block(self, until_ms: int) -> None:
+        if until_ms <= self._blocked_until_ms:
+            return
+        self._blocked_until_ms = until_ms
+        if self._on_blocked is not None:
+            self._on_blocked(until_ms)
+
+    def _may_go(self, me: _Waiting) -> bool:
+        return (
+            self._queue[0] is me
+            and self._wait_until_ms(me.urgency, me.weight) is None
+            and not self._gap_ms(me.urgency)
+        )
+
+    async def _wait(self, me: _Waiting) -> None:
+        me.turn.clear()
+        if self._queue[0] is not me:
+            await me.turn.wait()
+            return
+        until_ms = self._wait_until_ms(me.urgency, me.weight)
+        if until_ms is not None:
+            sleep = self._clock.sleep_until(until_ms)
+        else:
+            sleep = self._clock.sleep_machine(self._gap_ms(me.urgency))
+        await first_of(me.turn.wait(), sleep)
+
+    def _wait_until_ms(self, urgency: Urgency, weight: int) -> int | None:
+        """Venue time at which there may be room for this request; None when there is now."""
+        now_ms = self._clock.now_ms()
+        if now_ms < self._blocked_until_ms:
+            return self._blocked_until_ms
+        self._turn()
+        share = URGENT_SHARE if urgency is Urgency.LEAVE else ORDINARY_SHARE
+        if self._used + weight <= self._limit * share:
+            return None
+        return (self._minute + 1) * MINUTE_MS
+
+    def _gap_ms(self, urgency: Urgency) -> float:
+        """Machine time that an ordinary request must still keep from the one before."""
+        if urgency is Urgency.LEAVE or not self._spacing_ms:
+            return 0.0
+        return max(0.0, self._last_ordinary_ms + self._spacing_ms - self._clock.machine_ms())
+
+    def _count(self, urgency: Urgency, weight: int) -> None:
+        self._turn()
+        self._used += weight
+        if urgency is not Urgency.LEAVE:
+            self._last_ordinary_ms = self._clock.machine_ms()
+
+    def _turn(self) -> None:
+        minute = self._clock.now_ms() // MINUTE_MS
+        if minute != self._minute:
+            self._minute, self._used = minute, 0
+
+
+def _int(text: str | None) -> int | None:
+    try:
+        return None if text is None else max(0, int(text))
+    except ValueError:
+        return None
