@@ -10,17 +10,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy import Connection, Engine, select
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, ProgrammingError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, ProgrammingError, StatementError
 
-from agent.store import schema
 from agent.store import statements as sql
-from agent.store.batch import Batch, Scope, Stored, StoredPaper
-from agent.store.codec import Undecodable, from_text
+from agent.store.batch import Batch, Scope, Stored
+from agent.store.codec import Undecodable
 from agent.store.database import database_path, database_trouble, open_engine, open_for_reading
-from agent.store.loading import load_everything, of_scope
+from agent.store.loading import load_everything
 from agent.store.trouble import StoreTrouble
-from agent.store.writing import paper_number, write_batch
+from agent.store.writing import write_batch
 
 
 class CommitFailed(StoreTrouble):
@@ -73,6 +72,8 @@ class Ledger:
             self._hang_up()
             trouble = database_trouble(error, self.path, "writing to")
             raise CommitFailed(str(trouble)) from None
+        except StatementError as error:
+            raise AssertionError(f"the batch cannot be written: {error.orig or error}") from error
         self._fills_on_file |= counts
 
     def load(self) -> Stored:
@@ -87,19 +88,6 @@ class Ledger:
             ) from None
         except DBAPIError as error:
             raise database_trouble(error, self.path, "reading") from None
-
-    def load_paper(self) -> StoredPaper | None:
-        """The paper account of this scope, None before it was first written."""
-        table = schema.paper_accounts
-        try:
-            with self._engine.connect() as connection:
-                wanted = select(table.c.body).where(*of_scope(table, self.scope))
-                body = connection.execute(wanted).scalar_one_or_none()
-        except DBAPIError as error:
-            raise database_trouble(error, self.path, "reading") from None
-        if body is None:
-            return None
-        return StoredPaper(paper_number(self.scope.account), from_text(body))
 
     def close(self) -> None:
         self._hang_up()

@@ -14,8 +14,8 @@ from agent.store import schema
 from agent.store.batch import SCOPE_COLUMNS
 
 
-def _scoped(table: Table) -> list[ColumnElement[bool]]:
-    return [table.c[name] == bindparam(name) for name in SCOPE_COLUMNS]
+def _scoped(table: Table, prefix: str = "") -> list[ColumnElement[bool]]:
+    return [table.c[name] == bindparam(prefix + name) for name in SCOPE_COLUMNS]
 
 
 def _upsert(table: Table, *key: str, keep: tuple[str, ...] = ()) -> Insert:
@@ -54,9 +54,10 @@ OPEN_SCOPE: Final = _open_scope.on_conflict_do_update(
 )
 
 _trades: Final = schema.trades
+#: Parameters are named `of_agent_id` and so on, since an update keeps the column names for itself.
 DROP_TRADE: Final = (
     update(_trades)
-    .where(*_scoped(_trades), _trades.c.position_id == bindparam("dropped_id"))
+    .where(*_scoped(_trades, "of_"), _trades.c.position_id == bindparam("dropped_id"))
     .values(is_open=False)
 )
 
