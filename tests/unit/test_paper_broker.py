@@ -91,7 +91,7 @@ async def test_a_new_account_holds_the_initial_balance() -> None:
     desk = Desk()
     assert await holdings(desk) == {"ADA": Holding(D(0), D(0)), "USDT": Holding(D(1000), D(0))}
     assert desk.store.state is not None
-    assert desk.store.state.account_no == 1
+    assert desk.store.state.opened_ms == NOON
 
 
 async def test_an_order_is_answered_with_its_fills_and_found_afterwards() -> None:
@@ -414,37 +414,69 @@ async def test_the_account_survives_a_restart() -> None:
 async def test_an_order_whose_caller_died_before_the_answer_is_found() -> None:
     desk = Desk()
     committed = asyncio.Event()
-    save = desk.store.save
 
     async def save_and_hang(*args: object) -> None:
-        await save(*args)  # type: ignore[arg-type]
+        await usual(*args)  # type: ignore[arg-type]
         committed.set()
         await asyncio.Event().wait()
 
     await holdings(desk)
+    usual = desk.store.save
     desk.store.save = save_and_hang  # type: ignore[assignment,method-assign]
     placing = asyncio.ensure_future(desk.broker.place(approved(buy("e", "100"))))
     await committed.wait()
     placing.cancel()
     await asyncio.gather(placing, return_exceptions=True)
+    desk.store.save = usual  # type: ignore[method-assign]
     found = await desk.broker.look_up(intent(buy("e", "100")))
-    assert isinstance(found, OrderReported), "the same broker reads the account back"
+    assert isinstance(found, OrderReported), "although nobody knows whether the write ended"
     assert (await holdings(desk))["ADA"].free == D("99.9")
 
 
+@pytest.mark.parametrize("fault", ["fail_before", "fail_after"])
+async def test_an_order_whose_write_failed_is_unknown_until_it_is_written(fault: str) -> None:
+    desk = Desk()
+    await holdings(desk)
+    asked = intent(buy("e", "100"))
+    setattr(desk.store, fault, True)
+    answer = await desk.broker.place(approved(buy("e", "100")))
+    assert isinstance(answer, OutcomeUnknown)
+    assert isinstance(await desk.broker.look_up(asked), LookupFailed), "neither found nor missing"
+    refused = await desk.broker.place(approved(buy("f", "100")))
+    assert isinstance(refused, OrderRefused)
+    assert refused.code == NOT_PLACED
+    setattr(desk.store, fault, False)
+    assert isinstance(await desk.broker.look_up(asked), OrderReported)
+    fills = await desk.broker.fills_of(asked)
+    assert isinstance(fills, FillsSeen)
+    assert [f.trade_id for f in fills.fills] == ["1"]
+    assert (await holdings(desk))["ADA"].total == D("99.9")
+    assert await desk.broker.look_up(intent(buy("f", "100"))) == LookupFoundNothing("f")
+
+
 @pytest.mark.parametrize(("fault", "happened"), [("fail_before", False), ("fail_after", True)])
-async def test_a_failed_write_leaves_the_outcome_open_until_it_is_looked_up(
+async def test_after_a_restart_the_disk_says_whether_a_failed_write_happened(
     fault: str, happened: bool
 ) -> None:
     desk = Desk()
     await holdings(desk)
     setattr(desk.store, fault, True)
-    answer = await desk.broker.place(approved(buy("e", "100")))
-    assert isinstance(answer, OutcomeUnknown)
+    assert isinstance(await desk.broker.place(approved(buy("e", "100"))), OutcomeUnknown)
     setattr(desk.store, fault, False)
+    desk.broker = desk.hire()
     found = await desk.broker.look_up(intent(buy("e", "100")))
     assert isinstance(found, OrderReported) is happened
     assert (await holdings(desk))["ADA"].total == (D("99.9") if happened else 0)
+
+
+async def test_run_writes_what_could_not_be_written() -> None:
+    desk = Desk()
+    await holdings(desk)
+    desk.store.fail_before = True
+    assert isinstance(await desk.broker.place(approved(buy("e", "100"))), OutcomeUnknown)
+    desk.store.fail_before = False
+    assert await desk.working() == []
+    assert list(desk.store.fills) == ["1"]
 
 
 async def test_a_failed_write_of_a_cancel_or_a_replacement_is_no_answer() -> None:
@@ -452,10 +484,15 @@ async def test_a_failed_write_of_a_cancel_or_a_replacement_is_no_answer() -> Non
     await with_stop(desk)
     protecting = intent(stop("s", "99.9", "0.2900"))
     desk.store.fail_before = True
-    canceled = await desk.broker.cancel(protecting)
-    assert canceled == CancelFailed("s", None, "disk full")
-    both = await desk.broker.replace(protecting, approved(sell("x", "99.9")))
-    assert both == (CancelFailed("s", None, "disk full"), OutcomeUnknown("x", "disk full"))
+    both = await desk.broker.replace(protecting, approved(stop("s2", "99.9", "0.2800")))
+    assert both == (CancelFailed("s", None, "disk full"), OutcomeUnknown("s2", "disk full"))
+    desk.store.fail_before = False
+    found = await desk.broker.look_up(protecting)
+    assert isinstance(found, OrderReported)
+    assert found.report.fact is Fact.WAS_CANCELED
+    desk.store.fail_before = True
+    canceled = await desk.broker.cancel(intent(stop("s2", "99.9", "0.2800")))
+    assert canceled == CancelFailed("s2", None, "disk full")
 
 
 async def test_an_account_that_cannot_be_read_refuses_orders_and_proves_nothing() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace as changed
-from decimal import Decimal
 
 import pytest
 
@@ -12,7 +11,7 @@ from agent.core.instrument import PriceBand
 from agent.core.market import Book
 from agent.core.order import Fact, OrderStatus, OrderType, Side, TimeInForce
 from agent.exchange.paper.account import cancel, place, replace
-from agent.exchange.paper.state import Moved, PaperState, Refusal, Ticket, open_account, report_of
+from agent.exchange.paper.state import Moved, PaperState, Refusal, Ticket, report_of
 from agent.exchange.paper.terms import Terms
 from tests.paper_desk import (
     FREE_OF_COSTS,
@@ -289,14 +288,6 @@ def test_a_refused_replacement_leaves_the_cancel_done() -> None:
 
 
 # --- the account -------------------------------------------------------------------------------
-
-
-def test_a_reset_starts_over_and_keeps_counting() -> None:
-    used = accepted(holding(), buy("a", "350")).state
-    fresh = open_account(PAIR, Decimal(500), NOON + 5, after=used)
-    assert (fresh.account_no, fresh.balances["USDT"]) == (2, Holding(D(500), D(0)))
-    assert (fresh.next_order_id, fresh.next_trade_id) == (2, 4)
-    assert fresh.balances["ADA"].total == 0
 
 
 def test_an_operation_never_changes_the_state_it_was_given() -> None:

@@ -5,8 +5,10 @@ It is given a source of books and never a client that could send an order. What 
 - An order is executed and durable before it is answered. A kill between the two leaves an order that
   `look_up` finds afterwards, exactly as at a real exchange.
 - An order whose book cannot be read was certainly not placed: that is a refusal. Only a write whose
-  fate is open, and an answer that was told to get lost, are OutcomeUnknown; after a failed write the
-  account is read back before anything else happens.
+  fate is open, and an answer that was told to get lost, are OutcomeUnknown.
+- A change that could not be written stays in memory and is written before anything else is done or
+  answered; until then every question fails. So memory never runs ahead of the disk by more than one
+  unanswered step, and never behind it.
 - Every operation first settles the bars observed before it; quotes that reach an open order are met by
   `run` with a fresh book. Both deliver their reports and fills through `run`'s sink.
 """
@@ -97,6 +99,8 @@ class PaperBroker:
         self._misbehave = misbehave
         self._observed = Observation(bar_ms)
         self._state: PaperState | None = None
+        self._unwritten: Moved | None = None
+        self._untold: list[Event] = []
         self._one_at_a_time = asyncio.Lock()
         self._work = asyncio.Event()
         self._outbox: deque[Event] = deque()
@@ -288,36 +292,45 @@ class PaperBroker:
                 await self._commit(Moved(opened))
             else:
                 assert state.symbol == self._terms.instrument.symbol, "a store keeps the account of one pair"
-                self._adopt(state)
+                self._state = state
+            quote, self._observed.unchecked = self._observed.unchecked, None
+            if quote is not None:
+                self._observe_quote(quote)
         assert self._state is not None
+        await self._write()
         moved = Moved(self._state)
-        bars = tuple(self._observed.bars)
-        for bar in bars:
+        while self._observed.bars:
+            bar = self._observed.bars.popleft()
             moved = moved.then(settle(moved.state, bar, self._bar_ms, self._terms))
         await self._commit_and_tell(moved)
-        for _ in bars:
-            self._observed.bars.popleft()
         return self._state
 
-    async def _commit(self, moved: Moved) -> None:
-        # A write that fails or is abandoned may still have happened: what is true then is in the store.
-        self._state = None
-        await self._store.save(moved.state, moved.settled, moved.fills)
-        self._adopt(moved.state)
-
-    def _adopt(self, state: PaperState) -> None:
-        self._state = state
-        quote, self._observed.unchecked = self._observed.unchecked, None
-        if quote is not None:
-            self._observe_quote(quote)
-
     async def _commit_and_tell(self, moved: Moved) -> None:
+        """Commit what happened unasked, and let `run` deliver it once it is durable."""
         if not moved.orders:
             return
-        await self._commit(moved)
-        self._outbox.extend(OrderReported(report_of(order, moved.fills)) for order in moved.orders)
+        self._untold.extend(OrderReported(report_of(order, moved.fills)) for order in moved.orders)
         if moved.fills:
-            self._outbox.append(FillsSeen(moved.fills))
+            self._untold.append(FillsSeen(moved.fills))
+        await self._commit(moved)
+
+    async def _commit(self, moved: Moved) -> None:
+        assert self._unwritten is None, "an earlier change must be on disk first"
+        self._state, self._unwritten = moved.state, moved
+        await self._write()
+
+    async def _write(self) -> None:
+        """Make the last change durable if it is not. A write that fails or is abandoned is repeated."""
+        if self._unwritten is None:
+            return
+        try:
+            await self._store.save(self._unwritten.state, self._unwritten.settled, self._unwritten.fills)
+        except PaperStoreError:
+            self._work.set()
+            raise
+        self._unwritten = None
+        self._outbox.extend(self._untold)
+        self._untold.clear()
 
     async def _read_book(self) -> Book:
         try:

@@ -20,8 +20,7 @@ class Observation:
     """What waits to be dealt with. `bar_ms`: length of a bar.
 
     `bars` wait to be settled. `reached` names the open orders that a quote has reached, each with the
-    first such quote: a later one may have come back. `unchecked` arrived while the account was being
-    written and has not been compared with it.
+    first such quote: a later one may have come back. `unchecked` arrived before the account was loaded.
     """
 
     def __init__(self, bar_ms: int) -> None:

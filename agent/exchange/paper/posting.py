@@ -80,7 +80,6 @@ class Posting:
             owed = (o.locked for o in still_open if self._terms.pays_with(o.ticket.side) == currency)
             assert locked == sum(owed, ZERO), f"{currency} locked {locked} does not belong to the open orders"
         state = PaperState(
-            account_no=self._before.account_no,
             symbol=self._before.symbol,
             opened_ms=self._before.opened_ms,
             balances={

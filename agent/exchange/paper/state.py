@@ -108,13 +108,8 @@ class PaperOrder:
 
 @dataclass(frozen=True, slots=True)
 class PaperState:
-    """Everything about the account that can still change.
+    """Everything about the account that can still change. `open_orders` are in order of acceptance."""
 
-    `account_no` counts the accounts of this pair from 1: a reset opens the next one and keeps the rows
-    of the old. Order and trade numbers run on across resets. `open_orders` are in order of acceptance.
-    """
-
-    account_no: int
     symbol: str
     opened_ms: int
     balances: Mapping[str, Holding]
@@ -130,19 +125,16 @@ class PaperState:
         return holding.free if holding is not None else ZERO
 
 
-def open_account(
-    instrument: Instrument, initial_balance: Decimal, at_ms: int, after: PaperState | None = None
-) -> PaperState:
-    """A new account holding `initial_balance` of the quote currency, following the account `after`."""
+def open_account(instrument: Instrument, initial_balance: Decimal, at_ms: int) -> PaperState:
+    """A new account holding `initial_balance` of the quote currency."""
     assert initial_balance > 0, "a paper account needs money"
     return PaperState(
-        account_no=after.account_no + 1 if after else 1,
         symbol=instrument.symbol,
         opened_ms=at_ms,
         balances={instrument.base: Holding(ZERO, ZERO), instrument.quote: Holding(initial_balance, ZERO)},
         open_orders=(),
-        next_order_id=after.next_order_id if after else 1,
-        next_trade_id=after.next_trade_id if after else 1,
+        next_order_id=1,
+        next_trade_id=1,
     )
 
 
