@@ -46,7 +46,10 @@ def validate_config(
     env_file: Annotated[Path | None, typer.Option("--env-file", help="Default: .env beside it.")] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Check a configuration: every error and warning with key, value, reason and fix."""
+    """Check a configuration.
+
+    Prints every error and warning with key, value, reason and fix.
+    """
     from agent.config.report import validate_config_command
 
     return validate_config_command(config, as_json, env_file)
@@ -54,7 +57,10 @@ def validate_config(
 
 @app.command()
 def status(data_dir: DataDir = None, as_json: AsJson = False) -> int:
-    """What the agent is doing: state, balance, positions, orders, health, and what blocks entries."""
+    """What the agent is doing.
+
+    State, balance, positions with their levels, orders, health, and what blocks entries.
+    """
     from agent.command_line.looking import status_command
 
     return status_command(data_dir, as_json)
@@ -70,7 +76,7 @@ def trades(data_dir: DataDir = None, limit: Limit = 20, as_json: AsJson = False)
 
 @app.command()
 def decisions(data_dir: DataDir = None, limit: Limit = 20, as_json: AsJson = False) -> int:
-    """Why it did or did not trade, bar by bar, newest first."""
+    """Why it did or did not trade, bar by bar."""
     from agent.command_line.looking import decisions_command
 
     return decisions_command(data_dir, limit, as_json)
@@ -89,7 +95,7 @@ def start(data_dir: DataDir = None, yes: Yes = False, as_json: AsJson = False) -
 
 @app.command()
 def pause(data_dir: DataDir = None, yes: Yes = False, as_json: AsJson = False) -> int:
-    """No entries any more; open positions are managed to their exits."""
+    """No entries; open positions are managed to their exits."""
     from agent.command_line import steering
 
     return steering.pause_command(data_dir, yes, as_json)
@@ -113,7 +119,7 @@ def stop(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> int:
-    """Stop trading. With an open position, say what becomes of it."""
+    """Stop trading; say what becomes of an open position."""
     from agent.command_line import steering
 
     return steering.stop_command(data_dir, flatten, exits_only, yes, as_json)
@@ -135,7 +141,10 @@ def close(
 
 @app.command("clear-halt")
 def clear_halt(data_dir: DataDir = None, yes: Yes = False, as_json: AsJson = False) -> int:
-    """Clear a halt, once flat and reconciled. The agent is STOPPED afterwards."""
+    """Clear a halt, once flat and reconciled.
+
+    The agent is STOPPED afterwards and trades again when started.
+    """
     from agent.command_line import steering
 
     return steering.clear_halt_command(data_dir, yes, as_json)
@@ -151,7 +160,9 @@ def emergency_stop(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> int:
-    """Cancel our orders, sell what we own, refuse every entry until the halt is cleared.
+    """Cancel our orders, sell what we own, allow no entry.
+
+    No entry is made until the halt is cleared. Other holdings are never sold.
 
     Exit code 0: flat and latched; 6: latched but not yet flat.
     """
@@ -192,7 +203,10 @@ def backup(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> int:
-    """Copy the database while the agent runs, verify the copy, and remove the oldest copies."""
+    """Copy the database, also while the agent runs.
+
+    The copy is verified; then the oldest copies are removed.
+    """
     from agent.command_line.keeping import backup_command
 
     return backup_command(data_dir, out, keep, as_json)
@@ -205,7 +219,10 @@ def restore(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> int:
-    """Put a backup in the place of the database, keeping what it replaces. No engine may run."""
+    """Put a backup in the place of the database.
+
+    What it replaces is kept. No engine may run.
+    """
     from agent.command_line.keeping import restore_command
 
     return restore_command(data_dir, copy, yes, as_json)
@@ -213,7 +230,10 @@ def restore(
 
 @app.command("paper-reset")
 def paper_reset(data_dir: DataDir = None, yes: Yes = False, as_json: AsJson = False) -> int:
-    """Begin a new paper account; what the old one did stays stored. No engine may run."""
+    """Begin a new paper account.
+
+    What the old one did stays stored. No engine may run.
+    """
     from agent.command_line.keeping import paper_reset_command
 
     return paper_reset_command(data_dir, yes, as_json)
@@ -250,7 +270,10 @@ def demo_market(
     secret: Annotated[str, typer.Option("--secret", help="The account's secret.")] = "local-secret",
     balance: Annotated[list[str] | None, typer.Option("--balance", metavar="USDT=10000")] = None,
 ) -> int:
-    """An exchange on this machine that speaks Binance's protocol, to rehearse against."""
+    """An exchange on this machine, to rehearse against.
+
+    It speaks Binance's protocol; `agent.main --exchange-url` trades there.
+    """
     from agent.command_line.rehearsing import demo_market_from
 
     return demo_market_from(port, seed, candles, start, speed, pair, key, secret, balance)
@@ -285,6 +308,9 @@ def credentials() -> int:
 
 # --- endings -----------------------------------------------------------------------------------
 
+#: What typer makes of Ctrl-C.
+_INTERRUPTED: Final = 130
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
@@ -295,12 +321,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _tell(why.text, why.fix, why.code)
     except TyperException as why:
         return _tell(f"{why.format_message()}", f"see {PROGRAM} --help", ExitCode.REFUSED)
-    except (typer.Abort, KeyboardInterrupt):
-        return _tell("Interrupted.", "look at the result with `status`", ExitCode.REFUSED)
     except BrokenPipeError:
         # The reader of our output went away, as `head` does. Nothing is left to say to it.
         sys.stderr.close()
         return ExitCode.DONE
+    if result == _INTERRUPTED:
+        return _tell("Interrupted.", "look at the result with `status`", ExitCode.REFUSED)
     assert isinstance(result, int), "every command returns its exit code"
     return int(result)
 

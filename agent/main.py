@@ -16,8 +16,10 @@ from typing import NoReturn
 
 from agent.command_line.outcome import ExitCode
 from agent.command_line.place import data_dir_for
-from agent.config.findings import ConfigRefused, Report
+from agent.config.availability import not_available_yet
+from agent.config.findings import ConfigRefused, Finding, Report
 from agent.config.load import Loaded, load_config
+from agent.config.report import text
 from agent.options import CLOCKS, OptionRefused, RunOptions, exchange_address
 
 
@@ -71,17 +73,14 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         data_dir = data_dir_for(asked.data_dir, env, asked.config)
     except OptionRefused as why:
         return _refuse(f"{why}.")
-    config = _config(asked.config)
+    config = _config(asked.config, confirmed_live=asked.live)
     if isinstance(config, Report):
-        _explain(config)
         if not _something_is_open(data_dir):
             return config.exit_code
         _say(
             "A position or an order is still open: the engine starts with the last accepted configuration, "
             "manages what is open to its exit and makes no entries."
         )
-    elif (code := _gates(config, asked.live)) is not None and not _something_is_open(data_dir):
-        return code
     options = RunOptions(
         config=config,
         config_path=asked.config,
@@ -98,43 +97,33 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     return run_headless(options)
 
 
-def _config(path: Path) -> Loaded | Report:
+def _config(path: Path, *, confirmed_live: bool) -> Loaded | Report:
+    """The configuration, or why it must not be run; what there is to say about it has been said."""
     try:
-        return load_config(path)
+        loaded = load_config(path)
     except ConfigRefused as refused:
+        sys.stderr.write(text(refused.report))
+        _say(f"Check it with: python -m agent.cli validate-config {path}")
         return refused.report
-
-
-def _explain(report: Report) -> None:
-    from agent.config.report import text
-
-    sys.stderr.write(text(report))
-    _say(
-        f"The configuration {report.path} is refused. Check it with: python -m agent.cli validate-config FILE"
-    )
-
-
-def _gates(loaded: Loaded, confirmed_live: bool) -> int | None:
-    """The exit code when this configuration must not run, None when it may."""
-    from agent.config.availability import not_available_yet
-
-    if confirmed_live and loaded.config.mode != "live":
-        return _refuse(
-            f"--live is given but the configuration's mode is {loaded.config.mode}; leave --live out, or set "
-            "exchange.paper_trading and exchange.testnet to false."
-        )
     missing = not_available_yet(loaded.config)
-    for finding in missing.ignored:
+    gates = missing.refused
+    if confirmed_live and loaded.config.mode != "live":
+        reason = f"the configuration's mode is {loaded.config.mode}"
+        gates += (Finding("--live", None, reason, "leave --live out; it is for trading with real money"),)
+    for finding in (*missing.ignored, *gates):
         _say(f"{finding.key}: {finding.reason}; {finding.fix}.")
-    for finding in missing.refused:
-        _say(f"{finding.key}: {finding.reason}; {finding.fix}.")
-    return ExitCode.REFUSED if missing.refused else None
+    return Report(path, gates, loaded.warnings, None) if gates else loaded
 
 
 def _something_is_open(data_dir: Path) -> bool:
+    """What cannot be read may hold a position: the engine then says itself what is wrong with it."""
     from agent.command_line.stored import stored_exposure
+    from agent.store.trouble import StoreTrouble
 
-    return bool(stored_exposure(data_dir))
+    try:
+        return bool(stored_exposure(data_dir))
+    except StoreTrouble:
+        return True
 
 
 def _refuse(sentence: str) -> int:

@@ -64,7 +64,10 @@ def emergency_command(
     if not yes:
         terminal.consent(_question(link), "emergency-stop")
     trouble = _latch(directory)
-    left = asyncio.run(_stop(link, terminal, wait_s))
+    try:
+        left = asyncio.run(_stop(link, terminal, wait_s))
+    except KeyboardInterrupt:
+        left = Leftover("silent", ("unknown: watching was interrupted",), "Look at `status`.")
     return _report(terminal, left, trouble)
 
 

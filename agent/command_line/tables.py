@@ -1,4 +1,7 @@
-"""Trades and decisions as tables for 80 columns and more, newest first. Pure: rows in, rich tables out."""
+"""Trades and decisions as tables for 80 columns and more, newest first. Pure: rows in, rich tables out.
+
+A condition carries a sign beside its value, `+` where it holds and `-` where not: colour alone says nothing.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.command_line.wording import price, quote_amount
+from agent.core.position import PositionState
 from agent.core.records import DecisionRow, Outcome
 from agent.store.reading import TradeRow
 
@@ -54,7 +58,7 @@ def trades_table(trades: Sequence[TradeRow]) -> Table:
         title_justify="left",
         box=None,
         pad_edge=False,
-        padding=(0, 1),
+        padding=(0, 1, 0, 0),
     )
     table.add_column("id", justify="right")
     for name in ("entry", "exit"):
@@ -62,7 +66,7 @@ def trades_table(trades: Sequence[TradeRow]) -> Table:
     table.add_column(f"size {scope.base}", justify="right", no_wrap=True)
     for name in ("bought", "sold", f"PnL {scope.quote}", "R"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("reason", overflow="fold")
+    table.add_column("reason", min_width=10)
     for trade in trades:
         table.add_row(
             str(trade.id),
@@ -86,7 +90,13 @@ def _pnl(trade: TradeRow) -> Text:
 
 
 def _reason(trade: TradeRow) -> Text:
-    text = Text(f"open ({trade.state})" if trade.is_open else trade.reason or "-")
+    text = Text(
+        "leaving"
+        if trade.state == PositionState.EXITING
+        else "open"
+        if trade.is_open
+        else trade.reason or "-"
+    )
     if trade.notes:
         text.append(f" {trade.notes}", "dim")
     return text
@@ -99,32 +109,32 @@ def decisions_table(decisions: Sequence[DecisionRow], thresholds: Thresholds | N
         title_justify="left",
         box=None,
         pad_edge=False,
-        padding=(0, 1),
+        padding=(0, 1, 0, 0),
     )
     table.add_column("bar", no_wrap=True)
-    table.add_column("downtrend", no_wrap=True)
+    table.add_column("trend", no_wrap=True)
     for name in ("vol_z", "tr_z", "cloc"):
         limit = "" if thresholds is None else f">{getattr(thresholds, name):g}"
         table.add_column(f"{name}{limit}", justify="right", no_wrap=True)
     table.add_column("outcome", no_wrap=True)
-    table.add_column("because", overflow="fold")
+    table.add_column("because", min_width=20)
     for row in decisions:
         table.add_row(
             moment(row.bar_open_ms),
-            _condition("yes" if row.downtrend else "no", row.downtrend),
+            _condition("down" if row.downtrend else "up", row.downtrend),
             *(
                 _measured(getattr(row, name), None if thresholds is None else getattr(thresholds, name))
                 for name in ("vol_z", "tr_z", "cloc")
             ),
             _outcome(row),
-            row.reason or "-",
+            ("borderline; " if row.borderline else "") + (row.reason or "-"),
         )
     return table
 
 
 def _measured(value: float | None, threshold: float | None) -> Text:
     if value is None:
-        return Text("undefined", "dim")
+        return Text("none -", "dim")
     shown = f"{value:.2f}"
     return Text(shown) if threshold is None else _condition(shown, value > threshold)
 
@@ -135,5 +145,7 @@ def _condition(shown: str, holds: bool) -> Text:
 
 
 def _outcome(row: DecisionRow) -> Text:
-    words = _OUTCOMES[row.outcome] + (" (borderline)" if row.borderline else "")
-    return Text(words, {Outcome.ENTERED: "green", Outcome.NO_SIGNAL: "dim"}.get(row.outcome, "dark_orange"))
+    return Text(
+        _OUTCOMES[row.outcome],
+        {Outcome.ENTERED: "green", Outcome.NO_SIGNAL: "dim"}.get(row.outcome, "dark_orange"),
+    )
