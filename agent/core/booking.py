@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from agent.core.commands import AlertLevel
-from agent.core.money import plain
+from agent.core.money import ZERO, plain
 from agent.core.position import Position
 from agent.core.records import BalanceRow
 from agent.core.turn import Turn
@@ -14,11 +14,16 @@ from agent.core.worth import balance, equity
 
 
 def position_booked(turn: Turn, position: Position) -> None:
-    """Count a closed position once: realised profit, the day's wins and losses, a balance row."""
+    """Count a closed position: realised profit, the day's wins and losses, a balance row.
+
+    A position that a late fill changed after it was counted is counted again by the difference.
+    """
     account, day = turn.state.durable.account, turn.state.durable.day
-    pnl = position.pnl_quote
-    turn.change_durable(account=replace(account, realized_pnl=account.realized_pnl + pnl))
-    if day is not None:
+    pnl, booked = position.pnl_quote, position.booked_pnl
+    turn.put_position(replace(position, booked_pnl=pnl))
+    realized = account.realized_pnl + pnl - (ZERO if booked is None else booked)
+    turn.change_durable(account=replace(account, realized_pnl=realized))
+    if day is not None and booked is None:
         won = pnl > 0
         turn.change_durable(day=replace(day, wins=day.wins + won, losses=day.losses + (not won)))
     price = position.exit_price

@@ -250,6 +250,7 @@ def _forget(turn: Turn) -> None:
         if p.state in (PositionState.CLOSED, PositionState.MONITORING)
         and p.closed_ms is not None
         and turn.at_ms > p.closed_ms + REMEMBER_MS
+        and all(o.is_settled for o in state.orders_of(p.id))
     }
     settled = {
         k

@@ -112,6 +112,7 @@ def drive(turn: Turn, position_id: int) -> None:
             _nothing_filled(turn, position, entries)
         return
     if position.state not in OPEN_STATES:
+        _let_go(turn, position, orders)
         return
     if position.entry_bar_open_ms is None:
         if not entry_over and position.state is PositionState.IN_POSITION:
@@ -122,6 +123,15 @@ def drive(turn: Turn, position_id: int) -> None:
         _stay(turn, turn.state.positions[position_id], entry_over)
     else:
         _leave(turn, turn.state.positions[position_id], entry_over)
+
+
+def _let_go(turn: Turn, position: Position, orders: tuple[Order, ...]) -> None:
+    """Nothing is held: no order may be left that could still trade, and late fills change the books."""
+    for order in orders:
+        if order.is_working and order.cancel_sent_ms is None:
+            cancel(turn, order)
+    if position.booked_pnl is not None and position.booked_pnl != position.pnl_quote:
+        position_booked(turn, position)
 
 
 def _nothing_filled(turn: Turn, position: Position, entries: list[Order]) -> None:
@@ -176,6 +186,11 @@ def _leave(turn: Turn, position: Position, entry_over: bool) -> None:
         return
     stops = [o for o in orders if o.intent.purpose is Purpose.PROTECT and not o.is_settled]
     if any(not o.is_working or o.cancel_sent_ms is not None for o in stops):
+        return
+    if len(stops) > 1:
+        # One that was thought dead came back: what both could sell is more than is held.
+        for extra in stops[:-1]:
+            cancel(turn, extra)
         return
     for order in orders:
         if order.intent.purpose is Purpose.ENTRY and order.is_working and order.cancel_sent_ms is None:
@@ -282,6 +297,9 @@ def _protect(turn: Turn, position: Position, instrument: Instrument) -> None:
         for o in turn.state.orders_of(position.id)
         if o.intent.purpose is Purpose.PROTECT and not o.is_settled
     ]
+    for extra in alive[:-1]:
+        if extra.is_working and extra.cancel_sent_ms is None:
+            cancel(turn, extra)
     if stop is None or alive or turn.at_ms < turn.state.protect_retry_ms.get(position.id, 0):
         return
     if "STOP_LOSS" not in instrument.order_types:
@@ -367,7 +385,6 @@ def _is_dust(turn: Turn, position: Position, instrument: Instrument) -> bool:
 
 def _close(turn: Turn, position: Position, instrument: Instrument) -> None:
     left = position.held_qty
-    assert left >= 0, f"position {position.id} sold more than it owned: {left}"
     if left > 0:
         turn.keep(DustRow(turn.at_ms, position.id, instrument.base, left))
         position = replace(position, dust_qty=position.dust_qty + left).noted("dust")

@@ -101,7 +101,8 @@ def _table() -> dict[tuple[OrderStatus, Fact], OrderStatus]:
     # Reports overtake each other: an older "working" after a partial fill changes nothing.
     table |= {(s.PARTIALLY_FILLED, fact): status for fact, status in seen.items()}
     table[s.PARTIALLY_FILLED, f.WORKING] = s.PARTIALLY_FILLED
-    # A cancel may be reported before the fill that beat it; the fill wins.
+    # A cancel may be reported before the fill that beat it; the fill wins. A partial fill of such an order
+    # adds quantity, not life.
     for over in (s.CANCELED, s.EXPIRED):
         table[over, f.FULLY_FILLED] = s.FILLED
     # A late fill revives an order that was proven absent or refused: the exchange is right.
@@ -226,13 +227,9 @@ class Order:
         return replace(
             self,
             fills=fills,
-            status=next_status(self.status, fact) if fact is Fact.FULLY_FILLED else self._part(fact),
+            status=next_status(self.status, fact),
             reported_qty=max(self.reported_qty, filled),
         )
-
-    def _part(self, fact: Fact) -> OrderStatus:
-        # A partial fill of a canceled or expired order adds quantity, not life.
-        return self.status if self.status in TERMINAL else next_status(self.status, fact)
 
     def with_fact(self, fact: Fact, detail: str = "") -> Order:
         return replace(self, status=next_status(self.status, fact), detail=detail or self.detail)

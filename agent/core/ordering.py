@@ -23,7 +23,7 @@ from agent.core.events import (
     PlacingBlocked,
 )
 from agent.core.leaving import cancel, drive, exit_ended, stop_ended
-from agent.core.money import ZERO
+from agent.core.money import ZERO, plain
 from agent.core.order import TERMINAL, Fact, Fill, Order, OrderStatus, Purpose, Side, next_status
 from agent.core.phase import PhaseEvent
 from agent.core.position import PositionEvent
@@ -70,6 +70,9 @@ def on_fills(turn: Turn, event: FillsSeen) -> None:
             continue
         if after.is_settled:
             after = replace(after, next_lookup_ms=None)
+        elif before.status in TERMINAL and after.is_working:
+            # It lives after all; what became of the rest is asked in this very step.
+            after = replace(after, next_lookup_ms=turn.at_ms)
         turn.put_order(after)
         _after_change(turn, before, after)
 
@@ -126,7 +129,9 @@ def on_found_nothing(turn: Turn, event: LookupFoundNothing) -> None:
         _look_again(turn, order)
         return
     order = replace(order, not_found=order.not_found + 1)
-    old_enough = turn.at_ms >= order.intent.created_ms + PROVEN_ABSENT_AFTER_MS
+    # The request may have left later than it was decided, but not later than it was given up.
+    since = order.unknown_since_ms if order.unknown_since_ms is not None else turn.at_ms
+    old_enough = turn.at_ms >= since + PROVEN_ABSENT_AFTER_MS
     if old_enough and order.not_found >= DEFINITE_NOT_FOUNDS:
         absent = replace(
             order.with_fact(Fact.PROVEN_ABSENT, "the exchange has no such order"), next_lookup_ms=None
@@ -178,16 +183,27 @@ def _book(turn: Turn, order: Order, fill: Fill) -> Order:
     if fill.fee and fill.fee_currency not in (base, quote):
         position = position.noted(f"fee_in_{fill.fee_currency}")
     position = position.with_fill(fill, base=base, fee_in_quote=fee_in_quote)
+    if order.is_settled:
+        position = position.noted("late_fill")
+        _tell_late_fill(turn, order, fill)
     if fill.side is Side.BUY:
-        if order.status in TERMINAL:
-            position = replace(position, closed_ms=None).noted("late_fill")
-        position = position.moved(PositionEvent.ENTRY_FILLED)
+        position = replace(position, closed_ms=None).moved(PositionEvent.ENTRY_FILLED)
         turn.phase_event(PhaseEvent.HOLDING_APPEARED)
+    elif position.held_qty < 0:
+        text = f"position {position.id} sold {plain(-position.held_qty)} {base} more than it owned"
+        turn.alert(AlertLevel.CRITICAL, "oversold", text)
     turn.put_position(position)
     day = turn.state.durable.day
     if first and day is not None:
         turn.change_durable(day=replace(day, trades=day.trades + 1))
     return after
+
+
+def _tell_late_fill(turn: Turn, order: Order, fill: Fill) -> None:
+    dead = order.status in (OrderStatus.NOT_PLACED, OrderStatus.REJECTED)
+    executed = f"{plain(fill.qty)} at {plain(fill.price)}"
+    text = f"order {fill.client_id} was {order.status} and has filled after all: {executed}"
+    turn.alert(AlertLevel.ERROR if dead else AlertLevel.WARNING, "late fill", text)
 
 
 def _fee_value(fill: Fill, base: str, quote: str) -> Decimal:

@@ -138,6 +138,7 @@ class Position:
     dust_qty: Decimal = ZERO
     unprotected_since_ms: int | None = None
     unprotected_ms: int = 0
+    booked_pnl: Decimal | None = None
     notes: tuple[str, ...] = ()
 
     @property
