@@ -104,6 +104,7 @@ class Impairment(StrEnum):
     STORE_FAILING = "store failing"
     CREDENTIALS_REFUSED = "credentials refused"
     SETUP_REFUSED = "setup refused"
+    AGENT_FAULT = "agent fault"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,403 @@
+"""The engine with all its parts, from start to stop.
+
+The loop and the control channel run first, so that a halted or waiting agent can be asked and stopped;
+then the exchange is reached, then history is loaded, then the feed begins where the last decision was made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import secrets
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import agent
+from agent.compose.door import Door
+from agent.compose.ledger_journal import LedgerJournal, state_from
+from agent.compose.market import addresses_of, clock_for, market_feed, public_market, weight_gate
+from agent.compose.paper_book import LedgerPaperStore
+from agent.compose.progress import WarmupProgress
+from agent.compose.unreachable import Unreachable
+from agent.config.model import Config
+from agent.config.strategy import assumed_fee_rate, assumed_slippage_rate, setup
+from agent.control.messages import PROTOCOL, Notice, NoticeKind, Versions
+from agent.control.server import ControlServer
+from agent.core.boot import latched_halt
+from agent.core.commands import Alert, Command
+from agent.core.events import (
+    Event,
+    Impaired,
+    Impairment,
+    InstrumentSeen,
+    StartRequested,
+    StopRequested,
+    WarmedUp,
+)
+from agent.core.money import plain
+from agent.core.phase import Phase
+from agent.core.ports import MarketDataError
+from agent.core.signal import SignalWindow
+from agent.core.snapshot import iso, state_line
+from agent.core.state import AgentState
+from agent.exchange.health import HealthProbe
+from agent.exchange.paper.broker import PaperBroker
+from agent.exchange.waiting import BackOff
+from agent.exchange.warm_up import WarmUp
+from agent.options import RunOptions
+from agent.shell.clock import ExchangeClock
+from agent.shell.dispatch import Dispatcher
+from agent.shell.runtime import JournalError, Runtime
+from agent.shell.supervisor import Supervisor
+from agent.store.batch import Batch
+from agent.store.candles import CandleStore, SeriesKey, StoredSeries
+from agent.store.data_dir import DataDir
+from agent.store.latch import Latch
+from agent.store.ledger import Ledger
+from agent.store.paper import paper_scope
+from agent.store.paper_rows import PaperRows
+from agent.store.revision import SCHEMA_REVISION
+from agent.store.trouble import StoreTrouble
+from agent.store.writer import Watch, Writer
+
+T = TypeVar("T")
+
+LOG: Final = logging.getLogger("agent")
+AGENT_ID: Final = "agent"
+RATE_LIMIT_KEY: Final = "rate_limit"
+#: A stop must be over in five seconds; requests under way get this much of it.
+STOP_GRACE_S: Final = 2.0
+
+DONE: Final = 0
+REFUSED: Final = 1
+
+
+class LatchFile:
+    """The latch as the runtime and the dispatcher use it. A disk that fails counts as set."""
+
+    def __init__(self, latch: Latch) -> None:
+        self._latch = latch
+
+    def set(self, reason: str, at_ms: int) -> None:
+        try:
+            self._latch.set(reason, at_ms)
+        except StoreTrouble as trouble:
+            LOG.critical("the halt latch could not be written: %s", trouble)
+
+    def clear(self) -> None:
+        self._latch.clear()
+
+    def is_set(self) -> bool:
+        return self._latch.read() is not None
+
+
+class Engine:
+    """One run of the engine in `directory`, whose lock the caller holds."""
+
+    def __init__(self, options: RunOptions, config: Config, directory: DataDir, setup_refused: bool) -> None:
+        self._options = options
+        self._config = config
+        self._directory = directory
+        self._setup_refused = setup_refused
+        self._addresses = addresses_of(config, options.exchange)
+        self._chance = random.Random(secrets.randbits(128))
+        self._runtime: Runtime | None = None
+
+    def emergency_by_signal(self) -> None:
+        """SIGUSR1: latch and flatten. Safe to call from a signal handler of the loop."""
+        runtime = self._runtime
+        if runtime is not None:
+            task = asyncio.ensure_future(runtime.emergency("signal"))
+            task.add_done_callback(lambda done: done.exception())
+
+    async def run(self, stopping: asyncio.Event) -> int:
+        """Trade until `stopping`; returns the exit code."""
+        clock = clock_for(self._options, self._config, self._addresses)
+        if isinstance(clock, ExchangeClock) and not await self._clock_started(clock, stopping):
+            return DONE
+        config, directory = self._config, self._directory
+        scope = paper_scope(
+            directory.trades_db, AGENT_ID, self._addresses.venue, config.exchange.trading_pair
+        )
+        ledger = Ledger.open(directory.trades_db, scope)
+        stored = await asyncio.to_thread(ledger.load)
+        core_setup = setup(
+            config,
+            venue=self._addresses.venue,
+            tag=_install_tag(directory.path),
+            fee_rate=assumed_fee_rate(config),
+        )
+        latch = Latch.create(directory.path)
+        halted = latch.read()
+        latched = latched_halt(halted.reason, halted.at_ms) if halted else None
+        state = state_from(core_setup, stored, clock.now_ms(), latched)
+        writer = Writer(ledger, Watch(failed=_store_failed, broken=_store_broken))
+        journal = LedgerJournal(writer, agent.__version__)
+        latch_file = LatchFile(latch)
+        runtime = self._runtime = Runtime(state, clock, journal, latch_file, self._chance)
+
+        def on_blocked(until_ms: int) -> None:
+            writer.submit(Batch(clock.now_ms(), documents={RATE_LIMIT_KEY: until_ms}))
+
+        blocked_until_ms = stored.documents.get(RATE_LIMIT_KEY) or 0
+        assert isinstance(blocked_until_ms, int)
+        gate = weight_gate(self._addresses, clock, blocked_until_ms, on_blocked)
+        market = public_market(self._addresses, config, gate, clock)
+        candles = CandleStore(directory.candles_db)
+        series = candles.series(
+            SeriesKey(self._addresses.venue, config.exchange.trading_pair, config.timeframe)
+        )
+        rows = PaperRows(directory.trades_db, scope)
+        feed = market_feed(market, self._addresses, config, clock, series, self._chance)
+        door = Door(runtime, agent.__version__)
+        control = ControlServer(door, Versions(PROTOCOL, agent.__version__, SCHEMA_REVISION))
+        supervisor = Supervisor(_task_failed(runtime))
+        progress = WarmupProgress()
+        observer = _Observer(control, progress, feed.watch_closely)
+        runtime.observe(observer)
+        observer(state, ())
+
+        connection = Dispatcher(Unreachable(), market, latch_file, runtime.sink, runtime.intent_of)
+        runtime.connect(connection)
+
+        async def reach() -> None:
+            """Reach the exchange, load history, and from then on follow the market."""
+            nonlocal connection
+            instrument = await _patiently(market.instrument, clock.sleep_machine, "the exchange")
+            broker = PaperBroker(
+                market=market,
+                instrument=instrument,
+                fee_bp=core_setup.fee_rate * 10_000,
+                slippage_bp=assumed_slippage_rate(config) * 10_000,
+                initial_balance=config.exchange.paper_initial_balance,
+                bar_ms=config.bar_ms,
+                store=LedgerPaperStore(rows, writer, clock),
+                clock=clock,
+            )
+            connection = Dispatcher(broker, market, latch_file, runtime.sink, runtime.intent_of)
+            runtime.connect(connection)
+
+            def learn(event: Event) -> None:
+                broker.observe(event)
+                runtime.sink(event)
+
+            supervisor.keep("paper broker", lambda: broker.run(runtime.sink))
+            supervisor.keep("health probe", HealthProbe(market, gate, clock, learn).run)
+            learn(InstrumentSeen(instrument))
+            told = runtime.sink
+            warm = WarmUp(market, series, market.source, clock, core_setup.seller, core_setup.exits, told)
+            warmed = await warm.run()
+            decided = runtime.state.durable.decided_open_ms
+            warmed = await asyncio.to_thread(_as_of, warmed, decided, series, warm.needed, config.bar_ms)
+            progress.close()
+            runtime.sink(warmed)
+
+            async def follow() -> None:
+                window = runtime.state.window
+                await feed.run(learn, window.last_open_ms if window else warmed.last_open_ms)
+
+            supervisor.keep("market feed", follow)
+
+        try:
+            supervisor.keep("engine loop", runtime.run)
+            supervisor.keep(
+                "control channel", lambda: control.run(directory.path, time.time_ns() // 1_000_000)
+            )
+            if isinstance(clock, ExchangeClock):
+                supervisor.keep("venue clock", clock.run)
+            await journal.accept_config(config.config_hash, config.canonical, clock.now_ms())
+            self._begin(runtime)
+            return await _until(stopping, reach())
+        finally:
+            progress.close()
+            await connection.close(STOP_GRACE_S)
+            await runtime.settle_writes()
+            await supervisor.stop()
+            await _say_goodbye(runtime.state, journal)
+            await market.close()
+            left = await asyncio.to_thread(writer.close)
+            if left:
+                LOG.error("%d changes could not be written before the end", left)
+            rows.close()
+            candles.close()
+            ledger.close()
+
+    # --- start -------------------------------------------------------------------------------------
+
+    def _begin(self, runtime: Runtime) -> None:
+        """Start, stay stopped, or only manage what is open, as asked."""
+        phase = runtime.state.phase
+        if self._setup_refused:
+            runtime.sink(
+                Impaired(Impairment.SETUP_REFUSED, "the configuration is refused; see validate-config")
+            )
+            runtime.sink(StopRequested("refused configuration", flatten=False))
+        elif not self._options.start:
+            if phase is Phase.STARTING:
+                runtime.sink(StopRequested("--no-start", flatten=False))
+        elif phase is Phase.STOPPED:
+            runtime.sink(StartRequested("start of the engine"))
+
+    async def _clock_started(self, clock: ExchangeClock, stopping: asyncio.Event) -> bool:
+        """Take venue time from the exchange, however long that takes; false when stopped before."""
+        start = asyncio.ensure_future(_patiently(clock.start, clock.sleep_machine, "the exchange's clock"))
+        stop = asyncio.ensure_future(stopping.wait())
+        await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not start.done():
+            start.cancel()
+            await asyncio.gather(start, return_exceptions=True)
+            return False
+        start.result()
+        return True
+
+
+async def _until(stopping: asyncio.Event, reach: Coroutine[Any, Any, None]) -> int:
+    """Wait for the stop. Only a pair that cannot be traded at all ends the engine by itself."""
+    reaching = asyncio.ensure_future(reach)
+    ended = asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait((reaching, ended), return_when=asyncio.FIRST_COMPLETED)
+        if reaching.done():
+            reaching.result()
+        await ended
+        return DONE
+    except MarketDataError as error:
+        print(f"{error}. Check exchange.trading_pair and exchange.exchange_name.", file=sys.stderr)
+        return REFUSED
+    finally:
+        for task in (reaching, ended):
+            task.cancel()
+        await asyncio.gather(reaching, ended, return_exceptions=True)
+
+
+async def _say_goodbye(state: AgentState, journal: LedgerJournal) -> None:
+    """Resting stops stay; what stays open is named, here and in the stored status."""
+    try:
+        await journal.write_last_status(state)
+    except JournalError as error:
+        LOG.error("the last status could not be stored: %s", error)
+    for line in _left_open(state):
+        LOG.warning("%s", line)
+
+
+class _Observer:
+    """After every step: what people see of it."""
+
+    def __init__(
+        self, control: ControlServer, progress: WarmupProgress, watch: Callable[[bool], None]
+    ) -> None:
+        self._control = control
+        self._progress = progress
+        self._watch = watch
+        self._line = ""
+        self._watching: bool | None = None
+
+    def __call__(self, state: AgentState, commands: tuple[Command, ...]) -> None:
+        self._control.changed()
+        self._progress.show(state.warmup)
+        phase, _, rest = (line := state_line(state)).partition(" | ")
+        if phase != self._line and "unknown" not in rest:
+            self._line = phase
+            print(line, flush=True)
+        watching = bool(state.open_positions()) or bool(state.in_flight())
+        if watching is not self._watching:
+            self._watching = watching
+            self._watch(watching)
+        for command in commands:
+            if isinstance(command, Alert):
+                body = {
+                    "level": command.level.value,
+                    "kind": command.kind,
+                    "text": command.text,
+                    "at": iso(state.now_ms),
+                }
+                self._control.notice(Notice(NoticeKind.ALERT, body))
+
+
+def _left_open(state: AgentState) -> list[str]:
+    """What the operator must know about when nobody watches any more."""
+    lines = []
+    for position in state.open_positions():
+        resting = [o for o in state.orders_of(position.id) if o.is_working]
+        guard = (
+            f"protected by {resting[0].intent.client_id}" if resting else "NOT PROTECTED by any resting order"
+        )
+        held = f"{position.held_qty} {state.setup.base}"
+        lines.append(f"position {position.id} stays open: {held}, {guard}")
+    return lines
+
+
+def _as_of(
+    warmed: WarmedUp, decided_open_ms: int | None, series: StoredSeries, needed: int, bar_length_ms: int
+) -> WarmedUp:
+    """History as of the last decision, so that every bar since is judged, late or not, and none twice."""
+    if decided_open_ms is None or decided_open_ms >= warmed.last_open_ms:
+        return warmed
+    since_ms = decided_open_ms - (needed - 1) * bar_length_ms
+    known = series.read(since_ms, decided_open_ms + bar_length_ms)
+    if len(known) < min(needed, warmed.window.bars_seen) // 2 or int(known.open_ms[-1]) != decided_open_ms:
+        LOG.warning(
+            "bars since the last decision are not judged: the history before it is not known any more"
+        )
+        return warmed
+    window = SignalWindow.warm(warmed.window.params, warmed.window.exits, known)
+    return WarmedUp(window, decided_open_ms, float(known.close[-1]))
+
+
+async def _patiently(
+    ask: Callable[[], Coroutine[Any, Any, Any]],
+    pause: Callable[[float], Coroutine[Any, Any, None]],
+    what: str,
+) -> Any:
+    """Ask until there is an answer. Raises MarketDataError when asking again will not help."""
+    back_off = BackOff()
+    while True:
+        try:
+            return await ask()
+        except MarketDataError as error:
+            if error.permanent:
+                raise
+            LOG.warning("%s does not answer: %s; trying again", what, error)
+            await pause(back_off.next_ms())
+
+
+def _install_tag(directory: Path) -> str:
+    """Four letters or digits that mark this installation's orders; made once, kept in a file of its own."""
+    path = directory / "install-tag"
+    digits = "0123456789abcdefghijklmnopqrstuvwxyz"
+    try:
+        tag = path.read_text(encoding="ascii").strip()
+        if len(tag) == 5 and tag.isalnum():
+            return tag
+    except FileNotFoundError:
+        pass
+    tag = "s" + "".join(secrets.choice(digits) for _ in range(4))
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(tag + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return tag
+
+
+def _task_failed(runtime: Runtime) -> Callable[[str, BaseException], None]:
+    """A part that broke was started again, but nobody knows why it broke: no entries until a restart."""
+
+    def told(name: str, error: BaseException) -> None:
+        runtime.sink(Impaired(Impairment.AGENT_FAULT, f"the {name} broke and was started again: {error}"))
+
+    return told
+
+
+def _store_failed(reason: str) -> None:
+    LOG.error("the database cannot be written: %s", reason)
+
+
+def _store_broken(error: Exception) -> None:
+    LOG.critical("the ledger contradicts what happened: %s", error, exc_info=error)

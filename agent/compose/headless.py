@@ -1,0 +1,112 @@
+"""Starting and stopping the engine as a process of its own: the order matters, and is here.
+
+Lock, log, database, state, control channel, loop, exchange, history, feed: whatever holds a position can be
+asked and stopped before the market has answered once. A market that does not answer is asked again for
+ever; only what asking again cannot cure ends the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from agent.compose.engine import Engine
+from agent.config.check import check_config
+from agent.config.findings import Report
+from agent.config.model import Config
+from agent.core.money import forbid_float_money
+from agent.options import RunOptions
+from agent.shell.logs import LogSettings, set_up_logging
+from agent.shell.redaction import Secrets
+from agent.store.data_dir import DataDir
+from agent.store.instance_lock import InstanceLock, LockHeld
+from agent.store.prepare import prepare
+from agent.store.trouble import StoreTrouble
+
+LOG: Final = logging.getLogger("agent")
+
+DONE: Final = 0
+REFUSED: Final = 1
+LOCKED: Final = 4
+
+
+def run_headless(options: RunOptions) -> int:
+    """Run the engine until it is told to stop, and return the exit code."""
+    forbid_float_money()
+    directory = DataDir(options.data_dir)
+    try:
+        directory.create()
+        lock = InstanceLock.take(directory.lock_file, at_ms=time.time_ns() // 1_000_000)
+    except LockHeld as held:
+        print(f"{held}.", file=sys.stderr)
+        return LOCKED
+    except StoreTrouble as trouble:
+        print(f"{trouble}.", file=sys.stderr)
+        return REFUSED
+    with lock:
+        try:
+            return _run_locked(options, directory)
+        except StoreTrouble as trouble:
+            print(f"{trouble}.", file=sys.stderr)
+            return REFUSED
+
+
+def _run_locked(options: RunOptions, directory: DataDir) -> int:
+    refused = options.config if isinstance(options.config, Report) else None
+    config = None if isinstance(options.config, Report) else options.config.config
+    level = config.agent.log_level if config else "INFO"
+    directory.logs.mkdir(mode=0o700, exist_ok=True)
+    log = set_up_logging(LogSettings(directory.log_file, level, options.log_json), Secrets())
+    try:
+        prepare(directory.trades_db)
+        if config is None:
+            config = _last_accepted(directory)
+        if config is None:
+            print("The configuration is refused and no accepted one is stored.", file=sys.stderr)
+            return REFUSED
+        return _loop_run(_serve(Engine(options, config, directory, refused is not None)))
+    finally:
+        log.close()
+
+
+def _last_accepted(directory: DataDir) -> Config | None:
+    """The configuration that was in force when the engine last ran here."""
+    from agent.store.reading import Reader
+
+    reader = Reader.open(directory.trades_db)
+    try:
+        for scope in reader.scopes():
+            accepted = reader.config(scope)
+            if accepted is not None:
+                return check_config(accepted.text, directory.path / "stored config").config
+    finally:
+        reader.close()
+    return None
+
+
+async def _serve(engine: Engine) -> int:
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGUSR1, engine.emergency_by_signal)
+    try:
+        return await engine.run(stopping)
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            loop.remove_signal_handler(number)
+
+
+def _loop_run(work: Coroutine[Any, Any, int]) -> int:
+    """Run on uvloop where it exists."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
