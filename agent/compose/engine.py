@@ -50,7 +50,7 @@ from agent.exchange.paper.broker import PaperBroker
 from agent.exchange.waiting import BackOff
 from agent.exchange.warm_up import WarmUp
 from agent.options import RunOptions
-from agent.shell.clock import ExchangeClock
+from agent.shell.clock import ExchangeClock, SystemClock
 from agent.shell.dispatch import Dispatcher
 from agent.shell.runtime import JournalError, Runtime
 from agent.shell.supervisor import Supervisor
@@ -117,13 +117,19 @@ class Engine:
 
     async def run(self, stopping: asyncio.Event) -> int:
         """Trade until `stopping`; returns the exit code."""
-        clock = clock_for(self._options, self._config, self._addresses)
-        if isinstance(clock, ExchangeClock) and not await self._clock_started(clock, stopping):
-            return DONE
+        clock, samples = clock_for(self._options, self._config, self._addresses)
+        try:
+            if isinstance(clock, ExchangeClock) and not await self._clock_started(clock, stopping):
+                return DONE
+            return await self._run(clock, stopping)
+        finally:
+            if samples is not None:
+                await samples.close()
+
+    async def _run(self, clock: SystemClock | ExchangeClock, stopping: asyncio.Event) -> int:
         config, directory = self._config, self._directory
-        scope = paper_scope(
-            directory.trades_db, AGENT_ID, self._addresses.venue, config.exchange.trading_pair
-        )
+        pair = config.exchange.trading_pair
+        scope = paper_scope(directory.trades_db, AGENT_ID, self._addresses.venue, pair)
         ledger = Ledger.open(directory.trades_db, scope)
         stored = await asyncio.to_thread(ledger.load)
         core_setup = setup(
@@ -328,7 +334,7 @@ def _left_open(state: AgentState) -> list[str]:
         guard = (
             f"protected by {resting[0].intent.client_id}" if resting else "NOT PROTECTED by any resting order"
         )
-        held = f"{position.held_qty} {state.setup.base}"
+        held = f"{plain(position.held_qty)} {state.setup.base}"
         lines.append(f"position {position.id} stays open: {held}, {guard}")
     return lines
 
