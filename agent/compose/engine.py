@@ -8,28 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 import secrets
 import sys
 import time
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import agent
 from agent.compose.door import Door
+from agent.compose.install_tag import install_tag
 from agent.compose.ledger_journal import LedgerJournal, state_from
 from agent.compose.market import addresses_of, clock_for, market_feed, public_market, weight_gate
+from agent.compose.onlookers import Onlookers, left_open
 from agent.compose.paper_book import LedgerPaperStore
+from agent.compose.patience import patiently
 from agent.compose.progress import WarmupProgress
 from agent.compose.unreachable import Unreachable
 from agent.config.model import Config
 from agent.config.strategy import assumed_fee_rate, assumed_slippage_rate, setup
-from agent.control.messages import PROTOCOL, Notice, NoticeKind, Versions
+from agent.control.messages import PROTOCOL, Versions
 from agent.control.server import ControlServer
 from agent.core.boot import latched_halt
-from agent.core.commands import Alert, Command
 from agent.core.events import (
     Event,
     Impaired,
@@ -39,15 +39,12 @@ from agent.core.events import (
     StopRequested,
     WarmedUp,
 )
-from agent.core.money import plain
 from agent.core.phase import Phase
 from agent.core.ports import MarketDataError
 from agent.core.signal import SignalWindow
-from agent.core.snapshot import iso, state_line
 from agent.core.state import AgentState
 from agent.exchange.health import HealthProbe
 from agent.exchange.paper.broker import PaperBroker
-from agent.exchange.waiting import BackOff
 from agent.exchange.warm_up import WarmUp
 from agent.options import RunOptions
 from agent.shell.clock import ExchangeClock, SystemClock
@@ -135,7 +132,7 @@ class Engine:
         core_setup = setup(
             config,
             venue=self._addresses.venue,
-            tag=_install_tag(directory.path),
+            tag=install_tag(directory.path),
             fee_rate=assumed_fee_rate(config),
         )
         latch = Latch.create(directory.path)
@@ -164,7 +161,7 @@ class Engine:
         control = ControlServer(door, Versions(PROTOCOL, agent.__version__, SCHEMA_REVISION))
         supervisor = Supervisor(_task_failed(runtime))
         progress = WarmupProgress()
-        observer = _Observer(control, progress, feed.watch_closely)
+        observer = Onlookers(control, progress, feed.watch_closely)
         runtime.observe(observer)
         observer(state, ())
 
@@ -174,7 +171,7 @@ class Engine:
         async def reach() -> None:
             """Reach the exchange, load history, and from then on follow the market."""
             nonlocal connection
-            instrument = await _patiently(market.instrument, clock.sleep_machine, "the exchange")
+            instrument = await patiently(market.instrument, clock.sleep_machine, "the exchange")
             broker = PaperBroker(
                 market=market,
                 instrument=instrument,
@@ -251,7 +248,7 @@ class Engine:
 
     async def _clock_started(self, clock: ExchangeClock, stopping: asyncio.Event) -> bool:
         """Take venue time from the exchange, however long that takes; false when stopped before."""
-        start = asyncio.ensure_future(_patiently(clock.start, clock.sleep_machine, "the exchange's clock"))
+        start = asyncio.ensure_future(patiently(clock.start, clock.sleep_machine, "the exchange's clock"))
         stop = asyncio.ensure_future(stopping.wait())
         await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
@@ -288,55 +285,8 @@ async def _say_goodbye(state: AgentState, journal: LedgerJournal) -> None:
         await journal.write_last_status(state)
     except JournalError as error:
         LOG.error("the last status could not be stored: %s", error)
-    for line in _left_open(state):
+    for line in left_open(state):
         LOG.warning("%s", line)
-
-
-class _Observer:
-    """After every step: what people see of it."""
-
-    def __init__(
-        self, control: ControlServer, progress: WarmupProgress, watch: Callable[[bool], None]
-    ) -> None:
-        self._control = control
-        self._progress = progress
-        self._watch = watch
-        self._line = ""
-        self._watching: bool | None = None
-
-    def __call__(self, state: AgentState, commands: tuple[Command, ...]) -> None:
-        self._control.changed()
-        self._progress.show(state.warmup)
-        phase, _, rest = (line := state_line(state)).partition(" | ")
-        if phase != self._line and "unknown" not in rest:
-            self._line = phase
-            print(line, flush=True)
-        watching = bool(state.open_positions()) or bool(state.in_flight())
-        if watching is not self._watching:
-            self._watching = watching
-            self._watch(watching)
-        for command in commands:
-            if isinstance(command, Alert):
-                body = {
-                    "level": command.level.value,
-                    "kind": command.kind,
-                    "text": command.text,
-                    "at": iso(state.now_ms),
-                }
-                self._control.notice(Notice(NoticeKind.ALERT, body))
-
-
-def _left_open(state: AgentState) -> list[str]:
-    """What the operator must know about when nobody watches any more."""
-    lines = []
-    for position in state.open_positions():
-        resting = [o for o in state.orders_of(position.id) if o.is_working]
-        guard = (
-            f"protected by {resting[0].intent.client_id}" if resting else "NOT PROTECTED by any resting order"
-        )
-        held = f"{plain(position.held_qty)} {state.setup.base}"
-        lines.append(f"position {position.id} stays open: {held}, {guard}")
-    return lines
 
 
 def _as_of(
@@ -354,42 +304,6 @@ def _as_of(
         return warmed
     window = SignalWindow.warm(warmed.window.params, warmed.window.exits, known)
     return WarmedUp(window, decided_open_ms, float(known.close[-1]))
-
-
-async def _patiently(
-    ask: Callable[[], Coroutine[Any, Any, Any]],
-    pause: Callable[[float], Coroutine[Any, Any, None]],
-    what: str,
-) -> Any:
-    """Ask until there is an answer. Raises MarketDataError when asking again will not help."""
-    back_off = BackOff()
-    while True:
-        try:
-            return await ask()
-        except MarketDataError as error:
-            if error.permanent:
-                raise
-            LOG.warning("%s does not answer: %s; trying again", what, error)
-            await pause(back_off.next_ms())
-
-
-def _install_tag(directory: Path) -> str:
-    """Four letters or digits that mark this installation's orders; made once, kept in a file of its own."""
-    path = directory / "install-tag"
-    digits = "0123456789abcdefghijklmnopqrstuvwxyz"
-    try:
-        tag = path.read_text(encoding="ascii").strip()
-        if len(tag) == 5 and tag.isalnum():
-            return tag
-    except FileNotFoundError:
-        pass
-    tag = "s" + "".join(secrets.choice(digits) for _ in range(4))
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(tag + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return tag
 
 
 def _task_failed(runtime: Runtime) -> Callable[[str, BaseException], None]:

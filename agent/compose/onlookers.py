@@ -1,0 +1,63 @@
+"""What people see of the engine after every step: the state line, the progress of loading, pushed alerts.
+
+Also what must be said when it ends: which positions stay open, and whether anything protects them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from agent.compose.progress import WarmupProgress
+from agent.control.messages import Notice, NoticeKind
+from agent.control.server import ControlServer
+from agent.core.commands import Alert, Command
+from agent.core.money import plain
+from agent.core.snapshot import iso, state_line
+from agent.core.state import AgentState
+
+
+class Onlookers:
+    """After every step: what people see of it."""
+
+    def __init__(
+        self, control: ControlServer, progress: WarmupProgress, watch: Callable[[bool], None]
+    ) -> None:
+        self._control = control
+        self._progress = progress
+        self._watch = watch
+        self._line = ""
+        self._watching: bool | None = None
+
+    def __call__(self, state: AgentState, commands: tuple[Command, ...]) -> None:
+        self._control.changed()
+        self._progress.show(state.warmup)
+        phase, _, rest = (line := state_line(state)).partition(" | ")
+        if phase != self._line and "unknown" not in rest:
+            self._line = phase
+            print(line, flush=True)
+        watching = bool(state.open_positions()) or bool(state.in_flight())
+        if watching is not self._watching:
+            self._watching = watching
+            self._watch(watching)
+        for command in commands:
+            if isinstance(command, Alert):
+                body = {
+                    "level": command.level.value,
+                    "kind": command.kind,
+                    "text": command.text,
+                    "at": iso(state.now_ms),
+                }
+                self._control.notice(Notice(NoticeKind.ALERT, body))
+
+
+def left_open(state: AgentState) -> list[str]:
+    """What the operator must know about when nobody watches any more."""
+    lines = []
+    for position in state.open_positions():
+        resting = [o for o in state.orders_of(position.id) if o.is_working]
+        guard = (
+            f"protected by {resting[0].intent.client_id}" if resting else "NOT PROTECTED by any resting order"
+        )
+        held = f"{plain(position.held_qty)} {state.setup.base}"
+        lines.append(f"position {position.id} stays open: {held}, {guard}")
+    return lines
