@@ -47,9 +47,16 @@ def database_path(url_or_path: str | Path) -> Path:
 
 
 def create_file(path: Path) -> None:
-    """Make an empty file readable by its owner alone if there is none; SQLite would use the umask."""
+    """Make an empty file readable by its owner alone if there is none; SQLite would use the umask.
+
+    A file that exists is not opened: closing any descriptor of it would drop the locks that SQLite holds
+    in this process (POSIX), and another process could then take the write-ahead log for its own.
+    """
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | _NOFOLLOW | _CLOEXEC, 0o600))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC, 0o600))
+    except FileExistsError:
+        if path.is_symlink():
+            raise StoreTrouble(f"{path} is a symbolic link; put the database itself there") from None
     except OSError as error:
         raise file_trouble(error, path, "opening the database") from None
 
