@@ -32,6 +32,11 @@ from agent.core.turn import Turn
 #: recvWindow, then the time an accepted request may still take, then the spread between machines.
 PROVEN_ABSENT_AFTER_MS: Final = 5_000 + 10_000 + 3_000
 DEFINITE_NOT_FOUNDS: Final = 3
+#: An accepted order that the exchange says it does not know has ended once this passed. Stale answers are
+#: known to last for 30 s.
+VANISHED_AFTER_MS: Final = 60_000
+#: A cancel that left the order working is repeated after this, never at the speed of the network.
+CANCEL_AGAIN_MS: Final = 1_000
 LOOKUP_EVERY_MS: Final = (1_000, 2_000, 4_000, 8_000)
 
 
@@ -53,6 +58,8 @@ def on_report(turn: Turn, event: OrderReported) -> None:
     )
     if order.status is not OrderStatus.UNKNOWN:
         order = replace(order, unknown_since_ms=None, not_found=0, next_lookup_ms=None)
+    if order.is_working and order.cancel_sent_ms is not None:
+        order = _still_working(turn, order, order.cancel_sent_ms)
     if order.status in TERMINAL and not order.is_settled and order.next_lookup_ms is None:
         turn.ask(ReadFills(report.client_id))
         order = replace(order, next_lookup_ms=turn.at_ms + LOOKUP_EVERY_MS[0])
@@ -124,9 +131,9 @@ def on_found_nothing(turn: Turn, event: LookupFoundNothing) -> None:
     order = turn.state.orders.get(event.client_id)
     if order is None:
         return
+    if order.is_working:
+        _not_known_any_more(turn, order)
     if order.status is not OrderStatus.UNKNOWN:
-        # A working order the exchange no longer knows: its end must be found in the trades.
-        _look_again(turn, order)
         return
     order = replace(order, not_found=order.not_found + 1)
     # The request may have left later than it was decided, but not later than it was given up.
@@ -143,6 +150,22 @@ def on_found_nothing(turn: Turn, event: LookupFoundNothing) -> None:
     _look_again(turn, order)
 
 
+def _not_known_any_more(turn: Turn, order: Order) -> None:
+    """The exchange accepted it and denies it now: its end must be found in the trades, or is an end."""
+    since = order.unknown_since_ms if order.unknown_since_ms is not None else turn.at_ms
+    doubted = replace(order, not_found=order.not_found + 1, unknown_since_ms=since)
+    client_id = order.intent.client_id
+    turn.ask(ReadFills(client_id))
+    if doubted.not_found < DEFINITE_NOT_FOUNDS or turn.at_ms < since + VANISHED_AFTER_MS:
+        _look_again(turn, doubted)
+        return
+    ended = doubted.with_fact(Fact.HAS_EXPIRED, "the exchange does not know the order any more")
+    ended = replace(ended, next_lookup_ms=None if ended.is_settled else turn.at_ms + LOOKUP_EVERY_MS[0])
+    turn.put_order(ended)
+    turn.alert(AlertLevel.ERROR, "order", f"order {client_id} vanished from the exchange")
+    _after_change(turn, order, ended)
+
+
 def on_lookup_failed(turn: Turn, event: LookupFailed) -> None:
     order = turn.state.orders.get(event.client_id)
     if order is not None and not order.is_settled:
@@ -154,8 +177,16 @@ def on_cancel_failed(turn: Turn, event: CancelFailed) -> None:
     order = turn.state.orders.get(event.client_id)
     if order is None or order.is_settled:
         return
-    turn.put_order(replace(order, cancel_sent_ms=None))
+    turn.put_order(replace(order, next_lookup_ms=turn.at_ms + CANCEL_AGAIN_MS))
     turn.ask(LookUpOrder(event.client_id))
+
+
+def _still_working(turn: Turn, order: Order, canceled_ms: int) -> Order:
+    """A canceled order reported as working: the cancel is under way, or it was lost."""
+    again_ms = canceled_ms + CANCEL_AGAIN_MS
+    if turn.at_ms >= again_ms:
+        return replace(order, cancel_sent_ms=None)
+    return replace(order, next_lookup_ms=again_ms)
 
 
 def _look_again(turn: Turn, order: Order) -> None:
@@ -237,11 +268,11 @@ def order_deadlines(turn: Turn) -> None:
         if order.next_lookup_ms is not None:
             if turn.at_ms >= order.next_lookup_ms:
                 _ask_again(turn, order)
+        elif order.cancel_sent_ms is not None:
+            if turn.at_ms >= order.cancel_sent_ms + timeout:
+                _ask_again(turn, order)
         elif order.is_working and order.intent.purpose is not Purpose.PROTECT and too_old:
-            if order.cancel_sent_ms is None:
-                cancel(turn, order)
-            elif turn.at_ms >= order.cancel_sent_ms + timeout:
-                turn.put_order(replace(order, cancel_sent_ms=None, next_lookup_ms=turn.at_ms))
+            cancel(turn, order)
 
 
 def _ask_again(turn: Turn, order: Order) -> None:
@@ -258,8 +289,8 @@ def order_wake_ms(order: Order, timeout_ms: int) -> int | None:
         return None
     if order.next_lookup_ms is not None:
         return order.next_lookup_ms
-    if order.status is OrderStatus.PENDING_NEW:
+    if order.cancel_sent_ms is not None:
+        return order.cancel_sent_ms + timeout_ms
+    if order.status is OrderStatus.PENDING_NEW or order.intent.purpose is not Purpose.PROTECT:
         return order.intent.created_ms + timeout_ms
-    if order.is_working and order.intent.purpose is not Purpose.PROTECT:
-        return (order.cancel_sent_ms or order.intent.created_ms) + timeout_ms
     return None
