@@ -56,7 +56,9 @@ def create_file(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC, 0o600))
     except FileExistsError:
         if path.is_symlink():
-            raise StoreTrouble(f"{path} is a symbolic link; put the database itself there") from None
+            raise StoreTrouble(
+                f"{path} is a symbolic link, which is not followed; put the database itself there"
+            ) from None
     except OSError as error:
         raise file_trouble(error, path, "opening the database") from None
 
