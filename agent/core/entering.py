@@ -101,7 +101,7 @@ def release_waiting(turn: Turn) -> None:
 def on_book(turn: Turn, event: BookSeen) -> None:
     """The book is here: room, then every limit, then the order."""
     pending = turn.state.pending.get(event.asked_by)
-    if pending is None:
+    if pending is None or turn.at_ms >= signal_deadline_ms(turn, pending):
         return
     position = turn.state.positions[event.asked_by]
     blocks = entries_blocked_by(turn.state)

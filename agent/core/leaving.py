@@ -114,10 +114,7 @@ def drive(turn: Turn, position_id: int) -> None:
     if position.state not in OPEN_STATES:
         _let_go(turn, position, orders)
         return
-    if position.entry_bar_open_ms is None:
-        if not entry_over and position.state is PositionState.IN_POSITION:
-            return
-        position = _levels_at_entry(turn, position)
+    position = _levels_at_entry(turn, position)
     _count_protection(turn, position)
     if position.state is PositionState.IN_POSITION:
         _stay(turn, turn.state.positions[position_id], entry_over)
@@ -143,20 +140,29 @@ def _nothing_filled(turn: Turn, position: Position, entries: list[Order]) -> Non
 
 
 def _levels_at_entry(turn: Turn, position: Position) -> Position:
-    """The entry is over: fix the levels that depend on its real price, and the bar it happened in."""
+    """From the first fill on: the levels that depend on the real entry price, and the bar it happened in."""
     assert position.opened_ms is not None, "an open position has a first fill"
     entry_price = position.entry_price
     assert entry_price is not None, "an open position was bought"
-    plan = position.plan
-    levels = entered_at(plan.levels, float(entry_price), plan.exits)
+    plan, price = position.plan, float(entry_price)
     bar_open = position.opened_ms // plan.bar_ms * plan.bar_ms
+    if position.entry_bar_open_ms == bar_open and position.levels.entry_price == price:
+        return position
+    levels = entered_at(plan.levels, price, plan.exits)
     position = replace(position, levels=levels, entry_bar_open_ms=bar_open)
     if bar_open != plan.signal_open_ms + plan.bar_ms:
         position = position.noted("entered_late")
-    bought = f"{plain(position.bought_qty)} at {plain(entry_price.quantize(Decimal('1e-8')))}"
+    return turn.put_position(position)
+
+
+def entry_ended(turn: Turn, order: Order) -> None:
+    """An entry order has ended: what was bought is the position."""
+    position = turn.state.positions.get(order.intent.position_id)
+    if position is None or position.entry_price is None:
+        return
+    bought = f"{plain(position.bought_qty)} at {plain(position.entry_price.quantize(Decimal('1e-8')))}"
     turn.alert(AlertLevel.INFO, "position", f"position {position.id}: bought {bought}")
     balance_row(turn)
-    return turn.put_position(position)
 
 
 def _stay(turn: Turn, position: Position, entry_over: bool) -> None:

@@ -22,7 +22,7 @@ from agent.core.events import (
     OutcomeUnknown,
     PlacingBlocked,
 )
-from agent.core.leaving import cancel, drive, exit_ended, stop_ended
+from agent.core.leaving import cancel, drive, entry_ended, exit_ended, stop_ended
 from agent.core.money import ZERO, plain
 from agent.core.order import TERMINAL, Fact, Fill, Order, OrderStatus, Purpose, Side, next_status
 from agent.core.phase import PhaseEvent
@@ -247,6 +247,8 @@ def _fee_value(fill: Fill, base: str, quote: str) -> Decimal:
 def _after_change(turn: Turn, before: Order, after: Order) -> None:
     """An order moved: tell the position, and let it do the next right thing."""
     ended = after.is_settled and not before.is_settled
+    if ended and after.intent.purpose is Purpose.ENTRY:
+        entry_ended(turn, after)
     if ended and after.intent.purpose is Purpose.EXIT:
         exit_ended(turn, after)
     if ended and after.intent.purpose is Purpose.PROTECT:
