@@ -30,6 +30,9 @@ from agent.store.ledger import Ledger
 from agent.store.prepare import prepare
 from agent.store.reading import Reader
 
+#: Where programs that a test starts find the project.
+ROOT = Path(__file__).parents[1]
+
 T0 = 1_736_951_525_000  # 2025-01-15 14:32:05 UTC
 BAR_MS = 900_000
 

@@ -164,7 +164,7 @@ def _refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _set_aside(database: Path, at_ms: int) -> Path:
-    """Keep the file under a second name, with its WAL folded in where that is still possible.
+    """Keep the file under a second name, with its log folded in, or beside it where that is impossible.
 
     The first name stays until it is replaced, so that a crash in between never leaves no database at all.
     """
@@ -172,19 +172,22 @@ def _set_aside(database: Path, at_ms: int) -> Path:
     kept = database.with_name(f"{database.stem}-replaced-{stamp}.db")
     if kept.exists():
         raise StoreTrouble(f"{kept} exists already; move it away and try again")
-    # A damaged database cannot be checkpointed; its WAL is then kept beside it.
+    log, kept_log = (path.with_name(path.name + "-wal") for path in (database, kept))
+    if log.exists():
+        # SQLite throws the log of a damaged database away as soon as it opens it.
+        shutil.copyfile(log, kept_log)
+        _sync(kept_log)
     with contextlib.suppress(sqlite3.Error), _opened(database, "rw") as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        kept_log.unlink(missing_ok=True)
     try:
         os.link(database, kept)
     except OSError:  # a file system without links
         shutil.copyfile(database, kept)
         _sync(kept)
     for name in _SIDE_FILES:
-        beside = database.with_name(database.name + name)
-        if beside.exists():
-            # Left in place it would be taken for the restored database's own.
-            os.replace(beside, kept.with_name(kept.name + name))
+        # Left in place they would be taken for the restored database's own.
+        database.with_name(database.name + name).unlink(missing_ok=True)
     return kept
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from agent.store.trouble import StoreTrouble, file_trouble
+from agent.store.trouble import file_trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,6 @@ class DataDir:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise file_trouble(error, self.path, "creating the data directory") from None
-        if not self.path.is_dir():
-            raise StoreTrouble(
-                f"the data directory {self.path} is not a directory; choose another --data-dir"
-            )
         try:
             # Permissions, read-only mounts and full disks differ in when they show: so write, and sync.
             with tempfile.NamedTemporaryFile(dir=self.path, prefix=".writable-") as probe:
