@@ -2,14 +2,15 @@
 
 Order commands arrive here only after their transaction is durable. Each request is a task of its own, so
 that a slow answer delays nothing else. A request that dies of our own mistake becomes an unknown outcome
-and an error on the loop, never silence. The halt latch is read right before every entry request.
+and an error on the loop, never silence. The halt latch is read right before every entry request. After
+`close` no order is sent any more and nothing is read.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from agent.core.commands import (
     CancelOrder,
@@ -35,6 +36,10 @@ from agent.core.events import (
 )
 from agent.core.order import Intent, Purpose
 from agent.core.ports import Exchange, MarketData, MarketDataError, Sink
+
+STOPPING: Final = "the agent is stopping"
+LATCHED: Final = "the halt latch is set"
+BROKE: Final = "the request broke inside the agent"
 
 
 class LatchPort(Protocol):
@@ -66,29 +71,29 @@ class Dispatcher:
         self._closing = False
 
     def send(self, command: Command) -> None:
-        """Start carrying out one command; returns at once."""
+        """Start carrying out one command; returns at once. Commands that ask for no request are ignored."""
+        if self._closing:
+            if isinstance(command, PlaceOrder | ReplaceOrder | CancelOrder):
+                self.block(command, STOPPING)
+            return
         match command:
             case PlaceOrder(approved=approved):
-                client_id = approved.intent.client_id
-                self._start(
-                    self._place(command), OutcomeUnknown(client_id, "the request broke inside the agent")
-                )
-            case ReplaceOrder():
-                lost = OutcomeUnknown(command.approved.intent.client_id, "the request broke inside the agent")
-                self._start(self._replace(command), lost)
+                self._start(self._place(command), OutcomeUnknown(approved.intent.client_id, BROKE))
+            case ReplaceOrder(cancel_client_id=resting, approved=approved):
+                lost = OutcomeUnknown(approved.intent.client_id, BROKE)
+                self._start(self._replace(command), CancelFailed(resting, None, BROKE), lost)
             case CancelOrder(client_id=client_id):
-                lost_cancel = CancelFailed(client_id, None, "the request broke inside the agent")
-                self._start(self._cancel(client_id), lost_cancel)
+                self._start(self._cancel(client_id), CancelFailed(client_id, None, BROKE))
             case LookUpOrder(client_id=client_id):
-                self._start(self._look_up(client_id), LookupFailed(client_id, "broke inside the agent"))
+                self._start(self._look_up(client_id), LookupFailed(client_id, BROKE))
             case ReadFills(client_id=client_id):
-                self._start(self._read_fills(client_id), LookupFailed(client_id, "broke inside the agent"))
+                self._start(self._read_fills(client_id), LookupFailed(client_id, BROKE))
             case ReadAccount(fills_since_ms=since):
-                self._start(self._read_account(since), AccountUnreadable("broke inside the agent"))
+                self._start(self._read_account(since), AccountUnreadable(BROKE))
             case ReadBook(asked_by=asked_by):
-                self._start(self._read_book(asked_by), BookUnreadable(asked_by, "broke inside the agent"))
+                self._start(self._read_book(asked_by), BookUnreadable(asked_by, BROKE))
             case ReadQuote():
-                self._start(self._read_quote(), None)
+                self._start(self._read_quote())
 
     def block(self, command: PlaceOrder | ReplaceOrder | CancelOrder, why: str) -> None:
         """Report an order command that is not sent."""
@@ -103,32 +108,42 @@ class Dispatcher:
         """Let requests under way finish for at most `grace_s`; no new one starts."""
         self._closing = True
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace_s)
-        for task in tuple(self._tasks):
+            await asyncio.wait(tuple(self._tasks), timeout=grace_s)
+        unfinished = tuple(self._tasks)
+        for task in unfinished:
             task.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
 
-    def _start(self, request: Coroutine[Any, Any, None], if_broken: Event | None) -> None:
+    def _start(self, request: Coroutine[Any, Any, None], *if_broken: Event) -> None:
         task = asyncio.get_running_loop().create_task(request)
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._ended(done, if_broken))
 
-    def _ended(self, task: asyncio.Task[None], if_broken: Event | None) -> None:
+    def _ended(self, task: asyncio.Task[None], if_broken: tuple[Event, ...]) -> None:
         self._tasks.discard(task)
-        if task.cancelled():
+        error = None
+        if not task.cancelled():
+            error = task.exception()
+            if error is None:
+                return
+        elif self._closing:
+            # Its outcome is unknown to the next run too, which looks it up.
             return
-        error = task.exception()
-        if error is None:
-            return
-        if if_broken is not None:
-            self._sink(if_broken)
-        loop = task.get_loop()
-        loop.call_exception_handler({"message": "a request broke", "exception": error, "task": task})
+        for event in if_broken:
+            self._sink(event)
+        self._report("a request broke", error, task)
+
+    @staticmethod
+    def _report(message: str, error: BaseException | None, task: asyncio.Task[None]) -> None:
+        context: dict[str, Any] = {"message": message, "task": task}
+        if error is not None:
+            context["exception"] = error
+        task.get_loop().call_exception_handler(context)
 
     async def _place(self, command: PlaceOrder) -> None:
         intent = command.approved.intent
         if intent.purpose is Purpose.ENTRY and (self._closing or self._latch.is_set()):
-            why = "the agent is stopping" if self._closing else "the halt latch is set"
-            self._sink(PlacingBlocked(intent.client_id, why))
+            self._sink(PlacingBlocked(intent.client_id, STOPPING if self._closing else LATCHED))
             return
         self._sink(await self._exchange.place(command.approved))
 

@@ -1,7 +1,8 @@
 """The engine's queue: everything that was learned and not yet stepped.
 
 Quotes and the bar in progress coalesce, latest wins: an old price is worth nothing once there is a newer
-one. Nothing else is ever dropped. An emergency goes to the front.
+one, and neither is a bar in progress once it has closed. Nothing else is ever dropped. An emergency goes
+to the front.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent.core.commands import Answer
-from agent.core.events import BarUpdated, Event, QuoteSeen
+from agent.core.events import BarClosed, BarUpdated, Event, QuoteSeen
 from agent.core.market import DataSource
 
 #: More waiting events than this means that the engine does not run; a bound, not a buffer size.
@@ -46,6 +47,8 @@ class Inbox:
             self.coalesced += self._quote is not None
             self._quote = event
         else:
+            if isinstance(event, BarClosed) and self._is_over(event):
+                self._bar = None
             self._entries.append(Entry(event))
             self.most_waiting = max(self.most_waiting, len(self._entries))
             assert len(self._entries) <= LIMIT, "the engine has stopped taking events"
@@ -58,6 +61,16 @@ class Inbox:
     def put_asked(self, event: Event) -> asyncio.Future[Answer]:
         """Queue an event whose answer somebody waits for."""
         return self._put_asked(event, first=False)
+
+    def answer_all(self, answer: Answer) -> None:
+        """Give everybody who still waits the same answer; what they asked is not stepped any more."""
+        for entry in self._entries:
+            if entry.answered is not None and not entry.answered.done():
+                entry.answered.set_result(answer)
+        self._entries = deque(entry for entry in self._entries if entry.answered is None)
+
+    def _is_over(self, closed: BarClosed) -> bool:
+        return self._bar is not None and self._bar.candle.open_ms <= closed.candle.open_ms
 
     def _put_asked(self, event: Event, *, first: bool) -> asyncio.Future[Answer]:
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
