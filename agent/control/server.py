@@ -95,7 +95,7 @@ class ControlServer:
         Raises OSError when the port or the file cannot be had.
         """
         logger = logging.getLogger(__name__)
-        logger.addFilter(_was_not_an_engine_client)
+        logger.addFilter(_worth_logging)
         async with serve(
             self._converse,
             HOST,
@@ -249,6 +249,6 @@ def _machine_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _was_not_an_engine_client(record: logging.LogRecord) -> bool:
-    """Keep port scanners and half-open connections out of the log; they cost nothing else."""
-    return record.msg != "opening handshake failed"
+def _worth_logging(record: logging.LogRecord) -> bool:
+    """Keep every coming and going, port scanners included, out of the engine's log."""
+    return record.levelno >= logging.WARNING and record.msg != "opening handshake failed"
