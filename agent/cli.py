@@ -321,10 +321,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _tell(why.text, why.fix, why.code)
     except TyperException as why:
         return _tell(f"{why.format_message()}", f"see {PROGRAM} --help", ExitCode.REFUSED)
-    except BrokenPipeError:
-        # The reader of our output went away, as `head` does. Nothing is left to say to it.
-        sys.stderr.close()
-        return ExitCode.DONE
     if result == _INTERRUPTED:
         return _tell("Interrupted.", "look at the result with `status`", ExitCode.REFUSED)
     assert isinstance(result, int), "every command returns its exit code"
