@@ -62,7 +62,7 @@ def demo_market_command(
 
 
 def _refuse(sentence: str, code: int = 1) -> int:
-    print(sentence, file=sys.stderr)  # noqa: T201
+    print(sentence, file=sys.stderr)
     return code
 
 
@@ -85,7 +85,7 @@ async def _until_signalled(settings: Settings) -> None:
         except NotImplementedError:  # Windows: Ctrl-C raises KeyboardInterrupt instead
             break
     running = await serve(settings)
-    print(orjson.dumps(running.ready_line).decode(), flush=True)  # noqa: T201
+    print(orjson.dumps(running.ready_line).decode(), flush=True)
     try:
         await stop.wait()
     finally:

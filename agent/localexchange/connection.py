@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -23,13 +24,23 @@ from agent.localexchange.publisher import Publisher
 from agent.localexchange.stream_names import Stream, parse
 
 MOST_STREAMS: Final = 1_024
-PING_EVERY_S: Final = 20.0
-PONG_WITHIN_S: Final = 60.0
 MESSAGES_PER_SECOND: Final = 5
 
 _FULL_FRAMES: Final = 2_000
 _MOST_FRAMES: Final = 20_000
 _MOST_BYTES: Final = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """How often a client is asked whether it lives, and how long it may take to answer or to read.
+
+    In machine seconds.
+    """
+
+    ping_every_s: float = 20.0
+    pong_within_s: float = 60.0
+    read_within_s: float = 5.0
 
 
 class Connection:
@@ -43,6 +54,7 @@ class Connection:
         publisher: Publisher,
         *,
         combined: bool,
+        pulse: Pulse,
         monotonic: Callable[[], float],
     ) -> None:
         self._socket = socket
@@ -50,6 +62,7 @@ class Connection:
         self._market = market
         self._publisher = publisher
         self._combined = combined
+        self._pulse = pulse
         self._monotonic = monotonic
         self._names: dict[str, None] = {}
         self._queue: deque[bytes] = deque()
@@ -75,8 +88,12 @@ class Connection:
     def full(self) -> bool:
         return len(self._queue) > _FULL_FRAMES
 
-    def drop(self, why: str) -> None:
-        self.close(WSCloseCode.POLICY_VIOLATION, why)
+    def drop(self) -> None:
+        """Cut off a client that does not read: a closing frame would not reach it either."""
+        self._queue.clear()
+        for name in list(self._names):
+            self._leave(name)
+        self.abort()
 
     def close(self, code: int, why: str) -> None:
         """Disconnect as soon as the writer gets to it."""
@@ -106,8 +123,7 @@ class Connection:
         self._queued_bytes += len(data)
         self._waiting.set()
         if len(self._queue) > _MOST_FRAMES or self._queued_bytes > _MOST_BYTES:
-            self._queue.clear()
-            self.drop("too slow to read what it subscribed to")
+            self.drop()
 
     # -- life --------------------------------------------------------------------------------------
 
@@ -144,10 +160,10 @@ class Connection:
     async def _ping(self) -> None:
         with contextlib.suppress(ConnectionError):
             while True:
-                await asyncio.sleep(PING_EVERY_S)
+                await asyncio.sleep(self._pulse.ping_every_s)
                 now = self._monotonic()
-                if self._pings and now - min(self._pings.values()) > PONG_WITHIN_S - PING_EVERY_S / 2:
-                    self.close(WSCloseCode.POLICY_VIOLATION, "no pong within a minute")
+                if self._pings and now - min(self._pings.values()) >= self._pulse.pong_within_s:
+                    self.close(WSCloseCode.POLICY_VIOLATION, "no pong within the time allowed")
                     return
                 payload = str(int(now * 1_000)).encode()
                 self._pings[payload] = now

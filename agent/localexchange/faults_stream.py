@@ -1,7 +1,7 @@
 """What faults do to frames, and to klines over REST where both must agree.
 
 Belongs here: withholding, doubling, swapping and spoiling of events. Stays true: the market itself is never
-changed: a frame is spoilt on its way out, so that REST tells the truth unless a fault says otherwise.
+changed: a frame is spoilt on its way out, and REST tells the truth unless a fault says otherwise.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ class FrameFaults:
         self._late: list[tuple[int, str, bytes]] = []
         self._held: dict[str, list[bytes]] = {}
         self._gone: dict[str, set[int]] = {}
-        self._gone_from_rest: dict[str, set[int]] = {}
 
     def frames(self, stream: Stream, event: Any) -> list[bytes]:
         """The payloads to send for `event`, in order; none when it is withheld."""
@@ -55,10 +54,6 @@ class FrameFaults:
         ready = [(name, payload) for at, name, payload in self._late if at <= now_ms]
         self._late = [late for late in self._late if late[0] > now_ms]
         return ready
-
-    def missing(self, symbol: str, interval: str) -> set[int]:
-        """Open times of bars that REST does not know either."""
-        return self._gone_from_rest.get(f"{symbol.lower()}@kline_{interval}", set())
 
     def _apply(
         self, fault: Fault, stream: Stream, event: Any, closed: bool, payloads: list[bytes]
@@ -107,7 +102,7 @@ class FrameFaults:
             return payloads
         self._gone.setdefault(stream.name, set()).add(open_ms)
         if fault.params["rest"]:
-            self._gone_from_rest.setdefault(stream.name, set()).add(open_ms)
+            stream.instrument.tape.hide(stream.interval, open_ms)
         return []
 
     def _impossible(self, fault: Fault, event: Any, payloads: list[bytes]) -> list[bytes]:

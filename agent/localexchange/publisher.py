@@ -16,7 +16,6 @@ from agent.localexchange.exchange import Exchange
 from agent.localexchange.stream_names import Stream
 
 TICK_S: Final = 0.05
-_PATIENCE_S: Final = 10.0
 
 
 class Listener(Protocol):
@@ -29,8 +28,8 @@ class Listener(Protocol):
     def full(self) -> bool:
         """Whether its queue is long enough that nothing in bulk should follow."""
 
-    def drop(self, why: str) -> None:
-        """Disconnect it."""
+    def drop(self) -> None:
+        """Disconnect it; it leaves all streams at once."""
 
 
 class _Subscribed:
@@ -42,8 +41,9 @@ class _Subscribed:
 class Publisher:
     """Sends every subscribed stream to its listeners while `run` runs."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, patience_s: float) -> None:
         self._exchange = exchange
+        self._patience_s = patience_s
         self._subscribed: dict[str, _Subscribed] = {}
         self._told_ms = exchange.clock.now_ms()
         self._poked = asyncio.Event()
@@ -95,13 +95,13 @@ class Publisher:
             await self._room()
         for name, payload in self._exchange.frame_faults.due():
             if name in self._subscribed:
-                self._push(name, self._subscribed[name], payload)
-        for name, subscribed in list(self._subscribed.items()):
+                self._push(self._subscribed[name], payload)
+        for subscribed in list(self._subscribed.values()):
             channel = subscribed.channel
             if self._told_ms >= channel.due_ms:
                 event = channel.event(self._told_ms)
                 if event is not None:
-                    self._send(name, subscribed, event)
+                    self._send(subscribed, event)
                 channel.due_ms = self._next_due(channel)
 
     def _next_due(self, channel: Channel) -> int:
@@ -114,31 +114,32 @@ class Publisher:
 
     def _send_closed_bars(self, from_ms: int, to_ms: int) -> None:
         closed = [
-            (bar.known_ms, order, name, bar.event)
-            for order, (name, subscribed) in enumerate(self._subscribed.items())
+            (bar.known_ms, order, subscribed, bar.event)
+            for order, subscribed in enumerate(self._subscribed.values())
             for bar in subscribed.channel.closed_bars(from_ms, to_ms)
         ]
         closed.sort(key=lambda item: item[:2])
-        for _, _, name, event in closed:
-            self._send(name, self._subscribed[name], event)
+        for _, _, subscribed, event in closed:
+            self._send(subscribed, event)
 
-    def _send(self, name: str, subscribed: _Subscribed, event: object) -> None:
-        for payload in self._exchange.frame_faults.frames(subscribed.channel.stream, event):
-            self._push(name, subscribed, payload)
+    def _send(self, subscribed: _Subscribed, event: object) -> None:
+        stream = subscribed.channel.stream
+        for payload in self._exchange.frame_faults.frames(stream, event):
+            self._push(subscribed, payload)
 
-    def _push(self, name: str, subscribed: _Subscribed, payload: bytes) -> None:
-        frame = Frame(name, payload)
+    def _push(self, subscribed: _Subscribed, payload: bytes) -> None:
+        frame = Frame(subscribed.channel.stream.name, payload)
         for listener in list(subscribed.listeners):
             listener.push(frame)
 
     async def _room(self) -> None:
         """Wait until nobody's queue is full; drop who does not empty it."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + _PATIENCE_S
+        deadline = loop.time() + self._patience_s
         while full := {li: None for s in self._subscribed.values() for li in s.listeners if li.full}:
             if loop.time() > deadline:
                 for listener in full:
-                    listener.drop("too slow to read what it subscribed to")
+                    listener.drop()
                 return
             await asyncio.sleep(0.005)
         await asyncio.sleep(0)

@@ -14,7 +14,7 @@ from aiohttp import web
 from agent.localexchange.exchange import Exchange, SeenRequest
 from agent.localexchange.faults_http import answered
 from agent.localexchange.parameters import Parameters, RejectionError
-from agent.localexchange.rest_public import PUBLIC, Answer
+from agent.localexchange.rest_public import PUBLIC
 from agent.localexchange.trading import TradingSide
 
 _NOT_FOUND: Final = "<html><body><h2>404 Not found</h2></body></html>"
@@ -30,7 +30,7 @@ class Rest:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Execute one request and record it."""
         now_ms = self._exchange.clock.now_ms()
-        response = await answered(self._exchange, request, lambda: self._answer(request, now_ms))
+        response = await answered(self._exchange, request, lambda: self._answer(request))
         if response.prepared:
             self._record(request, now_ms, response.status)
             return response
@@ -44,7 +44,8 @@ class Rest:
         seen = SeenRequest(request.method, request.path, request.query_string, now_ms, status)
         self._exchange.requests.append(seen)
 
-    async def _answer(self, request: web.Request, now_ms: int) -> web.Response:
+    async def _answer(self, request: web.Request) -> web.Response:
+        now_ms = self._exchange.clock.now_ms()
         public = PUBLIC.get(request.path) if request.method == "GET" else None
         if public is None and not self._trading.knows(request.method, request.path):
             return web.Response(status=404, text=_NOT_FOUND, content_type="text/html")
@@ -58,17 +59,9 @@ class Rest:
             if public is None:
                 return json_response(await self._trading.answer(request, now_ms))
             parameters = Parameters(request.query.items())
-            body = public.answer(self._exchange.market, parameters, now_ms)
-            return json_response(self._without_gaps(request, body))
+            return json_response(public.answer(self._exchange.market, parameters, now_ms))
         except RejectionError as rejection:
             return json_response({"code": rejection.code, "msg": rejection.text}, rejection.status)
-
-    def _without_gaps(self, request: web.Request, body: Answer) -> Answer:
-        """Klines less those that a fault says never were."""
-        if "interval" not in request.query or not isinstance(body, list):
-            return body
-        missing = self._exchange.frame_faults.missing(request.query["symbol"], request.query["interval"])
-        return [row for row in body if row[0] not in missing] if missing else body
 
 
 def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

@@ -19,6 +19,7 @@ from typing import Final
 from aiohttp import web
 
 from agent.localexchange.clock import VenueClock
+from agent.localexchange.connection import Pulse
 from agent.localexchange.control import Control
 from agent.localexchange.exchange import Exchange
 from agent.localexchange.faults import FaultBoard
@@ -59,6 +60,7 @@ class Settings:
     key: str = "local-key"
     secret: str = "local-secret"
     balances: Mapping[str, Decimal] = field(default_factory=lambda: {"USDT": Decimal(10_000)})
+    pulse: Pulse = field(default_factory=Pulse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +127,8 @@ async def serve(settings: Settings) -> Running:
         FrameFaults(board, clock.now_ms),
     )
     trading = TradingSide(exchange)
-    publisher = Publisher(exchange)
-    sockets = Sockets(exchange, publisher, trading)
+    publisher = Publisher(exchange, settings.pulse.read_within_s)
+    sockets = Sockets(exchange, publisher, trading, settings.pulse)
     application = _application(exchange, publisher, sockets, trading)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()

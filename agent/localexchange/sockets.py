@@ -16,7 +16,7 @@ import orjson
 from aiohttp import WSMsgType, web
 
 from agent.localexchange.channels import Frame
-from agent.localexchange.connection import MOST_STREAMS, Connection
+from agent.localexchange.connection import MOST_STREAMS, Connection, Pulse
 from agent.localexchange.exchange import Exchange, SeenRequest
 from agent.localexchange.faults import Fault
 from agent.localexchange.faults_http import reset
@@ -33,8 +33,9 @@ _ATTEMPTS_WITHIN_S: Final = 300.0
 class Sockets:
     """Accepts market sockets and the socket API."""
 
-    def __init__(self, exchange: Exchange, publisher: Publisher, trading: TradingSide) -> None:
+    def __init__(self, exchange: Exchange, publisher: Publisher, trading: TradingSide, pulse: Pulse) -> None:
         self._exchange = exchange
+        self._pulse = pulse
         self._publisher = publisher
         self._trading = trading
         self._open: dict[Connection, None] = {}
@@ -59,6 +60,7 @@ class Sockets:
             self._exchange.market,
             self._publisher,
             combined=combined,
+            pulse=self._pulse,
             monotonic=time.monotonic,
         )
         self._open[connection] = None

@@ -26,6 +26,7 @@ class Tape:
     def __init__(self, pair: Pair, source: MinuteSource, seed: int, listed_ms: int) -> None:
         self.pair = pair
         self.listed_ms = listed_ms
+        self._hidden: dict[str, set[int]] = {}
         self._record = Record(source, seed, listed_ms // MINUTE_MS)
 
     @property
@@ -74,6 +75,10 @@ class Tape:
         found = self.bars(interval, open_ms, open_ms, now_ms)
         return found[0] if found else None
 
+    def hide(self, interval: str, open_ms: int) -> None:
+        """Leave a bar out of `klines`, as if it had never been."""
+        self._hidden.setdefault(interval, set()).add(open_ms)
+
     def klines(
         self, interval: str, start_ms: int | None, end_ms: int | None, limit: int, now_ms: int
     ) -> list[Bar]:
@@ -89,17 +94,21 @@ class Tape:
             start_ms = max(start_ms, self.listed_ms)
             while True:
                 to_ms = min(end_ms, intervals.shifted(interval, start_ms, bars))
-                found = self.bars(interval, start_ms, to_ms, now_ms)
+                found = self._shown(interval, start_ms, to_ms, now_ms)
                 if len(found) >= limit or to_ms >= end_ms:
                     return found[:limit]
                 bars *= 2
         newest = intervals.open_of(interval, end_ms)
         while True:
             from_ms = max(self.listed_ms, intervals.shifted(interval, newest, 1 - bars))
-            found = self.bars(interval, from_ms, end_ms, now_ms)
+            found = self._shown(interval, from_ms, end_ms, now_ms)
             if len(found) >= limit or from_ms <= self.listed_ms:
                 return found[-limit:]
             bars *= 2
+
+    def _shown(self, interval: str, from_ms: int, to_ms: int, now_ms: int) -> list[Bar]:
+        found, hidden = self.bars(interval, from_ms, to_ms, now_ms), self._hidden.get(interval)
+        return [bar for bar in found if bar.open_ms not in hidden] if hidden else found
 
     def closed_columns(self, interval: str, before_ms: int, count: int) -> Ints:
         """The last `count` bars that closed by the open time `before_ms`, as `bars.columns` has them."""
