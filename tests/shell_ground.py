@@ -108,14 +108,14 @@ class HandDisk:
     def write(self, changes: Changes, state: AgentState) -> Awaitable[None]:
         if self.breaks_at_once is not None:
             raise self.breaks_at_once
-        return self._commit(changes, self.failing, self.breaks)
+        return self._commit(changes)
 
-    async def _commit(self, changes: Changes, failing: str | None, breaks: Exception | None) -> None:
+    async def _commit(self, changes: Changes) -> None:
         await self._open.wait()
-        if failing is not None:
-            raise JournalError(failing)
-        if breaks is not None:
-            raise breaks
+        if self.failing is not None:
+            raise JournalError(self.failing)
+        if self.breaks is not None:
+            raise self.breaks
         self.steps.append(changes)
         self.rows += changes.rows
         if changes.durable is not None:

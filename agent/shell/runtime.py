@@ -2,7 +2,8 @@
 
 One task steps; nothing else touches the state. Order commands wait for the transaction of the step that
 asked for them; everything else leaves at once. When the store cannot write, an entry is not sent, but a
-sale is: protecting what is held does not wait for a disk.
+sale is: protecting what is held does not wait for a disk. Nothing that goes wrong around a step keeps its
+orders from leaving, and after every step the rest of the program gets its turn.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from agent.core.commands import (
     CancelOrder,
     ClearLatch,
     Command,
+    OrderCommand,
     PlaceOrder,
     ReplaceOrder,
     SetLatch,
@@ -31,7 +33,7 @@ from agent.core.ports import Clock
 from agent.core.snapshot import state_line
 from agent.core.state import AgentState
 from agent.shell.dispatch import Dispatcher
-from agent.shell.inbox import Inbox
+from agent.shell.inbox import Entry, Inbox
 from agent.shell.journal import Changes, changes
 
 LOG: Final = logging.getLogger("agent")
@@ -41,6 +43,7 @@ LEVELS: Final = {
     AlertLevel.ERROR: logging.ERROR,
     AlertLevel.CRITICAL: logging.CRITICAL,
 }
+ENDED: Final = Answer(False, "the engine has stopped")
 
 
 class JournalError(Exception):
@@ -84,6 +87,7 @@ class Runtime:
         self._wake_ms = 0
         self._wake_changed = asyncio.Event()
         self._store_failing = False
+        self._ended = False
         self._writes: set[asyncio.Task[None]] = set()
 
     # --- connecting ------------------------------------------------------------------------------
@@ -105,31 +109,57 @@ class Runtime:
 
     async def ask(self, event: Operator) -> Answer:
         """Step an operator's request and return the core's answer."""
+        if self._ended:
+            return ENDED
         return await self.inbox.put_asked(event)
 
     async def emergency(self, by: str) -> Answer:
         """Latch first, on this very call; then let the core do its part before anything else."""
-        self._latch.set("emergency", self._clock.now_ms())
-        return await self.inbox.put_first(EmergencyRequested(by))
+        try:
+            self._latch.set("emergency", self._clock.now_ms())
+        finally:
+            # A latch that cannot be written is no reason to keep what is held.
+            answered = None if self._ended else self.inbox.put_first(EmergencyRequested(by))
+        return ENDED if answered is None else await answered
 
     # --- the loop ----------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Step until canceled."""
-        waker = asyncio.get_running_loop().create_task(self._wake())
+        """Step until canceled. A step that fails ends the loop with its error; run again, it goes on."""
+        self._ended = False
+        loop = asyncio.get_running_loop()
+        parts = (loop.create_task(self._step_all()), loop.create_task(self._wake()))
         try:
-            while True:
-                entry = await self.inbox.next()
-                answer = self._step(entry.event)
-                if entry.answered is not None and not entry.answered.done():
-                    entry.answered.set_result(answer or Answer(False, "the request was not understood"))
+            ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in ended:
+                part.result()
+        except asyncio.CancelledError:
+            self._ended = True
+            self.inbox.answer_all(ENDED)
+            raise
         finally:
-            waker.cancel()
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
 
     async def settle_writes(self) -> None:
         """Wait until every step so far is durable or has failed."""
-        while self._writes:
-            await asyncio.wait(self._writes)
+        if self._writes:
+            await asyncio.wait(tuple(self._writes))
+
+    async def _step_all(self) -> None:
+        while True:
+            self._answer(await self.inbox.next())
+            # Without this a full inbox would keep commits, requests and operators waiting.
+            await asyncio.sleep(0)
+
+    def _answer(self, entry: Entry) -> None:
+        answer = Answer(False, "the request failed inside the agent; its log says why")
+        try:
+            answer = self._step(entry.event) or Answer(False, "the request was not understood")
+        finally:
+            if entry.answered is not None and not entry.answered.done():
+                entry.answered.set_result(answer)
 
     def _step(self, event: Event) -> Answer | None:
         before = self.state
@@ -137,13 +167,15 @@ class Runtime:
         stamped = Stamped(self._seq, self._clock.now_ms(), self._entropy.getrandbits(64), event)
         after, commands = step(before, stamped)
         self.state = after
-        self._apply_latch(commands)
-        self._commit_and_send(before, after, commands)
-        self._tell(before, after, commands)
         wake = wake_at_ms(after)
         if wake != self._wake_ms:
             self._wake_ms = wake
             self._wake_changed.set()
+        try:
+            self._apply_latch(commands)
+        finally:
+            self._commit_and_send(before, after, commands)
+        self._tell(before, after, commands)
         return next((c for c in commands if isinstance(c, Answer)), None)
 
     def _apply_latch(self, commands: tuple[Command, ...]) -> None:
@@ -156,7 +188,7 @@ class Runtime:
     def _commit_and_send(self, before: AgentState, after: AgentState, commands: tuple[Command, ...]) -> None:
         assert self._dispatcher is not None, "connect a dispatcher before running"
         written = changes(before, after, commands)
-        orders: list[PlaceOrder | ReplaceOrder | CancelOrder] = []
+        orders: list[OrderCommand] = []
         for command in commands:
             if isinstance(command, PlaceOrder | ReplaceOrder | CancelOrder):
                 orders.append(command)
@@ -164,40 +196,47 @@ class Runtime:
                 self._dispatcher.send(command)
         if written.is_empty and not orders:
             return
-        durable = self._journal.write(written, after)
+        try:
+            durable = self._journal.write(written, after)
+        except Exception as error:
+            self._not_durable(orders, repr(error))
+            raise
         task = asyncio.get_running_loop().create_task(self._after_commit(durable, orders))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
+        task.add_done_callback(_tell_of_failure)
 
-    async def _after_commit(
-        self, durable: Awaitable[None], orders: list[PlaceOrder | ReplaceOrder | CancelOrder]
-    ) -> None:
+    async def _after_commit(self, durable: Awaitable[None], orders: list[OrderCommand]) -> None:
         assert self._dispatcher is not None
         try:
             await durable
         except JournalError as error:
-            self._store_failed(str(error))
-            for command in orders:
-                self._send_without_row(command, str(error))
+            self._not_durable(orders, str(error))
             return
+        except Exception as error:
+            # Our own mistake, which the loop hears of; what is held is protected all the same.
+            self._not_durable(orders, repr(error))
+            raise
         if self._store_failing:
             self._store_failing = False
             self.sink(Healed(Impairment.STORE_FAILING))
         for command in orders:
             self._dispatcher.send(command)
 
-    def _send_without_row(self, command: PlaceOrder | ReplaceOrder | CancelOrder, why: str) -> None:
+    def _not_durable(self, orders: list[OrderCommand], why: str) -> None:
+        if not self._store_failing:
+            self._store_failing = True
+            self.sink(Impaired(Impairment.STORE_FAILING, why))
+        for command in orders:
+            self._send_without_row(command, why)
+
+    def _send_without_row(self, command: OrderCommand, why: str) -> None:
         """An entry without a durable intent is never sent; leaving must not wait for a disk."""
         assert self._dispatcher is not None
         if isinstance(command, PlaceOrder) and command.approved.intent.purpose is Purpose.ENTRY:
             self._dispatcher.block(command, f"the intent could not be stored: {why}")
         else:
             self._dispatcher.send(command)
-
-    def _store_failed(self, why: str) -> None:
-        if not self._store_failing:
-            self._store_failing = True
-            self.sink(Impaired(Impairment.STORE_FAILING, why))
 
     def _tell(self, before: AgentState, after: AgentState, commands: tuple[Command, ...]) -> None:
         for command in commands:
@@ -206,13 +245,20 @@ class Runtime:
         if after.phase is not before.phase:
             LOG.info("%s", state_line(after))
         for observer in self._observers:
-            observer(after, commands)
+            try:
+                observer(after, commands)
+            except Exception as error:  # noqa: BLE001 - not swallowed: the loop's exception handler has it
+                context = {"message": "an observer of the engine failed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
 
     async def _wake(self) -> None:
         """Put a Woke event when the core wanted to be woken; once per deadline."""
         while True:
             self._wake_changed.clear()
             target = self._wake_ms
+            if target == 0:
+                await self._wake_changed.wait()
+                continue
             sleeper = asyncio.ensure_future(self._clock.sleep_until(target))
             changed = asyncio.ensure_future(self._wake_changed.wait())
             try:
@@ -220,6 +266,15 @@ class Runtime:
             finally:
                 sleeper.cancel()
                 changed.cancel()
-            if target and self._clock.now_ms() >= target and target == self._wake_ms:
+            if sleeper.done():
+                sleeper.result()
+            if self._clock.now_ms() >= target and target == self._wake_ms:
                 self.sink(Woke())
                 await self._wake_changed.wait()
+
+
+def _tell_of_failure(task: asyncio.Task[None]) -> None:
+    """A commit that fails for a reason of our own does not fail in silence."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        context = {"message": "a commit failed", "exception": error, "task": task}
+        task.get_loop().call_exception_handler(context)
