@@ -115,8 +115,9 @@ def restore(backup: Path, database: Path, *, engine_running: Callable[[], bool],
 
 
 @contextlib.contextmanager
-def _opened(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
+def _opened(path: Path, mode: str, timeout_s: float = 2.0) -> Iterator[sqlite3.Connection]:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=timeout_s)
     try:
         yield connection
     finally:
@@ -177,9 +178,10 @@ def _set_aside(database: Path, at_ms: int) -> Path:
         # SQLite throws the log of a damaged database away as soon as it opens it.
         shutil.copyfile(log, kept_log)
         _sync(kept_log)
-    with contextlib.suppress(sqlite3.Error), _opened(database, "rw") as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        kept_log.unlink(missing_ok=True)
+    with contextlib.suppress(sqlite3.Error), _opened(database, "rw", timeout_s=0) as connection:
+        ((busy, _, _),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        if not busy:  # no reader kept SQLite from folding all of it in
+            kept_log.unlink(missing_ok=True)
     try:
         os.link(database, kept)
     except OSError:  # a file system without links

@@ -37,7 +37,7 @@ def _reason(error: OSError, path: Path) -> str:
     if number in (errno.ENOTDIR, errno.EEXIST):
         return "a file is where a directory should be; choose another --data-dir"
     if number == errno.ENOENT:
-        return "it does not exist"
+        return "it does not exist" if path.parent.exists() else f"there is no directory {path.parent}"
     if number == errno.EIO:
         return "the disk reports an I/O error; check the disk before trading on"
     return f"{error.strerror or type(error).__name__} (error {number})"

@@ -130,6 +130,18 @@ def test_what_was_only_in_the_write_ahead_log_is_kept_too(store: Store, tmp_path
     assert store.ledger().load().documents == {}
 
 
+def test_a_reader_in_mid_transaction_costs_the_kept_file_nothing(store: Store, tmp_path: Path) -> None:
+    made = back_up(store.path, tmp_path / "safe", at_ms=T0, keep=1)
+    with store.reader()._engine.connect() as reading:
+        reading.exec_driver_sql("SELECT count(*) FROM documents")
+        with closing(store.ledger()) as ledger:
+            ledger.commit(Batch(T0, documents={"agent": 2}))
+        kept = restore(made.path, store.path, engine_running=idle, at_ms=T0)
+    assert kept is not None
+    assert ask(kept, "SELECT body FROM documents") == [("2",)]
+    assert store.ledger().load().documents == {}
+
+
 def test_a_damaged_database_can_be_replaced_and_its_log_goes_with_it(store: Store, tmp_path: Path) -> None:
     made = back_up(store.path, tmp_path / "safe", at_ms=T0, keep=1)
     store.path.write_bytes(b"not a database at all" * 500)

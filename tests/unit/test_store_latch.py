@@ -141,5 +141,5 @@ def test_creating_leaves_a_latch_that_another_process_has_just_set(
 
 
 def test_a_directory_that_is_missing_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(StoreTrouble, match=r"creating the halt latch .* failed: it does not exist"):
+    with pytest.raises(StoreTrouble, match=r"creating the halt latch .* failed: there is no directory"):
         Latch.create(tmp_path / "gone")

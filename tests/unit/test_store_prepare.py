@@ -190,7 +190,7 @@ def test_a_link_in_the_place_of_the_database_is_not_followed(tmp_path: Path) -> 
 
 def test_a_directory_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(
-        StoreTrouble, match=r"opening the database .*gone/trades.db failed: it does not exist"
+        StoreTrouble, match=r"opening the database .*gone/trades.db failed: there is no directory"
     ):
         prepare(tmp_path / "gone" / "trades.db")
 
