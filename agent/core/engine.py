@@ -16,7 +16,7 @@ from agent.core.commands import AlertLevel, Command, ReadQuote
 from agent.core.daily import check_daily_loss, roll_day
 from agent.core.deciding import on_bar_closed, on_bar_differed
 from agent.core.entering import expire_signals, on_book, on_book_unreadable, refuse_all_signals
-from agent.core.leaving import check_prices, drive
+from agent.core.leaving import check_prices, drive, go_on_leaving
 from agent.core.market import DAY_MS, DataSource
 from agent.core.operating import on_operator
 from agent.core.ordering import (
@@ -148,8 +148,10 @@ def _on_quote(turn: Turn, event: e.QuoteSeen) -> None:
         prices=replace(prices, trusted=quote, suspect=None, suspect_asked_ms=None, connection_ok=True)
     )
     roll_day(turn)
-    check_daily_loss(turn)
+    # A level that is reached names the exit even when the same price ends the day.
     check_prices(turn)
+    check_daily_loss(turn)
+    go_on_leaving(turn)
 
 
 def _jumped(turn: Turn, bid: float) -> bool:

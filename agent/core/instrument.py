@@ -70,10 +70,17 @@ class Instrument:
         """`amount` rounded down to the step grid; zero when less than one step is left."""
         return Qty(floor_to(max(amount, ZERO), self.step))
 
+    def most(self, amount: Decimal, *, market: bool) -> Qty:
+        """As much of `amount` as one order may carry, on the step grid."""
+        return self.qty(min((amount, *self._maxima(market))))
+
+    def _maxima(self, market: bool) -> tuple[Decimal, ...]:
+        return tuple(m for m in (self.max_qty, self.market_max_qty if market else ZERO) if m)
+
     def breaches(self, qty: Decimal, price: Decimal, *, market: bool) -> tuple[str, ...]:
         """Every filter that an order of `qty` at `price` would break, in words with numbers."""
         found = []
-        top = min((m for m in (self.max_qty, self.market_max_qty if market else ZERO) if m), default=ZERO)
+        top = min(self._maxima(market), default=ZERO)
         if qty < self.min_qty or qty <= 0:
             found.append(f"quantity {plain(qty)} {self.base} is below the minimum {plain(self.min_qty)}")
         if top and qty > top:

@@ -14,7 +14,7 @@ from typing import Final
 from agent.core.booking import balance_row, position_booked
 from agent.core.commands import AlertLevel, CancelOrder, PlaceOrder, ReplaceOrder
 from agent.core.entering import release_waiting
-from agent.core.exits import ExitKind, check_bar, check_price, entered_at
+from agent.core.exits import ExitHit, ExitKind, check_bar, check_price, entered_at
 from agent.core.instrument import Instrument
 from agent.core.market import Candle
 from agent.core.money import HUNDRED, ONE, ZERO, Price, plain
@@ -26,8 +26,10 @@ from agent.core.risk import Refused, approve_sale
 from agent.core.state import HaltReason
 from agent.core.turn import Turn
 
-#: Wait before the n-th retry of an exit or a protective stop, in venue time.
-RETRY_MS: Final = (1_000, 2_000, 4_000, 8_000, 16_000, 30_000)
+#: Wait before the n-th retry of an exit, in venue time: the first at once, then ever more patiently.
+EXIT_RETRY_MS: Final = (0, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000)
+#: Wait after the n-th resting stop that ended without selling anything.
+PROTECT_RETRY_MS: Final = (2_000, 4_000, 8_000, 16_000, 30_000)
 
 
 # --- watching the levels -------------------------------------------------------------------------
@@ -54,34 +56,38 @@ def check_closed_bar(turn: Turn, candle: Candle) -> None:
         if position.entry_bar_open_ms is None:
             continue
         held = (candle.open_ms - position.entry_bar_open_ms) // position.plan.bar_ms
-        if held <= position.bars_held:
+        if position.state is not PositionState.IN_POSITION or held <= position.bars_held:
             continue
         position = turn.put_position(replace(position, bars_held=held))
-        if position.state is not PositionState.IN_POSITION:
-            continue
         hit = check_bar(position.levels, candle, held, position.plan.exits)
         if hit is not None:
-            # Leaving at the close of the last bar is the time exit itself, not a level seen late.
-            want_exit(
-                turn, position.id, hit.reason, level=hit.price, seen_at_close=hit.kind is not ExitKind.TIME
-            )
+            _leave_on_bar(turn, position, hit, candle)
 
 
-def want_exit(
-    turn: Turn, position_id: int, reason: str, *, level: float | None = None, seen_at_close: bool = False
-) -> None:
-    """Decide to leave. The first reason stays; a position that never filled ends with its entry order."""
+def _leave_on_bar(turn: Turn, position: Position, hit: ExitHit, candle: Candle) -> None:
+    """A level seen only at the close, an overdue time limit, or the time limit itself, in its time."""
+    late = turn.at_ms > candle.open_ms + position.plan.bar_ms + turn.state.setup.late_after_ms
+    in_time = hit.kind is ExitKind.TIME and position.bars_held == position.plan.exits.max_hold and not late
+    leaving = replace(position, exit_reason=hit.reason, exit_level=hit.price, seen_at_close=not in_time)
+    _begin_exit(turn, leaving if in_time else leaving.noted("seen_at_close"))
+
+
+def want_exit(turn: Turn, position_id: int, reason: str, *, level: float | None = None) -> None:
+    """Decide to leave now. The first reason stays; what never filled ends with its entry order."""
     position = turn.state.positions[position_id]
     if position.state is not PositionState.IN_POSITION:
         return
-    leaving = replace(position, exit_reason=reason, exit_level=level, seen_at_close=seen_at_close)
-    if seen_at_close:
-        leaving = leaving.noted("seen_at_close")
-    elif position.entry_bar_open_ms is not None:
+    leaving = replace(position, exit_reason=reason, exit_level=level)
+    if position.entry_bar_open_ms is not None:
         held = (turn.at_ms - position.entry_bar_open_ms) // position.plan.bar_ms
         leaving = replace(leaving, bars_held=max(held, position.bars_held))
         if held == 0:
             leaving = leaving.noted("entry_bar_exit")
+    _begin_exit(turn, leaving)
+
+
+def _begin_exit(turn: Turn, leaving: Position) -> None:
+    position_id, reason = leaving.id, leaving.exit_reason
     turn.put_position(leaving.moved(PositionEvent.EXIT_WANTED))
     turn.alert(AlertLevel.INFO, "exit", f"position {position_id}: leaving, {reason}")
     drive(turn, position_id)
@@ -94,6 +100,13 @@ def want_exit_all(turn: Turn, reason: str) -> None:
             cancel(turn, order)
     for position in turn.state.open_positions():
         want_exit(turn, position.id, reason)
+
+
+def go_on_leaving(turn: Turn) -> None:
+    """A believed price is there: a sale that waited for one, or for anything else, is tried."""
+    for position in turn.state.open_positions():
+        if position.state is PositionState.EXITING:
+            drive(turn, position.id)
 
 
 # --- the next right thing ------------------------------------------------------------------------
@@ -136,7 +149,7 @@ def _nothing_filled(turn: Turn, position: Position, entries: list[Order]) -> Non
     turn.put_position(replace(position, closed_ms=turn.at_ms).moved(PositionEvent.NOTHING_FILLED))
     detail = "; ".join(o.detail for o in entries if o.detail) or "no fill inside the limit"
     turn.alert(AlertLevel.WARNING, "entry", f"position {position.id}: nothing filled ({detail})")
-    release_waiting(turn)
+    _now_flat(turn)
 
 
 def _levels_at_entry(turn: Turn, position: Position) -> Position:
@@ -220,8 +233,7 @@ def _must_wait_for_price(turn: Turn, position: Position) -> bool:
 
 
 def _sell(turn: Turn, position: Position, instrument: Instrument, under_stop: Order | None) -> None:
-    most = instrument.market_max_qty or instrument.max_qty or position.held_qty
-    qty = instrument.qty(min(position.held_qty, most))
+    qty = instrument.most(position.held_qty, market=True)
     intent = Intent(
         client_id=turn.new_client_id(),
         position_id=position.id,
@@ -251,7 +263,7 @@ def _sell(turn: Turn, position: Position, instrument: Instrument, under_stop: Or
 
 
 def exit_ended(turn: Turn, order: Order) -> None:
-    """An exit order has ended: what is left is sold by a new intent, after a pause when nothing was sold."""
+    """An exit order has ended: what is left is sold by a new intent, with pauses when nothing is sold."""
     position = turn.state.positions.get(order.intent.position_id)
     if position is None or position.state is not PositionState.EXITING:
         return
@@ -268,7 +280,7 @@ def exit_ended(turn: Turn, order: Order) -> None:
 
 def _retry_later(turn: Turn, position_id: int) -> None:
     tried = turn.state.exit_attempts.get(position_id, 0)
-    wait = RETRY_MS[min(tried, len(RETRY_MS) - 1)]
+    wait = EXIT_RETRY_MS[min(tried, len(EXIT_RETRY_MS) - 1)]
     turn.change(
         exit_attempts={**turn.state.exit_attempts, position_id: tried + 1},
         exit_retry_ms={**turn.state.exit_retry_ms, position_id: turn.at_ms + wait},
@@ -308,10 +320,12 @@ def _protect(turn: Turn, position: Position, instrument: Instrument) -> None:
             cancel(turn, extra)
     if stop is None or alive or turn.at_ms < turn.state.protect_retry_ms.get(position.id, 0):
         return
-    if "STOP_LOSS" not in instrument.order_types:
-        return
     qty = instrument.qty(position.held_qty)
-    if instrument.breaches(qty, stop, market=True):
+    breaches = instrument.breaches(qty, stop, market=True)
+    if "STOP_LOSS" not in instrument.order_types:
+        breaches = (f"{instrument.symbol} has no STOP_LOSS orders",)
+    if breaches:
+        _tell_unprotected(turn, position, "; ".join(breaches))
         return
     intent = Intent(
         client_id=turn.new_client_id(),
@@ -333,8 +347,17 @@ def _protect(turn: Turn, position: Position, instrument: Instrument) -> None:
     turn.ask(PlaceOrder(verdict))
 
 
+def _tell_unprotected(turn: Turn, position: Position, why: str) -> None:
+    """Once for each position: its stop cannot rest on the exchange, so only the agent watches it."""
+    noted = position.noted("no_resting_stop")
+    if noted is not position:
+        turn.put_position(noted)
+        text = f"position {position.id}: no stop can rest on the exchange ({why}); the agent watches it alone"
+        turn.alert(AlertLevel.ERROR, "unprotected", text)
+
+
 def stop_ended(turn: Turn, order: Order) -> None:
-    """A resting stop is gone without selling everything: say so, and place another a little later."""
+    """A resting stop is gone: it was reached and the rest goes too, or another is placed a little later."""
     position = turn.state.positions.get(order.intent.position_id)
     if (
         position is None
@@ -348,10 +371,13 @@ def stop_ended(turn: Turn, order: Order) -> None:
         f"position {position.id}: stop {order.intent.client_id} is {order.status}"
         f" ({order.detail or 'no reason given'})",
     )
-    if "immediately" in order.detail.lower():
+    if order.filled > 0 or "immediately" in order.detail.lower():
         want_exit(turn, position.id, _stop_reason(position), level=position.levels.stop)
         return
-    turn.change(protect_retry_ms={**turn.state.protect_retry_ms, position.id: turn.at_ms + RETRY_MS[1]})
+    stops = (o for o in turn.state.orders_of(position.id) if o.intent.purpose is Purpose.PROTECT)
+    failed = sum(1 for o in stops if o.is_settled and o.filled == 0)
+    wait = PROTECT_RETRY_MS[min(failed, len(PROTECT_RETRY_MS)) - 1]
+    turn.change(protect_retry_ms={**turn.state.protect_retry_ms, position.id: turn.at_ms + wait})
 
 
 def _count_protection(turn: Turn, position: Position) -> None:
@@ -404,6 +430,11 @@ def _close(turn: Turn, position: Position, instrument: Instrument) -> None:
         protect_retry_ms={k: v for k, v in turn.state.protect_retry_ms.items() if k != position.id},
     )
     position_booked(turn, position)
+    _now_flat(turn)
+
+
+def _now_flat(turn: Turn) -> None:
+    """One position less: perhaps the last one, perhaps room for a signal that waits."""
     if not turn.state.open_positions() and not turn.state.in_flight():
         turn.phase_event(PhaseEvent.FLAT)
     release_waiting(turn)

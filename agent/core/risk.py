@@ -136,7 +136,8 @@ def _exchange_checks(
     if not market:
         broken += instrument.band_breaches(worst, mid, buying=True)
     sellable = instrument.qty(qty * (ONE - setup.fee_rate))
-    stuck = instrument.breaches(sellable, stop, market=True)
+    # More than one order may carry is sold in several.
+    stuck = instrument.breaches(instrument.most(sellable, market=True), stop, market=True)
     return (
         Check(
             "free capital", needed <= free, f"{plain(needed)} of {plain(free)} {instrument.quote} with fees"
