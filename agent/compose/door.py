@@ -42,4 +42,4 @@ class Door:
     def _answer(self, answer: CoreAnswer) -> Answer:
         if answer.ok:
             return Done(self._runtime.state.phase.value, answer.text)
-        return NotDone("declined", answer.text, "see the status for what stands in the way")
+        return NotDone("declined", answer.text, "")

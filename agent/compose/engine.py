@@ -31,6 +31,7 @@ from agent.control.messages import PROTOCOL, Versions
 from agent.control.server import ControlServer
 from agent.core.boot import latched_halt
 from agent.core.events import (
+    EmergencyRequested,
     Event,
     Impaired,
     Impairment,
@@ -69,6 +70,7 @@ AGENT_ID: Final = "agent"
 RATE_LIMIT_KEY: Final = "rate_limit"
 #: A stop must be over in five seconds; requests under way get this much of it.
 STOP_GRACE_S: Final = 2.0
+LATCH_LOOK_S: Final = 0.5
 
 DONE: Final = 0
 REFUSED: Final = 1
@@ -208,6 +210,7 @@ class Engine:
 
         try:
             supervisor.keep("engine loop", runtime.run)
+            supervisor.keep("latch watch", lambda: _watch_latch(runtime, latch_file))
             supervisor.keep(
                 "control channel", lambda: control.run(directory.path, time.time_ns() // 1_000_000)
             )
@@ -258,6 +261,14 @@ class Engine:
             return False
         start.result()
         return True
+
+
+async def _watch_latch(runtime: Runtime, latch: LatchFile) -> None:
+    """Another process may let the latch fall, perhaps while this one was frozen: then do our part."""
+    while True:
+        await asyncio.sleep(LATCH_LOOK_S)
+        if runtime.state.durable.halt is None and latch.is_set():
+            await runtime.ask(EmergencyRequested("latch file"))
 
 
 async def _until(stopping: asyncio.Event, reach: Coroutine[Any, Any, None]) -> int:

@@ -11,8 +11,9 @@ from agent.compose.progress import WarmupProgress
 from agent.control.messages import Notice, NoticeKind
 from agent.control.server import ControlServer
 from agent.core.commands import Alert, Command
+from agent.core.instant import iso_utc
 from agent.core.money import plain
-from agent.core.snapshot import iso, state_line
+from agent.core.snapshot import state_line
 from agent.core.state import AgentState
 
 
@@ -45,7 +46,7 @@ class Onlookers:
                     "level": command.level.value,
                     "kind": command.kind,
                     "text": command.text,
-                    "at": iso(state.now_ms),
+                    "at": iso_utc(state.now_ms),
                 }
                 self._control.notice(Notice(NoticeKind.ALERT, body))
 

@@ -40,10 +40,10 @@ def _refused(config: Config) -> list[Finding]:
     if source != "exchange":
         reason = f"data from Polygon is {_LATER}"
         found.append(Finding("data_feed.data_source", source, reason, 'write "exchange"'))
-    url = config.agent.database_url
-    if url is not None and url.reveal().partition("://")[0].partition("+")[0] != "sqlite":
-        reason = f"PostgreSQL is {_LATER}"
-        found.append(Finding("agent.database_url", None, reason, "set it to null to use SQLite"))
+    if config.agent.database_url is not None:
+        reason = f"a database of your choice is {_LATER}"
+        fix = "set it to null: everything is kept in trades.db in the data directory"
+        found.append(Finding("agent.database_url", None, reason, fix))
     return found
 
 

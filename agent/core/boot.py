@@ -39,6 +39,9 @@ def boot(
     latched: Halt | None,
 ) -> AgentState:
     """The state to start from. `latched` is what the latch file says: it counts even without a row."""
+    if latched is not None and latched.at_ms > at_ms:
+        # Written by a process that had another clock; a halt cannot be younger than now.
+        latched = replace(latched, at_ms=at_ms)
     durable = durable if durable is not None else fresh(at_ms)
     if durable.phase in (Phase.RUNNING, Phase.ERROR):
         durable = replace(durable, phase=Phase.STARTING, phase_since_ms=at_ms)

@@ -12,8 +12,9 @@ from agent.core.commands import AlertLevel, PlaceOrder, ReadBook
 from agent.core.events import BookSeen, BookUnreadable
 from agent.core.exits import first_exit_level, has_room, levels_for
 from agent.core.gate import entries_blocked_by
+from agent.core.instant import iso_utc
 from agent.core.market import walk
-from agent.core.money import Qty
+from agent.core.money import Qty, plain
 from agent.core.order import Order, OrderStatus
 from agent.core.position import Plan, Position, PositionEvent, PositionState
 from agent.core.records import DecisionRow, Outcome, VerdictRow
@@ -119,7 +120,7 @@ def on_book(turn: Turn, event: BookSeen) -> None:
         stop=levels.stop,
         book=event.book,
         at_ms=turn.at_ms,
-        reason=f"seller exhaustion on bar {pending.features.open_ms}",
+        reason=f"seller exhaustion on the bar of {iso_utc(pending.features.open_ms)}",
     )
     verdict = assess_entry(turn.state, wish, blocks)
     if isinstance(verdict, Refused):
@@ -146,7 +147,7 @@ def on_book(turn: Turn, event: BookSeen) -> None:
     turn.alert(
         AlertLevel.INFO,
         "signal",
-        f"seller exhaustion: buying {intent.qty} {instrument.base}, order {intent.client_id}",
+        f"seller exhaustion: buying {plain(intent.qty)} {instrument.base}, order {intent.client_id}",
     )
 
 

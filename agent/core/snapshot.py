@@ -6,12 +6,12 @@ command line and the store all show this and nothing else.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from agent.core.gate import entries_blocked_by
+from agent.core.instant import iso_utc
 from agent.core.money import plain
 from agent.core.order import Order, OrderStatus, Purpose
 from agent.core.position import OPEN_STATES, Position
@@ -20,14 +20,6 @@ from agent.core.state import AgentState
 from agent.core.worth import balance, day_pnl, equity, unrealized_pnl
 
 Json = Any
-
-
-def iso(at_ms: int | None) -> str | None:
-    """Milliseconds UTC as `2025-01-15T14:32:05.123Z`, None as None."""
-    if at_ms is None:
-        return None
-    moment = dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_ms % 1000:03d}Z"
 
 
 def text(amount: Decimal | None) -> str | None:
@@ -40,8 +32,8 @@ def snapshot(state: AgentState, version: str) -> Mapping[str, Json]:
     return {
         "running": True,
         "state": state.phase.value,
-        "state_since": iso(durable.phase_since_ms),
-        "at": iso(state.now_ms),
+        "state_since": iso_utc(durable.phase_since_ms),
+        "at": iso_utc(state.now_ms),
         "mode": setup.mode,
         "venue": setup.venue,
         "pair": setup.pair,
@@ -55,7 +47,7 @@ def snapshot(state: AgentState, version: str) -> Mapping[str, Json]:
         "feed": {
             "source": state.source.value,
             "fresh": state.fresh,
-            "last_closed_bar": iso(state.window.last_open_ms if state.window else None),
+            "last_closed_bar": iso_utc(state.window.last_open_ms if state.window else None),
         },
         "exchange": _exchange(state),
         "price": _price(state),
@@ -104,8 +96,8 @@ def _position(state: AgentState, position: Position) -> Json:
         "id": position.id,
         "state": position.state.value,
         "mode": position.plan.mode,
-        "opened_at": iso(position.opened_ms),
-        "signal_bar": iso(position.plan.signal_open_ms),
+        "opened_at": iso_utc(position.opened_ms),
+        "signal_bar": iso_utc(position.plan.signal_open_ms),
         "entry_price": text(entry.quantize(Decimal("1e-8")) if entry else None),
         "size": plain(position.held_qty),
         "stop": price(levels.stop) if levels.stop_enforced else None,
@@ -118,7 +110,7 @@ def _position(state: AgentState, position: Position) -> Json:
         "unrealized_pnl": text(unrealized_pnl(position, state.bid())),
         "leaving": position.exit_reason,
         "protected_by": protecting,
-        "unprotected_since": iso(None if protecting else position.unprotected_since_ms),
+        "unprotected_since": iso_utc(None if protecting else position.unprotected_since_ms),
         "notes": list(position.notes),
     }
 
@@ -135,7 +127,7 @@ def _order(order: Order) -> Json:
         "quantity": plain(intent.qty),
         "filled": plain(order.filled),
         "price": text(intent.price if intent.price is not None else intent.stop_price),
-        "since": iso(intent.created_ms),
+        "since": iso_utc(intent.created_ms),
     }
 
 
@@ -155,7 +147,7 @@ def _price(state: AgentState) -> Json:
         "bid": text(quote.bid if quote else None),
         "ask": text(quote.ask if quote else None),
         "last": state.last_price,
-        "at": iso(quote.at_ms if quote else None),
+        "at": iso_utc(quote.at_ms if quote else None),
         "source": quote.source.value if quote else None,
         "trusted": state.prices.connection_ok,
     }
@@ -179,7 +171,7 @@ def _halt(state: AgentState) -> Json:
     unresolved = [o for o in state.orders.values() if not o.is_settled]
     return {
         "reason": halt.reason.value,
-        "at": iso(halt.at_ms),
+        "at": iso_utc(halt.at_ms),
         "by": halt.by,
         "flat": not held and not unresolved and not state.in_flight(),
         "remaining": [f"position {p.id}: {plain(p.held_qty)} {state.setup.base}" for p in held]

@@ -20,10 +20,10 @@ from typing import Any, Final, Literal, TextIO
 
 from sqlalchemy import Select, Table, and_, select
 
+from agent.core.instant import iso_utc
 from agent.core.money import PRECISION, plain
 from agent.store import schema
 from agent.store.batch import SCOPE_COLUMNS, Selection
-from agent.store.instant import iso_utc
 from agent.store.reading import Reader, trade_of
 from agent.store.trouble import StoreTrouble, file_trouble
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from agent.store.instant import iso_utc
+from agent.core.instant import iso_utc
 from agent.store.trouble import StoreTrouble, file_trouble
 
 _FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK", "O_BINARY"))

@@ -30,9 +30,9 @@ def test_polygon_is_refused(source: str) -> None:
     assert keys(data_feed={"data_source": source}) == ({"data_feed.data_source"}, set())
 
 
-def test_only_sqlite_is_available() -> None:
-    assert keys(agent={"database_url": "postgresql+psycopg://h/d"}) == ({"agent.database_url"}, set())
-    assert keys(agent={"database_url": "sqlite:///x.db"}) == (set(), set())
+@pytest.mark.parametrize("url", ["postgresql+psycopg://h/d", "sqlite:///x.db"])
+def test_no_other_database_than_the_data_directorys_is_available(url: str) -> None:
+    assert keys(agent={"database_url": url}) == ({"agent.database_url"}, set())
 
 
 def test_alerts_are_mentioned_and_ignored() -> None:
