@@ -16,7 +16,6 @@ import queue
 import re
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -112,6 +111,7 @@ class RotatingLog(logging.handlers.RotatingFileHandler):
     def __init__(self, settings: LogSettings, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._keep_s = settings.keep_days * _DAY_S
+        self._now_s = 0.0
         self._day: int | None = int(path.stat().st_mtime) // _DAY_S if path.exists() else None
         super().__init__(
             path,
@@ -129,7 +129,8 @@ class RotatingLog(logging.handlers.RotatingFileHandler):
         return open(self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=private)
 
     def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - logging's name
-        day, before = int(record.created) // _DAY_S, self._day
+        self._now_s = record.created
+        day, before = int(self._now_s) // _DAY_S, self._day
         self._day = day
         return (before is not None and day > before) or bool(super().shouldRollover(record))
 
@@ -137,7 +138,7 @@ class RotatingLog(logging.handlers.RotatingFileHandler):
         super().doRollover()
         name = Path(self.baseFilename)
         for old in name.parent.glob(name.name + ".*"):
-            if old.stat().st_mtime < time.time() - self._keep_s:
+            if old.stat().st_mtime < self._now_s - self._keep_s:
                 old.unlink(missing_ok=True)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
