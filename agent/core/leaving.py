@@ -1,4 +1,4 @@
-"""Leaving a position: watching its levels, protecting it, selling it, and knowing when it is gone.
+"""Leaving a position: watching its levels, deciding to go, and knowing when it is gone.
 
 `drive` looks at one position and its orders and does the next right thing; it is called after every
 change, so a lost answer or a restart ends in the same place as an undisturbed run. Exits are retried
@@ -9,28 +9,30 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import Final
 
 from agent.core.booking import balance_row, position_booked
-from agent.core.commands import AlertLevel, CancelOrder, PlaceOrder, ReplaceOrder
+from agent.core.commands import AlertLevel
 from agent.core.entering import release_waiting
 from agent.core.exits import ExitHit, ExitKind, check_bar, check_price, entered_at
 from agent.core.instrument import Instrument
 from agent.core.market import Candle
-from agent.core.money import HUNDRED, ONE, ZERO, Price, plain
-from agent.core.order import Intent, Order, OrderStatus, OrderType, Purpose, Side
+from agent.core.money import plain
+from agent.core.order import Order, OrderStatus, Purpose
 from agent.core.phase import PhaseEvent
 from agent.core.position import OPEN_STATES, Position, PositionEvent, PositionState
 from agent.core.records import DustRow
-from agent.core.risk import Refused, approve_sale
+from agent.core.selling import (
+    cancel,
+    count_protection,
+    is_dust,
+    open_sales,
+    protect,
+    protect_later,
+    retry_later,
+    sell,
+)
 from agent.core.state import HaltReason
 from agent.core.turn import Turn
-
-#: Wait before the n-th retry of an exit, in venue time: the first at once, then ever more patiently.
-EXIT_RETRY_MS: Final = (0, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000)
-#: Wait after the n-th resting stop that ended without selling anything.
-PROTECT_RETRY_MS: Final = (2_000, 4_000, 8_000, 16_000, 30_000)
-
 
 # --- watching the levels -------------------------------------------------------------------------
 
@@ -128,7 +130,7 @@ def drive(turn: Turn, position_id: int) -> None:
         _let_go(turn, position, orders)
         return
     position = _levels_at_entry(turn, position)
-    _count_protection(turn, position)
+    count_protection(turn, position)
     if position.state is PositionState.IN_POSITION:
         _stay(turn, turn.state.positions[position_id], entry_over)
     else:
@@ -185,15 +187,15 @@ def _stay(turn: Turn, position: Position, entry_over: bool) -> None:
         return
     if instrument is None or not entry_over:
         return
-    sold_by_stop = position.sold_qty > 0 and _is_dust(turn, position, instrument)
+    sold_by_stop = position.sold_qty > 0 and is_dust(turn, position, instrument)
     if sold_by_stop or instrument.qty(position.held_qty) <= 0:
-        if _open_sales(turn, position.id):
+        if open_sales(turn, position.id):
             return
         _close(
             turn, replace(position, exit_reason=position.exit_reason or _stop_reason(position)), instrument
         )
         return
-    _protect(turn, position, instrument)
+    protect(turn, position, instrument)
 
 
 def _leave(turn: Turn, position: Position, entry_over: bool) -> None:
@@ -214,7 +216,7 @@ def _leave(turn: Turn, position: Position, entry_over: bool) -> None:
     for order in orders:
         if order.intent.purpose is Purpose.ENTRY and order.is_working and order.cancel_sent_ms is None:
             cancel(turn, order)
-    if _is_dust(turn, position, instrument):
+    if is_dust(turn, position, instrument):
         if not entry_over:
             return
         for stop in stops:
@@ -224,42 +226,12 @@ def _leave(turn: Turn, position: Position, entry_over: bool) -> None:
         return
     if turn.at_ms < turn.state.exit_retry_ms.get(position.id, 0) or _must_wait_for_price(turn, position):
         return
-    _sell(turn, position, instrument, stops[0] if stops else None)
+    sell(turn, position, instrument, stops[0] if stops else None)
 
 
 def _must_wait_for_price(turn: Turn, position: Position) -> bool:
     """The daily-loss liquidation is decided on a price, so it is not sent into one nobody confirmed."""
     return position.exit_reason == HaltReason.DAILY_LOSS.name and not turn.state.prices.connection_ok
-
-
-def _sell(turn: Turn, position: Position, instrument: Instrument, under_stop: Order | None) -> None:
-    qty = instrument.most(position.held_qty, market=True)
-    intent = Intent(
-        client_id=turn.new_client_id(),
-        position_id=position.id,
-        purpose=Purpose.EXIT,
-        side=Side.SELL,
-        type=OrderType.MARKET,
-        qty=qty,
-        price=None,
-        stop_price=None,
-        time_in_force=None,
-        created_ms=turn.at_ms,
-        reason=position.exit_reason or "exit",
-    )
-    # The stop is canceled by the same request, so what it still could sell does not count.
-    selling = _open_sales(turn, position.id) - (under_stop.leaves_qty if under_stop else ZERO)
-    verdict = approve_sale(intent, position.held_qty, selling)
-    if isinstance(verdict, Refused):
-        turn.alert(AlertLevel.ERROR, "exit", f"position {position.id}: {verdict.reason}")
-        _retry_later(turn, position.id)
-        return
-    turn.put_order(Order(intent, OrderStatus.PENDING_NEW))
-    if under_stop is None:
-        turn.ask(PlaceOrder(verdict))
-    else:
-        turn.put_order(replace(under_stop, cancel_sent_ms=turn.at_ms))
-        turn.ask(ReplaceOrder(under_stop.intent.client_id, verdict))
 
 
 def exit_ended(turn: Turn, order: Order) -> None:
@@ -273,87 +245,9 @@ def exit_ended(turn: Turn, order: Order) -> None:
             "order",
             f"exit order {order.intent.client_id} sold nothing ({order.detail or order.status})",
         )
-        _retry_later(turn, position.id)
+        retry_later(turn, position.id)
     elif order.filled < order.intent.qty:
         turn.put_position(position.moved(PositionEvent.EXIT_INCOMPLETE))
-
-
-def _retry_later(turn: Turn, position_id: int) -> None:
-    tried = turn.state.exit_attempts.get(position_id, 0)
-    wait = EXIT_RETRY_MS[min(tried, len(EXIT_RETRY_MS) - 1)]
-    turn.change(
-        exit_attempts={**turn.state.exit_attempts, position_id: tried + 1},
-        exit_retry_ms={**turn.state.exit_retry_ms, position_id: turn.at_ms + wait},
-    )
-
-
-# --- protection ----------------------------------------------------------------------------------
-
-
-def wanted_stop(turn: Turn, position: Position, instrument: Instrument) -> Price | None:
-    """Where a stop should rest on the exchange, or None when the config wants none."""
-    setup = turn.state.setup
-    stop = position.levels.stop if position.plan.exits.use_stop_loss and setup.protective_stop else None
-    if stop is not None and stop > 0:
-        return instrument.price(stop, "down")
-    if setup.disaster_stop_percent is not None and position.entry_price is not None:
-        return instrument.price(position.entry_price * (ONE - setup.disaster_stop_percent / HUNDRED), "down")
-    return None
-
-
-def protecting_order(turn: Turn, position_id: int) -> Order | None:
-    for order in turn.state.orders_of(position_id):
-        if order.intent.purpose is Purpose.PROTECT and order.is_working:
-            return order
-    return None
-
-
-def _protect(turn: Turn, position: Position, instrument: Instrument) -> None:
-    stop = wanted_stop(turn, position, instrument)
-    alive = [
-        o
-        for o in turn.state.orders_of(position.id)
-        if o.intent.purpose is Purpose.PROTECT and not o.is_settled
-    ]
-    for extra in alive[:-1]:
-        if extra.is_working and extra.cancel_sent_ms is None:
-            cancel(turn, extra)
-    if stop is None or alive or turn.at_ms < turn.state.protect_retry_ms.get(position.id, 0):
-        return
-    qty = instrument.qty(position.held_qty)
-    breaches = instrument.breaches(qty, stop, market=True)
-    if "STOP_LOSS" not in instrument.order_types:
-        breaches = (f"{instrument.symbol} has no STOP_LOSS orders",)
-    if breaches:
-        _tell_unprotected(turn, position, "; ".join(breaches))
-        return
-    intent = Intent(
-        client_id=turn.new_client_id(),
-        position_id=position.id,
-        purpose=Purpose.PROTECT,
-        side=Side.SELL,
-        type=OrderType.STOP_LOSS,
-        qty=qty,
-        price=None,
-        stop_price=stop,
-        time_in_force=None,
-        created_ms=turn.at_ms,
-        reason=f"protective stop at {plain(stop)}",
-    )
-    verdict = approve_sale(intent, position.held_qty, _open_sales(turn, position.id))
-    if isinstance(verdict, Refused):
-        return
-    turn.put_order(Order(intent, OrderStatus.PENDING_NEW))
-    turn.ask(PlaceOrder(verdict))
-
-
-def _tell_unprotected(turn: Turn, position: Position, why: str) -> None:
-    """Once for each position: its stop cannot rest on the exchange, so only the agent watches it."""
-    noted = position.noted("no_resting_stop")
-    if noted is not position:
-        turn.put_position(noted)
-        text = f"position {position.id}: no stop can rest on the exchange ({why}); the agent watches it alone"
-        turn.alert(AlertLevel.ERROR, "unprotected", text)
 
 
 def stop_ended(turn: Turn, order: Order) -> None:
@@ -374,21 +268,7 @@ def stop_ended(turn: Turn, order: Order) -> None:
     if order.filled > 0 or "immediately" in order.detail.lower():
         want_exit(turn, position.id, _stop_reason(position), level=position.levels.stop)
         return
-    stops = (o for o in turn.state.orders_of(position.id) if o.intent.purpose is Purpose.PROTECT)
-    failed = sum(1 for o in stops if o.is_settled and o.filled == 0)
-    wait = PROTECT_RETRY_MS[min(failed, len(PROTECT_RETRY_MS)) - 1]
-    turn.change(protect_retry_ms={**turn.state.protect_retry_ms, position.id: turn.at_ms + wait})
-
-
-def _count_protection(turn: Turn, position: Position) -> None:
-    """Keep the time without a resting stop: since when, and how much in all."""
-    protected = protecting_order(turn, position.id) is not None
-    since = position.unprotected_since_ms
-    if protected and since is not None:
-        spent = position.unprotected_ms + turn.at_ms - since
-        turn.put_position(replace(position, unprotected_since_ms=None, unprotected_ms=spent))
-    elif not protected and since is None:
-        turn.put_position(replace(position, unprotected_since_ms=turn.at_ms))
+    protect_later(turn, position.id)
 
 
 def _stop_reason(position: Position) -> str:
@@ -396,23 +276,6 @@ def _stop_reason(position: Position) -> str:
 
 
 # --- the end -------------------------------------------------------------------------------------
-
-
-def cancel(turn: Turn, order: Order) -> None:
-    turn.put_order(replace(order, cancel_sent_ms=turn.at_ms))
-    turn.ask(CancelOrder(order.intent.client_id))
-
-
-def _open_sales(turn: Turn, position_id: int) -> Decimal:
-    """Base currency that sell orders of the position may still take."""
-    sales = (o for o in turn.state.orders_of(position_id) if o.intent.side is Side.SELL)
-    return sum((o.leaves_qty for o in sales), ZERO)
-
-
-def _is_dust(turn: Turn, position: Position, instrument: Instrument) -> bool:
-    price = turn.state.bid() or position.exit_price or position.entry_price
-    assert price is not None, "an open position has at least its entry price"
-    return instrument.is_dust(position.held_qty, price)
 
 
 def _close(turn: Turn, position: Position, instrument: Instrument) -> None:

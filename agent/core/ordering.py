@@ -22,11 +22,12 @@ from agent.core.events import (
     OutcomeUnknown,
     PlacingBlocked,
 )
-from agent.core.leaving import cancel, drive, entry_ended, exit_ended, stop_ended
+from agent.core.leaving import drive, entry_ended, exit_ended, stop_ended
 from agent.core.money import ZERO, plain
 from agent.core.order import TERMINAL, Fact, Fill, Order, OrderStatus, Purpose, Side, next_status
 from agent.core.phase import PhaseEvent
 from agent.core.position import PositionEvent
+from agent.core.selling import cancel
 from agent.core.turn import Turn
 
 #: recvWindow, then the time an accepted request may still take, then the spread between machines.
