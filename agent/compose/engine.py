@@ -43,7 +43,7 @@ from agent.core.events import (
 from agent.core.phase import Phase
 from agent.core.ports import MarketDataError
 from agent.core.signal import SignalWindow
-from agent.core.state import AgentState
+from agent.core.state import AgentState, HaltReason
 from agent.exchange.health import HealthProbe
 from agent.exchange.paper.broker import PaperBroker
 from agent.exchange.warm_up import WarmUp
@@ -93,6 +93,11 @@ class LatchFile:
 
     def is_set(self) -> bool:
         return self._latch.read() is not None
+
+    def reason(self) -> str | None:
+        """What the file says, or what is wrong with it; None when it is certainly clear."""
+        halted = self._latch.read()
+        return None if halted is None else halted.reason
 
 
 class Engine:
@@ -264,11 +269,21 @@ class Engine:
 
 
 async def _watch_latch(runtime: Runtime, latch: LatchFile) -> None:
-    """Another process may let the latch fall, perhaps while this one was frozen: then do our part."""
+    """Another process may let the latch fall, perhaps while this one was frozen: then do our part.
+
+    A file that is merely damaged or gone keeps entries back (see `is_set`) and sells nothing.
+    """
+    told = False
     while True:
         await asyncio.sleep(LATCH_LOOK_S)
-        if runtime.state.durable.halt is None and latch.is_set():
+        reason = latch.reason()
+        if reason is None or runtime.state.durable.halt is not None:
+            told = False
+        elif reason in {known.value for known in HaltReason}:
             await runtime.ask(EmergencyRequested("latch file"))
+        elif not told:
+            told = True
+            runtime.sink(Impaired(Impairment.AGENT_FAULT, reason))
 
 
 async def _until(stopping: asyncio.Event, reach: Coroutine[Any, Any, None]) -> int:
