@@ -244,10 +244,12 @@ class HandMarket:
         raise MarketDataError("no candles on request here")
 
     async def book(self) -> Book:
-        return self._unless_failing(self.book_now)
+        book: Book = self._unless_failing(self.book_now)
+        return book
 
     async def quote(self) -> Quote:
-        return self._unless_failing(self.quote_now)
+        quote: Quote = self._unless_failing(self.quote_now)
+        return quote
 
     async def server_time_ms(self) -> int:
         raise MarketDataError("no time on request here")

@@ -178,10 +178,15 @@ class ExchangeClock:
 
     def _take(self, sample: _Sample) -> None:
         apart_s = abs(sample.venue_ms - self._expected_ms(sample.at_s)) / 1000 / max(self._speed, 1.0)
+        # Half the round trip, and a little for the drift since the last sample.
+        uncertain_s = sample.round_trip_s / 2 * 1.1
         measured = sample.speed_since(self._samples[-1])
+        if uncertain_s > JUMP_S / 2 and apart_s <= uncertain_s:
+            # An answer this slow says nothing against the estimate, and nothing more precise.
+            return
         if self._doubts:
             self._relearn(measured)
-        elif apart_s > JUMP_S + sample.round_trip_s / 2:
+        elif apart_s > JUMP_S + uncertain_s:
             self._doubt(measured, MOST_DOUBTS)
         else:
             self._samples.append(sample)

@@ -63,6 +63,7 @@ class Venue:
         self.speed = speed
         self.jitter_s = jitter_s
         self.chance = random.Random(seed)
+        self.lag_s = 0.0
         self.failing = False
         self.asked = 0
         self._base_s = machine.at_s
@@ -78,6 +79,7 @@ class Venue:
 
     async def time_ms(self) -> int:
         self.asked += 1
+        self.machine.advance(self.lag_s)
         self.machine.advance(self.chance.uniform(0, self.jitter_s))
         if self.failing:
             raise MarketDataError("no answer")
@@ -257,6 +259,21 @@ async def test_uneven_answers_never_move_time_back() -> None:
         await run_for(clock, venue.machine, 60, watched.look)
         assert clock.speed == pytest.approx(60, rel=0.1)
         assert watched.worst_ms <= 60 * 500
+
+
+@pytest.mark.parametrize("lag_s", [0.3, 0.8, 3.0])
+async def test_answers_that_are_slow_for_a_while_change_neither_time_nor_speed(lag_s: float) -> None:
+    venue = Venue(Machine(), 60.0, jitter_s=0.001)
+    clock = clock_on(venue)
+    await clock.start()
+    await run_for(clock, venue.machine, 20)
+    watched = Watched(clock, venue)
+    venue.lag_s = lag_s  # all of it on the way there: half of it is the error of a sample
+    await run_for(clock, venue.machine, 30, watched.look)
+    venue.lag_s = 0.0
+    await run_for(clock, venue.machine, 10, watched.look)
+    assert clock.speed == pytest.approx(60, rel=0.01)
+    assert watched.worst_ms <= 60 * 50
 
 
 async def test_samples_that_fail_leave_the_estimate_running() -> None:

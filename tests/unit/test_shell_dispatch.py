@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -316,7 +315,6 @@ async def test_an_entry_whose_turn_comes_while_closing_is_blocked() -> None:
 )
 def test_what_is_blocked_is_told_at_once(command: Any, expected: list[e.Event]) -> None:
     learned: list[e.Event] = []
-    no_order: Callable[[str], Intent] = {}.__getitem__
-    exchange: Any = None
-    Dispatcher(exchange, exchange, HandLatch(), learned.append, no_order).block(command, "disk full")
+    nothing: Any = None
+    Dispatcher(nothing, nothing, HandLatch(), learned.append, nothing).block(command, "disk full")
     assert learned == expected

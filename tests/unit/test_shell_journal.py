@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from agent.core import events as e
-from agent.core.commands import Alert, AlertLevel, Keep, ReadBook
+from agent.core.commands import Alert, AlertLevel, Command, Keep, ReadBook
 from agent.core.engine import step
 from agent.core.events import Stamped
 from agent.core.order import Fact
@@ -121,5 +121,11 @@ def test_what_is_forgotten_in_memory_is_not_touched_on_disk() -> None:
 def test_rows_keep_their_order_and_other_commands_are_not_rows() -> None:
     play = Playbook()
     rows = [EventRow(i, "INFO", "test", str(i)) for i in range(3)]
-    commands = [Keep(rows[0]), Alert(AlertLevel.INFO, "test", "0"), Keep(rows[1]), ReadBook(1), Keep(rows[2])]
+    commands: list[Command] = [
+        Keep(rows[0]),
+        Alert(AlertLevel.INFO, "test", "0"),
+        Keep(rows[1]),
+        ReadBook(1),
+        Keep(rows[2]),
+    ]
     assert changes(play.state, play.state, commands).rows == tuple(rows)

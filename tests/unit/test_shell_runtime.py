@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-import agent.shell.runtime as runtime_module
 from agent.core import events as e
 from agent.core.commands import Alert, Answer, Command, SetLatch
-from agent.core.engine import wake_at_ms
+from agent.core.engine import step, wake_at_ms
 from agent.core.market import Book, BookLevel, DataSource, Quote
 from agent.core.order import Fact, Fill, Intent, OrderReport, OrderStatus, Purpose
 from agent.core.phase import Phase
@@ -112,6 +111,20 @@ class Room:
         return set(self.state.impairments)
 
 
+def noted(room: Room, monkeypatch: pytest.MonkeyPatch, kind: type[Any]) -> list[int]:
+    """At which times an event of this kind is queued from now on."""
+    times: list[int] = []
+    put = room.runtime.inbox.put
+
+    def noting(event: e.Event) -> None:
+        if isinstance(event, kind):
+            times.append(room.clock.at_ms)
+        put(event)
+
+    monkeypatch.setattr(room.runtime.inbox, "put", noting)
+    return times
+
+
 def canceled(intent: Intent) -> e.OrderReported:
     return e.OrderReported(
         OrderReport(
@@ -190,10 +203,9 @@ async def test_events_are_stamped_in_sequence_with_the_clocks_time_and_chance(
 
     def stepping(state: AgentState, stamped: e.Stamped) -> Any:
         stamps.append(stamped)
-        return real(state, stamped)
+        return step(state, stamped)
 
-    real = runtime_module.step
-    monkeypatch.setattr(runtime_module, "step", stepping)
+    monkeypatch.setattr("agent.shell.runtime.step", stepping)
     room = Room()
     async with room.running():
         await room.learn(e.Woke(), e.Woke())
@@ -306,7 +318,7 @@ async def test_the_latch_stops_an_entry_that_waited_for_its_commit() -> None:
 # --- the disk fails ------------------------------------------------------------------------------
 
 
-async def test_an_entry_that_cannot_be_stored_is_not_sent() -> None:
+async def test_an_entry_that_cannot_be_stored_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     room = Room()
     async with room.running():
         room.disk.hold()
@@ -321,11 +333,13 @@ async def test_an_entry_that_cannot_be_stored_is_not_sent() -> None:
         assert room.impairments() == {e.Impairment.STORE_FAILING}
         assert room.state.impairments[e.Impairment.STORE_FAILING] == "disk full"
         # Once is enough: a disk that goes on failing is not news.
+        impaired = noted(room, monkeypatch, e.Impaired)
         await room.clock.later(5 * MINUTE)
         alerts = [c for _, commands in room.seen for c in commands if isinstance(c, Alert)]
         assert [a.text for a in alerts if a.kind == "store failing"] == [
             "store failing: disk full; entries are blocked"
         ]
+        assert not impaired
 
 
 @pytest.mark.parametrize("with_stop", [True, False])
@@ -400,23 +414,9 @@ async def test_a_journal_that_breaks_is_a_failing_disk_and_an_error_for_everybod
 # --- time ----------------------------------------------------------------------------------------
 
 
-def woken(room: Room, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """At which times the core is woken from now on."""
-    times: list[int] = []
-    put = room.runtime.inbox.put
-
-    def noting(event: e.Event) -> None:
-        if isinstance(event, e.Woke):
-            times.append(room.clock.at_ms)
-        put(event)
-
-    monkeypatch.setattr(room.runtime.inbox, "put", noting)
-    return times
-
-
 async def test_the_core_is_woken_when_it_wants_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     room = Room()
-    times = woken(room, monkeypatch)
+    times = noted(room, monkeypatch, e.Woke)
     async with room.running():
         await room.learn(e.Woke())
         times.clear()
@@ -441,7 +441,7 @@ async def test_a_nearer_deadline_replaces_a_farther_one(monkeypatch: pytest.Monk
         await room.signal()
         (order,) = room.state.orders.values()
         timeout_ms = room.play.setup.limits.order_timeout_ms
-        times = woken(room, monkeypatch)
+        times = noted(room, monkeypatch, e.Woke)
         await room.clock.later(timeout_ms - 1)
         assert room.state.orders[order.intent.client_id].status is OrderStatus.PENDING_NEW
         await room.clock.later(1)
@@ -510,10 +510,9 @@ def stumbling(monkeypatch: pytest.MonkeyPatch) -> None:
     def stepping(state: AgentState, stamped: e.Stamped) -> Any:
         if isinstance(stamped.event, e.PauseRequested):
             raise AssertionError("a mistake in the core")
-        return real(state, stamped)
+        return step(state, stamped)
 
-    real = runtime_module.step
-    monkeypatch.setattr(runtime_module, "step", stepping)
+    monkeypatch.setattr("agent.shell.runtime.step", stepping)
 
 
 @pytest.mark.usefixtures("stumbling")
