@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from agent.core.commands import AlertLevel
 from agent.core.entering import decision_row, open_signal
-from agent.core.events import BarClosed, BarDiffered
+from agent.core.events import BarClosed, BarDiffered, ClosedBy
 from agent.core.gate import entries_blocked_by
 from agent.core.leaving import check_closed_bar
 from agent.core.position import PositionState
@@ -22,7 +22,9 @@ def on_bar_closed(turn: Turn, event: BarClosed) -> None:
     decided = state.durable.decided_open_ms
     check_closed_bar(turn, candle)
     if state.last_bar is None or candle.open_ms > state.last_bar.open_ms:
-        turn.change(last_bar=candle, last_price=candle.close)
+        turn.change(last_bar=candle)
+        if event.closed_by is not ClosedBy.BACKFILL:
+            turn.change(last_price=candle.close)
     window = state.window
     if window is None or candle.open_ms <= window.last_open_ms:
         return

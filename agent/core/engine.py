@@ -12,12 +12,12 @@ from typing import Final, assert_never
 
 from agent.core import events as e
 from agent.core.booking import balance_row
-from agent.core.commands import AlertLevel, Command, ReadQuote
-from agent.core.daily import check_daily_loss, roll_day
+from agent.core.commands import AlertLevel, Command
+from agent.core.daily import roll_day
 from agent.core.deciding import on_bar_closed, on_bar_differed
 from agent.core.entering import expire_signals, on_book, on_book_unreadable, refuse_all_signals
-from agent.core.leaving import check_prices, drive, go_on_leaving
-from agent.core.market import DAY_MS, DataSource
+from agent.core.leaving import drive
+from agent.core.market import DAY_MS
 from agent.core.operating import on_operator
 from agent.core.ordering import (
     on_cancel_failed,
@@ -33,14 +33,11 @@ from agent.core.ordering import (
 )
 from agent.core.phase import Phase, PhaseEvent
 from agent.core.position import PositionEvent, PositionState, move
+from agent.core.quoting import on_quote
 from agent.core.reconcile import account_due_ms, ask_account, on_account, on_account_unreadable
 from agent.core.state import AgentState
 from agent.core.turn import Turn
 
-#: A bid this far from the last trade triggers nothing until a second source agrees (SPEC 6).
-JUMP: Final = 0.05
-#: A suspect price is asked for again after this long, venue time.
-SUSPECT_AGAIN_MS: Final = 1_000
 BALANCE_ROW_EVERY_MS: Final = 60_000
 #: Closed positions and settled orders stay known this long, for late fills.
 REMEMBER_MS: Final = DAY_MS
@@ -61,7 +58,7 @@ def step(state: AgentState, stamped: e.Stamped) -> tuple[AgentState, tuple[Comma
 def _learn(turn: Turn, event: e.Event) -> None:
     match event:
         case e.QuoteSeen():
-            _on_quote(turn, event)
+            on_quote(turn, event)
         case e.BarUpdated(candle=candle):
             turn.change(live_bar=candle, last_price=candle.close)
         case e.BarClosed():
@@ -122,44 +119,6 @@ def _learn(turn: Turn, event: e.Event) -> None:
             on_operator(turn, event)
         case _:
             assert_never(event)
-
-
-# --- prices --------------------------------------------------------------------------------------
-
-
-def _on_quote(turn: Turn, event: e.QuoteSeen) -> None:
-    """Believe a quote, or ask for a second source first. REST is that second source."""
-    quote, prices = event.quote, turn.state.prices
-    from_rest = quote.source is not DataSource.WEBSOCKET
-    connection_ok = event.trusted or from_rest
-    if quote.is_crossed or (not from_rest and _jumped(turn, float(quote.bid))):
-        asked = prices.suspect_asked_ms
-        if asked is None or turn.at_ms >= asked + SUSPECT_AGAIN_MS:
-            turn.ask(ReadQuote())
-            asked = turn.at_ms
-        turn.change(
-            prices=replace(prices, suspect=quote, suspect_asked_ms=asked, connection_ok=connection_ok)
-        )
-        return
-    if not connection_ok:
-        turn.change(prices=replace(prices, connection_ok=False))
-        return
-    turn.change(
-        prices=replace(prices, trusted=quote, suspect=None, suspect_asked_ms=None, connection_ok=True)
-    )
-    roll_day(turn)
-    # A level that is reached names the exit even when the same price ends the day.
-    check_prices(turn)
-    check_daily_loss(turn)
-    go_on_leaving(turn)
-
-
-def _jumped(turn: Turn, bid: float) -> bool:
-    """Whether the bid is further from the last trade (and the last believed bid) than markets jump."""
-    trusted = turn.state.prices.trusted
-    known = [turn.state.last_price, float(trusted.bid) if trusted else None]
-    references = [x for x in known if x is not None]
-    return bool(references) and all(abs(bid - x) > JUMP * x for x in references)
 
 
 # --- readiness and health --------------------------------------------------------------------------

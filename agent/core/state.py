@@ -96,9 +96,11 @@ class Durable:
 
 @dataclass(frozen=True, slots=True)
 class PriceWatch:
-    """The last quote that may trigger something, and the last that must first be confirmed."""
+    """The last quote that may trigger something, the last of those that came from REST, and the last that
+    must first be confirmed."""
 
     trusted: Quote | None = None
+    confirmed: Quote | None = None
     suspect: Quote | None = None
     suspect_asked_ms: int | None = None
     connection_ok: bool = False
