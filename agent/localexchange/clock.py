@@ -20,13 +20,18 @@ class VenueClock:
     """Venue milliseconds = anchor + machine seconds since the anchor * speed."""
 
     def __init__(
-        self, start_ms: int, speed: float = 1.0, monotonic: Callable[[], float] = time.monotonic
+        self,
+        start_ms: int,
+        speed: float = 1.0,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        paused: bool = False,
     ) -> None:
         self._monotonic = monotonic
         self._anchor_ms = float(start_ms)
         self._anchor_s = monotonic()
         self._speed = checked_speed(speed)
-        self._paused = False
+        self._paused = paused
 
     @property
     def speed(self) -> float:

@@ -6,7 +6,8 @@ nothing here is counted, limited or disturbed; whatever cannot be done is a 400 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 import orjson
 from aiohttp import web
@@ -18,6 +19,8 @@ from agent.localexchange.publisher import Publisher
 from agent.localexchange.rest import json_response
 from agent.localexchange.sockets import Sockets
 from agent.localexchange.wishes import CannotGrantError, grant
+
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class RefusedError(Exception):
@@ -34,12 +37,28 @@ class Control:
         return [
             web.get("/control/ledger", self._ledger),
             web.get("/control/clock", self._clock),
-            web.post("/control/clock", self._set_clock),
             web.get("/control/faults", self._faults),
-            web.post("/control/faults", self._set_faults),
-            web.post("/control/market", self._market),
-            web.post("/control/account", self._account),
+            *(
+                web.post(f"/control/{name}", self._posted(act))
+                for name, act in (
+                    ("clock", self._set_clock),
+                    ("faults", self._set_faults),
+                    ("market", self._set_market),
+                    ("account", self._set_account),
+                )
+            ),
         ]
+
+    def _posted(self, act: Callable[[dict[str, Any]], object]) -> Handler:
+        """Read a JSON object, act on it, answer with what became of it or with the reason why nothing did."""
+
+        async def handle(request: web.Request) -> web.Response:
+            try:
+                return json_response(act(_object(await request.read())))
+            except (RefusedError, BadFaultError, CannotGrantError) as refused:
+                return json_response({"error": str(refused)}, 400)
+
+        return handle
 
     async def _ledger(self, request: web.Request) -> web.Response:
         exchange = self._exchange
@@ -59,14 +78,16 @@ class Control:
         )
 
     async def _clock(self, request: web.Request) -> web.Response:
-        clock = self._exchange.clock
-        return json_response({"now_ms": clock.now_ms(), "speed": clock.speed, "paused": clock.paused})
+        return json_response(self._clock_state())
 
-    async def _set_clock(self, request: web.Request) -> web.Response:
-        body = await _object(request)
+    def _clock_state(self) -> dict[str, Any]:
         clock = self._exchange.clock
-        try:
-            for name, value in body.items():
+        return {"now_ms": clock.now_ms(), "speed": clock.speed, "paused": clock.paused}
+
+    def _set_clock(self, body: dict[str, Any]) -> object:
+        clock = self._exchange.clock
+        for name, value in body.items():
+            try:
                 match name, value:
                     case "speed", int() | float() if not isinstance(value, bool):
                         clock.set_speed(value)
@@ -76,45 +97,37 @@ class Control:
                         clock.pause(value)
                     case _:
                         raise RefusedError(
-                            f"the clock takes speed (number), advance_ms (an integer) or pause (a boolean), "
+                            "the clock takes speed (number), advance_ms (an integer) or pause (a boolean), "
                             f"not {name}: {value!r}"
                         )
-        except (ValueError, RefusedError) as error:
-            return _refusal(error)
+            except ValueError as error:
+                raise RefusedError(str(error)) from None
         self._publisher.poke()
-        return await self._clock(request)
+        return self._clock_state()
 
     async def _faults(self, request: web.Request) -> web.Response:
         return json_response({"faults": self._exchange.faults.described()})
 
-    async def _set_faults(self, request: web.Request) -> web.Response:
-        body = await _object(request)
+    def _set_faults(self, body: dict[str, Any]) -> object:
         strangers = body.keys() - {"add", "clear"}
         if strangers or not body:
-            return _refusal(RefusedError(f"faults takes add and clear, not {sorted(strangers) or 'nothing'}"))
+            raise RefusedError(f"faults takes add and clear, not {sorted(strangers) or 'nothing'}")
         board = self._exchange.faults
-        try:
-            for ident in _listed(body, "clear"):
-                for fault in board.clear(str(ident)):
-                    if fault.kind in ("F6", "F7"):
-                        self._exchange.limits.pardon()
-            for entry in _listed(body, "add"):
-                self._sockets.suffer(board.add(entry))
-        except (BadFaultError, RefusedError) as error:
-            return _refusal(error)
-        return await self._faults(request)
+        for ident in _listed(body, "clear"):
+            for fault in board.clear(str(ident)):
+                if fault.kind in ("F6", "F7"):
+                    self._exchange.limits.pardon()
+        for entry in _listed(body, "add"):
+            self._sockets.suffer(board.add(entry))
+        return {"faults": board.described()}
 
-    async def _market(self, request: web.Request) -> web.Response:
-        body = await _object(request)
-        try:
-            granted = grant(self._exchange.market, body, self._exchange.clock.now_ms())
-        except CannotGrantError as error:
-            return _refusal(error)
+    def _set_market(self, body: dict[str, Any]) -> object:
+        granted = grant(self._exchange.market, body, self._exchange.clock.now_ms())
         self._publisher.poke()
-        return json_response(granted)
+        return granted
 
-    async def _account(self, request: web.Request) -> web.Response:
-        return _refusal(RefusedError("not available yet: this exchange has no trading side so far"))
+    def _set_account(self, body: dict[str, Any]) -> object:
+        raise RefusedError("not available yet: this exchange has no trading side so far")
 
 
 def _listed(body: dict[str, Any], key: str) -> list[Any]:
@@ -126,20 +139,11 @@ def _listed(body: dict[str, Any], key: str) -> list[Any]:
     return value
 
 
-def _refusal(error: Exception) -> web.Response:
-    return json_response({"error": str(error)}, 400)
-
-
-async def _object(request: web.Request) -> dict[str, Any]:
-    """The request's JSON object; raises HTTPBadRequest with a sentence when it is none."""
+def _object(data: bytes) -> dict[str, Any]:
     try:
-        body = orjson.loads(await request.read())
+        body = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise _bad(f"the body is not JSON: {error}") from None
+        raise RefusedError(f"the body is not JSON: {error}") from None
     if not isinstance(body, dict):
-        raise _bad("the body must be a JSON object")
+        raise RefusedError("the body must be a JSON object")
     return body
-
-
-def _bad(sentence: str) -> web.HTTPBadRequest:
-    return web.HTTPBadRequest(body=orjson.dumps({"error": sentence}), content_type="application/json")

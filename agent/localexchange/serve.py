@@ -56,6 +56,7 @@ class Settings:
     candles: Path | None = None
     start_ms: int | None = None
     speed: float = 1.0
+    paused: bool = False
     pair: str = "ADA/USDT"
     key: str = "local-key"
     secret: str = "local-secret"
@@ -115,7 +116,7 @@ async def serve(settings: Settings) -> Running:
     settings that make no sense.
     """
     opened = open_market(settings)
-    clock = VenueClock(opened.start_ms, settings.speed)
+    clock = VenueClock(opened.start_ms, settings.speed, paused=settings.paused)
     board = FaultBoard(lambda: time.monotonic() * 1_000, clock.now_ms)
     exchange = Exchange(
         clock,

@@ -67,8 +67,7 @@ class Ground:
 @contextlib.asynccontextmanager
 async def local_exchange(*, paused: bool = True, **settings: Any) -> AsyncIterator[Ground]:
     """An exchange whose clock stands still unless told otherwise."""
-    running = await serve(Settings(**{"seed": 7, "start_ms": NOON_MS, **settings}))
-    running.exchange.clock.pause(paused)
+    running = await serve(Settings(**{"seed": 7, "start_ms": NOON_MS, "paused": paused, **settings}))
     try:
         async with aiohttp.ClientSession() as session:
             yield Ground(running, session)
