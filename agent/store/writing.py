@@ -38,6 +38,13 @@ def write_batch(
     `fills_on_file` is what earlier batches returned: an order's fills only grow at the end, so the known
     ones need not be written again.
     """
+    with localcontext(prec=PRECISION):  # a thread's own context may round earlier
+        return _write(connection, scope, batch, fills_on_file)
+
+
+def _write(
+    connection: Connection, scope: Scope, batch: Batch, fills_on_file: Mapping[str, int]
+) -> dict[str, int]:
     columns = scope.columns()
     counts = {}
     for order in batch.orders:
@@ -162,8 +169,7 @@ def _fee_quote(scope: Scope, fill: Fill, batch: Batch) -> Decimal | None:
     if fill.fee_currency == scope.quote:
         return fill.fee
     if fill.fee_currency == scope.base:
-        with localcontext(prec=PRECISION):
-            return fill.fee * fill.price
+        return fill.fee * fill.price
     return fill.fee if fill.fee == 0 else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -201,3 +202,28 @@ def test_two_restores_in_one_second_lose_nothing(store: Store, tmp_path: Path) -
     restore(made.path, store.path, engine_running=idle, at_ms=T0)
     with pytest.raises(StoreTrouble, match="exists already; move it away"):
         restore(made.path, store.path, engine_running=idle, at_ms=T0)
+
+
+def test_a_file_system_without_links_keeps_a_copy(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(source: Path, target: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", no_links)
+    made = back_up(store.path, tmp_path / "safe", at_ms=T0, keep=1)
+    store.ledger().commit(Batch(T0, documents={"agent": 2}))
+    kept = restore(made.path, store.path, engine_running=idle, at_ms=T0)
+    assert kept is not None
+    assert ask(kept, "SELECT body FROM documents") == [("2",)]
+
+
+def test_a_copy_that_lost_rows_on_the_way_is_discarded(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.ledger().commit(bar_batch(1))
+    counts = iter([{"decisions": 2}, {"decisions": 2}, {"decisions": 1}])
+    monkeypatch.setattr("agent.store.backup._row_counts", lambda connection: next(counts))
+    with pytest.raises(StoreTrouble, match="holds 1 rows of decisions where the original has 2"):
+        copy_verified(store.path, tmp_path / "copy.db")
+    assert not (tmp_path / "copy.db").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import stat
@@ -143,3 +144,35 @@ def test_creating_leaves_a_latch_that_another_process_has_just_set(
 def test_a_directory_that_is_missing_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(StoreTrouble, match=r"creating the halt latch .* failed: there is no directory"):
         Latch.create(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("halted", [False, True])
+def test_a_file_system_without_links_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, halted: bool
+) -> None:
+    def no_links(source: Path, target: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", no_links)
+    latch = Latch(tmp_path / NAME) if halted else Latch.create(tmp_path)
+    if halted:
+        latch.set("emergency", T0)
+    assert latch.read() == (Halted("emergency", T0) if halted else None)
+    assert [p.name for p in tmp_path.iterdir()] == [NAME]
+
+
+def test_setting_what_another_process_has_just_made_overwrites_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file was gone, we make a new one, and somebody is faster with a clear one."""
+    clear, link = Latch.create(tmp_path).path.read_bytes(), os.link
+    (tmp_path / NAME).unlink()
+    latch = Latch(tmp_path / NAME)
+
+    def overtaken(source: Path, target: Path) -> None:
+        target.write_bytes(clear)
+        link(source, target)
+
+    monkeypatch.setattr("os.link", overtaken)
+    latch.set("emergency", T0)
+    assert latch.read() == Halted("emergency", T0)

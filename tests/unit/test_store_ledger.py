@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from pathlib import Path
 
 import pytest
@@ -75,6 +75,14 @@ def test_money_keeps_every_digit(store: Store) -> None:
     ledger.commit(Batch(T0, rows=(replace(balance(1), balance=tiny, equity=huge),)))
     (row,) = store.reader().balances(SCOPE.selection, limit=5)
     assert (row.balance, row.equity) == (tiny, huge)
+
+
+def test_sums_keep_every_digit_whatever_the_threads_precision(store: Store) -> None:
+    fine = order().with_fill(fill("1", qty="1", fee="0.0000000000000000000000000001", fee_currency="ADA"))
+    with localcontext(prec=6):
+        store.ledger().commit(Batch(T0, orders=(fine.with_fill(fill("2", qty="0.12345678901234567")),)))
+    assert store.query("SELECT filled FROM orders") == [("1.12345678901234567",)]
+    assert store.query("SELECT fee_quote FROM fills") == [("0.000000000000000000000000000035",), ("0.014",)]
 
 
 def test_a_float_cannot_be_written_as_money(store: Store) -> None:
@@ -322,6 +330,20 @@ def test_paper_accounts_are_numbered_per_venue_and_pair(store: Store) -> None:
     assert paper_scope(store.path, "one", "binance api.binance.com", "ADA/USDT").account == "paper-2"
     assert paper_scope(store.path, "one", "binance api.binance.com", "BTC/USDT").account == "paper-1"
     assert paper_scope(store.path, "one", "demo 127.0.0.1", "ADA/USDT").account == "paper-1"
+
+
+def test_a_locked_database_is_a_sentence_when_it_is_opened(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.store.database.BUSY_TIMEOUT_MS", 10)
+    locking = store.ledger()._writing().begin()
+    with pytest.raises(StoreTrouble, match=r"opening .* failed: another process keeps the database locked"):
+        store.ledger()
+    with pytest.raises(
+        StoreTrouble, match=r"writing to .* failed: another process keeps the database locked"
+    ):
+        start_paper_account(store.path, "one", "binance api.binance.com", "ADA/USDT", T0)
+    locking.rollback()
 
 
 @pytest.mark.parametrize("part", ["agent_id", "venue", "mode", "account"])
