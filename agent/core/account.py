@@ -42,7 +42,8 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class DayBook:
-    """One UTC day of venue time. `start_equity` is None until the first trusted price of the day.
+    """One UTC day of venue time. `start_equity` is None until the first trusted price of the day, which
+    was the price at `marked_ms`.
 
     `flows` are deposits less withdrawals since then. Counters survive restarts with the state.
     """
@@ -54,6 +55,7 @@ class DayBook:
     wins: int = 0
     losses: int = 0
     loss_limit_hit: bool = False
+    marked_ms: int | None = None
 
     @property
     def date(self) -> str:

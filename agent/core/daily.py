@@ -1,24 +1,30 @@
 """The UTC day: where it started, and the loss that ends trading.
 
-The day's starting equity is marked at the first trusted price at or after 00:00 of venue time. When the
-loss since then reaches the limit, everything is closed and the latch falls; the liquidation waits for a
-trusted price and never gives up.
+The day's starting equity is marked at the first trusted price at or after 00:00 of venue time, from
+candles if the agent was down then. When the loss since then reaches the limit, everything is closed and the
+latch falls; the liquidation waits for a trusted price and never gives up.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
+from typing import Final
 
 from agent.core.account import DayBook, day_of
 from agent.core.commands import AlertLevel, SetLatch
 from agent.core.entering import refuse_all_signals
 from agent.core.leaving import want_exit_all
-from agent.core.market import DAY_MS
-from agent.core.money import percent_of
+from agent.core.market import DAY_MS, Candle
+from agent.core.money import ZERO, percent_of
+from agent.core.order import Fill, Side
 from agent.core.phase import PhaseEvent
 from agent.core.state import Halt, HaltReason
 from agent.core.turn import Turn
-from agent.core.worth import day_pnl, equity
+from agent.core.worth import balance, day_pnl, equity
+
+#: A mark this long after the price it should have been made of is as good.
+MARKED_IN_TIME_MS: Final = 60_000
 
 
 def roll_day(turn: Turn) -> None:
@@ -35,7 +41,40 @@ def roll_day(turn: Turn) -> None:
         return
     start = equity(turn.state)
     if start is not None:
-        turn.change_durable(day=replace(day, start_equity=start))
+        turn.change_durable(day=replace(day, start_equity=start, marked_ms=turn.at_ms))
+
+
+def mark_from_bar(turn: Turn, candle: Candle) -> None:
+    """The day's start as it would have been marked had the agent been there: by the day's first bar.
+
+    A position held through midnight while the agent was down would otherwise begin its day at the price of
+    the restart. What was traded since then is taken back out of today's balance.
+    """
+    day, own = turn.state.durable.day, balance(turn.state)
+    if day is None or own is None or day_of(candle.open_ms) != day.day:
+        return
+    if day.marked_ms is not None and day.marked_ms <= candle.open_ms + MARKED_IN_TIME_MS:
+        return
+    held, received = ZERO, ZERO
+    for position in turn.state.positions.values():
+        if position.closed_ms is None or position.closed_ms >= candle.open_ms:
+            fills = [f for o in turn.state.orders_of(position.id) for f in o.fills]
+            held += sum((_base_change(turn, f) for f in fills if f.at_ms < candle.open_ms), ZERO)
+            received += sum((_cash_change(turn, f) for f in fills if f.at_ms >= candle.open_ms), ZERO)
+    opened_at = Decimal(repr(candle.open))
+    start = own - day.flows - received + held * opened_at
+    turn.change_durable(day=replace(day, start_equity=start, marked_ms=candle.open_ms))
+
+
+def _base_change(turn: Turn, fill: Fill) -> Decimal:
+    fee = fill.fee if fill.fee_currency == turn.state.setup.base else ZERO
+    return (fill.qty if fill.side is Side.BUY else -fill.qty) - fee
+
+
+def _cash_change(turn: Turn, fill: Fill) -> Decimal:
+    fee = fill.fee if fill.fee_currency == turn.state.setup.quote else ZERO
+    value = fill.qty * fill.price
+    return (value if fill.side is Side.SELL else -value) - fee
 
 
 def check_daily_loss(turn: Turn) -> None:

@@ -7,6 +7,7 @@ exits of open positions, and its signal is recorded as late.
 from __future__ import annotations
 
 from agent.core.commands import AlertLevel
+from agent.core.daily import mark_from_bar
 from agent.core.entering import decision_row, open_signal
 from agent.core.events import BarClosed, BarDiffered, ClosedBy
 from agent.core.gate import entries_blocked_by
@@ -20,6 +21,7 @@ from agent.core.turn import Turn
 def on_bar_closed(turn: Turn, event: BarClosed) -> None:
     candle, state = event.candle, turn.state
     decided = state.durable.decided_open_ms
+    mark_from_bar(turn, candle)
     check_closed_bar(turn, candle)
     if state.last_bar is None or candle.open_ms > state.last_bar.open_ms:
         turn.change(last_bar=candle)

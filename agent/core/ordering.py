@@ -11,6 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
+from agent.core.account import day_of
 from agent.core.commands import AlertLevel, LookUpOrder, ReadFills
 from agent.core.events import (
     CancelFailed,
@@ -226,7 +227,7 @@ def _book(turn: Turn, order: Order, fill: Fill) -> Order:
         turn.alert(AlertLevel.CRITICAL, "oversold", text)
     turn.put_position(position)
     day = turn.state.durable.day
-    if first and day is not None:
+    if first and day is not None and day_of(fill.at_ms) >= day.day:
         turn.change_durable(day=replace(day, trades=day.trades + 1))
     return after
 
