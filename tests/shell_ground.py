@@ -6,7 +6,7 @@ Nothing sleeps. `settle` lets everything that can go on go on; whatever waits th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Generator, Iterable
 from typing import Any
 
 from agent.core.boot import boot
@@ -108,9 +108,9 @@ class HandDisk:
     def write(self, changes: Changes, state: AgentState) -> Awaitable[None]:
         if self.breaks_at_once is not None:
             raise self.breaks_at_once
-        return self._commit(changes)
+        return _Commit(self, changes)
 
-    async def _commit(self, changes: Changes) -> None:
+    async def commit(self, changes: Changes) -> None:
         await self._open.wait()
         if self.failing is not None:
             raise JournalError(self.failing)
@@ -133,6 +133,17 @@ class HandDisk:
         positions = [decode(Position, from_text(text)) for text in self._positions.values()]
         orders = [decode(Order, from_text(text)) for text in self._orders.values()]
         return boot(setup, durable, positions, orders, at_ms, latched)
+
+
+class _Commit:
+    """Begins when it is awaited, so that a killed process leaves nothing half-begun behind."""
+
+    def __init__(self, disk: HandDisk, changes: Changes) -> None:
+        self._disk = disk
+        self._changes = changes
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._disk.commit(self._changes).__await__()
 
 
 class HandLatch:
