@@ -15,7 +15,8 @@ from agent.core.booking import balance_row
 from agent.core.commands import AlertLevel, Command
 from agent.core.daily import roll_day
 from agent.core.deciding import on_bar_closed, on_bar_differed
-from agent.core.entering import expire_signals, on_book, on_book_unreadable, refuse_all_signals
+from agent.core.entering import expire_signals, on_book, on_book_unreadable
+from agent.core.impairing import heal, impair
 from agent.core.leaving import drive
 from agent.core.market import DAY_MS
 from agent.core.operating import on_operator
@@ -31,7 +32,7 @@ from agent.core.ordering import (
     order_deadlines,
     order_wake_ms,
 )
-from agent.core.phase import Phase, PhaseEvent
+from agent.core.phase import PhaseEvent
 from agent.core.position import PositionEvent, PositionState, move
 from agent.core.quoting import on_quote
 from agent.core.reconcile import account_due_ms, ask_account, on_account, on_account_unreadable
@@ -73,10 +74,11 @@ def _learn(turn: Turn, event: e.Event) -> None:
             turn.change(warmup=(bars, needed))
         case e.WarmedUp():
             _on_warmed_up(turn, event)
-        case e.Impaired():
-            _on_impaired(turn, event)
+        case e.Impaired(by=by, detail=detail, permanent=permanent):
+            impair(turn, by, detail, permanent=permanent)
         case e.Healed(by=by):
-            _on_healed(turn, by)
+            if heal(turn, by) and by is e.Impairment.EXCHANGE_UNREACHABLE:
+                ask_account(turn)
         case e.FeedReported(source=source, fresh=fresh):
             turn.change(source=source, fresh=fresh)
         case e.ExchangeReported():
@@ -134,27 +136,6 @@ def _on_warmed_up(turn: Turn, event: e.WarmedUp) -> None:
         turn.change_durable(decided_open_ms=event.last_open_ms)
     text = f"history loaded: {event.window.bars_seen} bars, seed weight {event.window.seed_weight:.1e}"
     turn.alert(AlertLevel.INFO, "warm-up", text)
-
-
-def _on_impaired(turn: Turn, event: e.Impaired) -> None:
-    known = turn.state.impairments.get(event.by)
-    turn.change(impairments={**turn.state.impairments, event.by: event.detail})
-    if known is None:
-        turn.alert(AlertLevel.ERROR, event.by.value, f"{event.by.value}: {event.detail}; entries are blocked")
-    if event.permanent:
-        refuse_all_signals(turn, event.detail)
-        turn.phase_event(PhaseEvent.FAILED)
-    elif known is None and not turn.state.setup.auto_resume and turn.state.phase is Phase.RUNNING:
-        turn.phase_event(PhaseEvent.PAUSE_ASKED)
-
-
-def _on_healed(turn: Turn, by: e.Impairment) -> None:
-    if by not in turn.state.impairments:
-        return
-    turn.change(impairments={k: v for k, v in turn.state.impairments.items() if k is not by})
-    turn.alert(AlertLevel.INFO, by.value, f"{by.value}: over")
-    if by is e.Impairment.EXCHANGE_UNREACHABLE:
-        ask_account(turn)
 
 
 def _become_ready(turn: Turn) -> None:

@@ -9,7 +9,7 @@ from agent.core.signal import ENTRY_SEED_WEIGHT
 from agent.core.state import AgentState
 
 #: A cash difference that reconciliation saw once and has not explained yet.
-_DOUBT = "the account is being compared again: cash differs by {}"
+_DOUBT = "the account is being compared again"
 
 
 def entries_blocked_by(state: AgentState) -> tuple[str, ...]:
@@ -35,7 +35,7 @@ def entries_blocked_by(state: AgentState) -> tuple[str, ...]:
     if state.reconciled_ms is None:
         found.append("the account is not reconciled yet")
     elif state.doubted_cash is not None:
-        found.append(_DOUBT.format(_signed(state.doubted_cash)))
+        found.append(f"{_DOUBT}: cash differs by {_signed(state.doubted_cash)}")
     found += [f"{by.value}: {detail}" for by, detail in state.impairments.items()]
     if state.prices.trusted is None:
         found.append("no trusted price yet")

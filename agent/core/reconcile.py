@@ -14,6 +14,8 @@ from typing import Final
 from agent.core.account import holdings_total
 from agent.core.commands import AlertLevel, LookUpOrder, ReadAccount
 from agent.core.events import AccountSeen, AccountUnreadable, FillsSeen, Impairment, OrderReported
+from agent.core.impairing import heal, impair
+from agent.core.leaving import drive
 from agent.core.money import ZERO, plain
 from agent.core.ordering import on_fills, on_report
 from agent.core.state import AgentState
@@ -25,18 +27,27 @@ RECONCILE_EVERY_MS: Final = 60_000
 LOOK_AGAIN_MS: Final = 5_000
 #: Own trades are read from this long before the last agreement, so that nothing falls between.
 FILLS_OVERLAP_MS: Final = 300_000
+#: Balances may lag this far behind our own trades; nothing is concluded from a difference before.
+BALANCES_LAG_MS: Final = 30_000
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Exchange minus ledger: `cash` in quote currency, `missing_base` what is missing of our base."""
+    """Exchange minus ledger: `cash` in quote currency, `missing_base` what is missing of our base, and
+    open orders that carry our tag but are in no row of ours."""
 
     cash: Decimal
     missing_base: Decimal
+    orphans: tuple[str, ...] = ()
 
     @property
     def is_none(self) -> bool:
-        return self.cash == 0 and self.missing_base == 0
+        return self.cash == 0 and not self.is_hole
+
+    @property
+    def is_hole(self) -> bool:
+        """Whether something is wrong that no deposit or withdrawal explains."""
+        return self.missing_base > 0 or bool(self.orphans)
 
 
 def compare(state: AgentState, seen: AccountSeen) -> Difference:
@@ -45,18 +56,23 @@ def compare(state: AgentState, seen: AccountSeen) -> Difference:
     assert cash is not None, "the first reading sets the cash"
     ours = sum((p.held_qty for p in state.open_positions()), ZERO)
     base = holdings_total(seen.holdings, state.setup.base)
+    tagged = (r.client_id for r in seen.open_orders if r.client_id.startswith(state.setup.tag))
     return Difference(
         cash=holdings_total(seen.holdings, state.setup.quote) - cash,
         missing_base=max(ZERO, ours - base),
+        orphans=tuple(client_id for client_id in tagged if client_id not in state.orders),
     )
 
 
 def ask_account(turn: Turn) -> None:
-    """Read balances, open orders and own trades since shortly before the last agreement."""
-    oldest = min(
-        (o.intent.created_ms for o in turn.state.orders.values() if not o.is_settled), default=turn.at_ms
-    )
-    since = min(oldest, turn.state.reconciled_ms or turn.at_ms) - FILLS_OVERLAP_MS
+    """Read balances, open orders and own trades since shortly before the last agreement.
+
+    Before the first agreement of a run, every order that is still known may have traded meanwhile.
+    """
+    agreed_ms = turn.state.reconciled_ms
+    doubtful = (o for o in turn.state.orders.values() if agreed_ms is None or not o.is_settled)
+    oldest = min((o.intent.created_ms for o in doubtful), default=turn.at_ms)
+    since = min(oldest, turn.at_ms if agreed_ms is None else agreed_ms) - FILLS_OVERLAP_MS
     turn.change(account_asked_ms=turn.at_ms)
     turn.ask(ReadAccount(max(0, since)))
 
@@ -64,7 +80,7 @@ def ask_account(turn: Turn) -> None:
 def on_account(turn: Turn, event: AccountSeen) -> None:
     asked = turn.state.account_asked_ms
     turn.change(account_asked_ms=None, account_seen_ms=turn.at_ms)
-    _heal_balance(turn)
+    heal(turn, Impairment.BALANCE_UNREADABLE)
     on_fills(turn, FillsSeen(event.fills))
     for report in event.open_orders:
         on_report(turn, OrderReported(report))
@@ -74,9 +90,11 @@ def on_account(turn: Turn, event: AccountSeen) -> None:
         cash = holdings_total(event.holdings, turn.state.setup.quote)
         turn.change_durable(account=replace(account, cash=cash))
     _note_foreign(turn, event)
-    if any(not o.is_settled and not o.is_working for o in turn.state.orders.values()):
-        return
-    _settle_difference(turn, compare(turn.state, event))
+    if not any(not o.is_settled and not o.is_working for o in turn.state.orders.values()):
+        _settle_difference(turn, compare(turn.state, event))
+    # Whatever a lost word left undone is done now at the latest.
+    for position in turn.state.open_positions():
+        drive(turn, position.id)
 
 
 def _look_up_vanished(turn: Turn, event: AccountSeen, asked_ms: int) -> None:
@@ -104,21 +122,33 @@ def _note_foreign(turn: Turn, event: AccountSeen) -> None:
 def _settle_difference(turn: Turn, difference: Difference) -> None:
     if difference.is_none:
         turn.change(reconciled_ms=turn.at_ms, doubted_cash=None)
-        _heal_ledger(turn)
+        heal(turn, Impairment.LEDGER_DIFFERENCE)
         return
-    if difference.missing_base:
-        missing = f"{plain(difference.missing_base)} {turn.state.setup.base}"
-        text = f"the exchange holds {missing} less than the ledger"
-        _impair(turn, Impairment.LEDGER_DIFFERENCE, text)
+    doubted = turn.state.doubted_cash
+    turn.change(doubted_cash=difference.cash)
+    if turn.at_ms < _last_fill_ms(turn) + BALANCES_LAG_MS:
         return
-    if turn.state.doubted_cash != difference.cash:
-        turn.change(doubted_cash=difference.cash)
+    if difference.is_hole:
+        impair(turn, Impairment.LEDGER_DIFFERENCE, _hole(turn, difference))
+        return
+    if doubted != difference.cash:
         return
     _book_flow(turn, difference.cash)
     turn.change(reconciled_ms=turn.at_ms, doubted_cash=None)
     kind = "deposit" if difference.cash > 0 else "withdrawal"
     amount = f"{plain(abs(difference.cash))} {turn.state.setup.quote}"
     turn.alert(AlertLevel.WARNING, "account", f"{kind} of {amount}: counted as a flow, not as profit")
+
+
+def _last_fill_ms(turn: Turn) -> int:
+    return max((p.last_fill_ms or 0 for p in turn.state.positions.values()), default=0)
+
+
+def _hole(turn: Turn, difference: Difference) -> str:
+    if difference.orphans:
+        return f"open orders of ours that the ledger does not know: {', '.join(difference.orphans)}"
+    missing = f"{plain(difference.missing_base)} {turn.state.setup.base}"
+    return f"the exchange holds {missing} less than the ledger"
 
 
 def _book_flow(turn: Turn, amount: Decimal) -> None:
@@ -138,28 +168,7 @@ def _book_flow(turn: Turn, amount: Decimal) -> None:
 
 def on_account_unreadable(turn: Turn, event: AccountUnreadable) -> None:
     turn.change(account_asked_ms=None, account_seen_ms=turn.at_ms)
-    _impair(turn, Impairment.BALANCE_UNREADABLE, event.detail)
-
-
-def _impair(turn: Turn, by: Impairment, text: str) -> None:
-    known = turn.state.impairments.get(by)
-    turn.change(impairments={**turn.state.impairments, by: text})
-    if known is None:
-        turn.alert(AlertLevel.ERROR, by.value, text)
-
-
-def _heal_balance(turn: Turn) -> None:
-    _heal(turn, Impairment.BALANCE_UNREADABLE, "the balance can be read again")
-
-
-def _heal_ledger(turn: Turn) -> None:
-    _heal(turn, Impairment.LEDGER_DIFFERENCE, "ledger and exchange agree again")
-
-
-def _heal(turn: Turn, by: Impairment, text: str) -> None:
-    if by in turn.state.impairments:
-        turn.change(impairments={k: v for k, v in turn.state.impairments.items() if k is not by})
-        turn.alert(AlertLevel.INFO, by.value, text)
+    impair(turn, Impairment.BALANCE_UNREADABLE, event.detail, permanent=event.permanent)
 
 
 def account_due_ms(state: AgentState) -> int:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from agent.core import events as e
-from agent.core.commands import ReadAccount
+from agent.core.commands import LookUpOrder, ReadAccount
 from agent.core.events import Impairment
 from agent.core.gate import entries_blocked_by
+from agent.core.market import DAY_MS
+from agent.core.order import Fact
 from agent.core.worth import balance, day_pnl, equity
 from tests.playbook import MINUTE, D, Playbook, make_setup
 
@@ -132,3 +136,111 @@ def test_the_account_is_read_every_minute_and_again_soon_when_it_did_not_answer(
     play.account_agrees()
     assert Impairment.BALANCE_UNREADABLE not in play.state.impairments
     assert entries_blocked_by(play.state) == ()
+
+
+def test_an_account_that_can_never_be_read_is_an_error_and_keeps_the_position() -> None:
+    play = Playbook().ready()
+    play.enter()
+    play.learn(e.AccountUnreadable("API key revoked", permanent=True))
+    assert play.state.phase == "ERROR"
+    assert any(line.startswith("ERROR balance unreadable") for line in play.alerts())
+    play.quiet_bar()
+    play.walk(0.5040)
+    play.leave()
+    assert play.is_flat
+
+
+# --- stale and racing readings ----------------------------------------------------------------------
+
+
+def test_a_balance_older_than_our_own_trade_is_not_a_withdrawal() -> None:
+    """Readings may lag behind our trades for half a minute; the same stale answer twice proves nothing."""
+    play = Playbook().ready("10000")
+    play.enter("0.4981")
+    cash = play.cash
+    for _ in range(5):
+        play.account(USDT="10000")
+        assert entries_blocked_by(play.state)
+        play.later(5_000)
+    assert play.cash == cash
+    assert Impairment.LEDGER_DIFFERENCE not in play.state.impairments, "no false alarm either"
+    play.account_agrees()
+    assert entries_blocked_by(play.state) == ()
+    assert play.state.durable.day is not None
+    assert play.state.durable.day.flows == 0
+
+
+def test_trades_in_a_reading_are_taken_before_anything_is_compared() -> None:
+    play = Playbook().ready()
+    play.enter("0.4981")
+    stop = play.stop()
+    fill = play.fill(stop, "0.4790", str(stop.qty))
+    cash = play.cash + fill.qty * fill.price - fill.fee
+    holdings = {"USDT": e.Holding(cash, D(0)), "ADA": e.Holding(D("0.0962"), D(0))}
+    play.learn(e.AccountSeen(holdings, (), (fill,), 0))
+    assert play.is_flat
+    assert play.cash == cash
+    assert play.state.doubted_cash is None
+
+
+def test_a_resting_order_that_is_not_open_any_more_is_looked_up() -> None:
+    play = Playbook().ready()
+    play.enter()
+    play.later(MINUTE)
+    play.learn(e.AccountSeen({"USDT": e.Holding(play.cash, D(0))}, (), (), 0))
+    assert [c.client_id for c in play.asked(LookUpOrder)] == [play.stop().client_id]
+
+
+def test_an_order_placed_after_the_reading_began_is_not_missed_in_it() -> None:
+    play = Playbook().ready()
+    play.enter()
+    assert play.asked(ReadAccount, play.later(MINUTE))
+    play.canceled(play.stop())
+    play.later(2_000)
+    play.works(play.stop())
+    play.learn(e.AccountSeen({"USDT": e.Holding(play.cash, D(0))}, (), (), 0))
+    assert not play.asked(LookUpOrder)
+    play.later(MINUTE)
+    play.learn(e.AccountSeen({"USDT": e.Holding(play.cash, D(0))}, (), (), 0))
+    assert [c.client_id for c in play.asked(LookUpOrder)] == [play.stop().client_id]
+
+
+def test_an_open_order_with_our_tag_that_no_row_knows_blocks_entries() -> None:
+    """A ledger restored from yesterday: somebody else would not carry our tag."""
+    play = Playbook().ready()
+    play.enter()
+    known = play.stop()
+    orphan = replace(play.make_report(known, Fact.WORKING, D(0)), client_id="tst0orphan")
+    stranger = replace(orphan, client_id="web_123")
+    holdings = {"USDT": e.Holding(play.cash, D(0)), "ADA": e.Holding(play.position().held_qty, D(0))}
+    mine = play.make_report(known, Fact.WORKING, D(0))
+    play.at(play.now_ms + MINUTE)
+    play.learn(e.AccountSeen(holdings, (mine, stranger), (), 0))
+    assert entries_blocked_by(play.state) == ()
+    play.learn(e.AccountSeen(holdings, (mine, stranger, orphan), (), 0))
+    assert any("tst0orphan" in reason for reason in entries_blocked_by(play.state))
+    play.learn(e.AccountSeen(holdings, (mine,), (), 0))
+    assert entries_blocked_by(play.state) == ()
+
+
+def test_the_first_reading_after_a_restart_goes_back_to_the_oldest_order_that_is_known() -> None:
+    play = Playbook().ready()
+    play.enter()
+    entered_ms = play.entry().created_ms
+    play.at(play.now_ms + 3 * DAY_MS)
+    play.restart()
+    play.learn(e.InstrumentSeen(play.instrument))
+    [asked] = play.asked(ReadAccount)
+    assert asked.fills_since_ms <= entered_ms
+    play.account_agrees()
+    play.fills(play.stop(), "0.4790")
+    [asked] = play.asked(ReadAccount, play.later(MINUTE))
+    assert asked.fills_since_ms > play.now_ms - 10 * MINUTE, "and then only as far as needed"
+
+
+def test_without_auto_resume_a_hole_in_the_account_pauses() -> None:
+    play = Playbook(make_setup(auto_resume=False)).ready()
+    play.learn(e.AccountUnreadable("timed out"))
+    assert play.state.phase == "PAUSED"
+    play.account_agrees()
+    assert play.state.phase == "PAUSED"

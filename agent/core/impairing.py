@@ -1,0 +1,35 @@
+"""What stands in the way of entries: said once when it begins, once when it is over.
+
+Managing a position is never impaired. What repeating cannot cure puts the agent into ERROR; with
+`auto_resume` off, anything else pauses it until somebody resumes.
+"""
+
+from __future__ import annotations
+
+from agent.core.commands import AlertLevel
+from agent.core.entering import refuse_all_signals
+from agent.core.events import Impairment
+from agent.core.phase import Phase, PhaseEvent
+from agent.core.turn import Turn
+
+
+def impair(turn: Turn, by: Impairment, detail: str, *, permanent: bool = False) -> None:
+    """Block entries until `heal`."""
+    is_new = by not in turn.state.impairments
+    turn.change(impairments={**turn.state.impairments, by: detail})
+    failed = permanent and turn.phase_event(PhaseEvent.FAILED)
+    if is_new or failed:
+        turn.alert(AlertLevel.ERROR, by.value, f"{by.value}: {detail}; entries are blocked")
+    if permanent:
+        refuse_all_signals(turn, detail)
+    elif is_new and not turn.state.setup.auto_resume and turn.state.phase is Phase.RUNNING:
+        turn.phase_event(PhaseEvent.PAUSE_ASKED)
+
+
+def heal(turn: Turn, by: Impairment) -> bool:
+    """Over; false when it was not there."""
+    if by not in turn.state.impairments:
+        return False
+    turn.change(impairments={k: v for k, v in turn.state.impairments.items() if k is not by})
+    turn.alert(AlertLevel.INFO, by.value, f"{by.value}: over")
+    return True
