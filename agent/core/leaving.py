@@ -17,7 +17,7 @@ from agent.core.exits import ExitHit, ExitKind, check_bar, check_price, entered_
 from agent.core.instrument import Instrument
 from agent.core.market import Candle
 from agent.core.money import plain
-from agent.core.order import Order, OrderStatus, Purpose
+from agent.core.order import Order, OrderStatus, Purpose, Side
 from agent.core.phase import PhaseEvent
 from agent.core.position import OPEN_STATES, Position, PositionEvent, PositionState
 from agent.core.records import DustRow
@@ -191,9 +191,7 @@ def _stay(turn: Turn, position: Position, entry_over: bool) -> None:
     if sold_by_stop or instrument.qty(position.held_qty) <= 0:
         if open_sales(turn, position.id):
             return
-        _close(
-            turn, replace(position, exit_reason=position.exit_reason or _stop_reason(position)), instrument
-        )
+        _close(turn, position, instrument)
         return
     protect(turn, position, instrument)
 
@@ -278,7 +276,31 @@ def _stop_reason(position: Position) -> str:
 # --- the end -------------------------------------------------------------------------------------
 
 
+def _sold_by_stop(turn: Turn, position: Position) -> Position:
+    """What sold the position is why it left, whatever was decided meanwhile: the resting stop, if it did.
+
+    Its last fill says in which bar; one at the very end of a bar belongs to that bar.
+    """
+    sales = [o for o in turn.state.orders_of(position.id) if o.intent.side is Side.SELL and o.filled]
+    if not sales or any(o.intent.purpose is not Purpose.PROTECT for o in sales):
+        return replace(position, exit_reason=position.exit_reason or _stop_reason(position))
+    entry_bar, sold_ms = position.entry_bar_open_ms, position.last_fill_ms
+    assert entry_bar is not None, "a position that was bought has an entry bar"
+    assert sold_ms is not None, "a position that was sold has fills"
+    held = max(0, (sold_ms - 1 - entry_bar) // position.plan.bar_ms)
+    sold = replace(
+        position,
+        exit_reason=_stop_reason(position),
+        exit_level=position.levels.stop,
+        seen_at_close=False,
+        bars_held=held,
+        notes=tuple(note for note in position.notes if note not in ("seen_at_close", "entry_bar_exit")),
+    )
+    return sold.noted("entry_bar_exit") if held == 0 else sold
+
+
 def _close(turn: Turn, position: Position, instrument: Instrument) -> None:
+    position = _sold_by_stop(turn, position)
     left = position.held_qty
     if left > 0:
         turn.keep(DustRow(turn.at_ms, position.id, instrument.base, left))
