@@ -52,9 +52,10 @@ Outcome = Decided | Differed | Rejected
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Bars that should have closed and are not here: ask for `bars` from `since_ms` on."""
+    """`bars` bars that should have closed and are not here, opened from `since_ms` to `last_ms`."""
 
     since_ms: int
+    last_ms: int
     bars: int
 
 
@@ -139,7 +140,7 @@ class BarSequence:
             return None
         slots = (last - self.next_open_ms) // self.bar_ms + 1
         held = sum(1 for open_ms in self._held if open_ms <= last)
-        return Missing(self.next_open_ms, slots - held)
+        return Missing(self.next_open_ms, last, slots - held)
 
     def due_at_ms(self, patience_ms: int) -> int:
         """When the next bar becomes missing if nobody brings it."""
@@ -164,10 +165,12 @@ class BarSequence:
 
     def _keep(self, later: Decided) -> None:
         open_ms = later.candle.open_ms
-        if open_ms in self._held and later.closed_by is ClosedBy.FLAG:
-            return  # what REST said, or said first, stands
-        if open_ms in self._held or len(self._held) < self._hold:
-            self._held[open_ms] = later
+        held = self._held.get(open_ms)
+        if held is None:
+            if len(self._held) < self._hold:
+                self._held[open_ms] = later
+        elif later.closed_by is not ClosedBy.FLAG and not _same(held.candle, later.candle):
+            self._held[open_ms] = later  # not decided yet, so REST is believed
 
     def _release(self) -> list[Decided]:
         released = []

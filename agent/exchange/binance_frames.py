@@ -70,8 +70,8 @@ def read_frame(raw: bytes | str, symbol: str) -> Frame | None:
         kind = data.get("e")
         if kind == "kline":
             return _kline(data, symbol)
-        if kind is None and "b" in data and "a" in data:
-            return _top(data, symbol)
+        if kind is None and "result" not in data and "error" not in data:
+            return _top(data, symbol)  # the only event without a name
         return ShutdownFrame() if kind == "serverShutdown" else None
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         return Unreadable(f"{type(error).__name__} ({error}): {_shown(raw)}")

@@ -127,7 +127,9 @@ class BarDesk:
                 await self._nothing_missing()
                 continue
             before_ms = self._sequence.next_open_ms
-            rows = await self._ask(missing.since_ms, missing.bars + 2)
+            # One more than is missing: a later bar proves that the last of them is closed.
+            slots = (missing.last_ms - missing.since_ms) // self._bar_ms + 1
+            rows = await self._ask(missing.since_ms, slots + 1, missing.last_ms)
             if rows is None:
                 await self._clock.sleep_machine(back_off.next_ms())
                 continue
@@ -146,7 +148,8 @@ class BarDesk:
             wait = terms.PROGRESS_CLOSELY if self._watching else (idle_s * 1_000, 1_000)
             interesting = self._clock.sleep_machine(self._pace.machine_patience_ms(*wait))
             if await first_of(self._look.wait(), due, interesting) == 2:
-                await self._ask(self._sequence.next_open_ms, 2)
+                next_ms = self._sequence.next_open_ms
+                await self._ask(next_ms, 2, next_ms)
         self._look.clear()
 
     async def keep_verifying(self) -> None:
@@ -182,7 +185,12 @@ class BarDesk:
             while True:
                 while self._unsaved:
                     batch, self._unsaved = self._unsaved, []
-                    await asyncio.to_thread(self._archive.save, batch)
+                    saving = asyncio.ensure_future(asyncio.to_thread(self._archive.save, batch))
+                    try:
+                        await asyncio.shield(saving)
+                    except asyncio.CancelledError:
+                        await saving
+                        raise
                 await self._saving_wanted.wait()
                 self._saving_wanted.clear()
         finally:
@@ -193,10 +201,12 @@ class BarDesk:
 
     async def read_progress(self) -> Candle | None:
         """REST's word on the newest bar it shows; None when it does not answer."""
-        rows = await self._ask(self._sequence.next_open_ms, 2)
+        next_ms = self._sequence.next_open_ms
+        rows = await self._ask(next_ms, 2, next_ms - self._bar_ms)
         return None if rows is None else max(rows, key=lambda row: row.open_ms, default=None)
 
-    async def _ask(self, since_ms: int, bars: int) -> Sequence[Candle] | None:
+    async def _ask(self, since_ms: int, bars: int, decide_to_ms: int) -> Sequence[Candle] | None:
+        """Read bars and decide those opened up to `decide_to_ms`; later ones are left to their flag."""
         asked_ms = self._clock.now_ms()
         rows = await self._rest.candles(since_ms, min(bars, _PAGE))
         if rows is None:
@@ -204,7 +214,7 @@ class BarDesk:
         newest_ms = max((row.open_ms for row in rows if row.open_ms <= self._clock.now_ms()), default=0)
         settled_ms = asked_ms - self._bar_ms - self._ms(terms.SETTLED)
         for row in rows:
-            if row.open_ms < newest_ms or row.open_ms <= settled_ms:
+            if row.open_ms <= decide_to_ms and (row.open_ms < newest_ms or row.open_ms <= settled_ms):
                 is_newest = row.open_ms + 2 * self._bar_ms > asked_ms
                 self._hear(row, ClosedBy.REST if is_newest else ClosedBy.BACKFILL, self._clock.now_ms())
             elif not self._by_socket and row.open_ms >= self._sequence.next_open_ms and self._believable(row):

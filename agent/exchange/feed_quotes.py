@@ -45,7 +45,7 @@ class QuoteDesk:
         self._rest = rest
         self._clock = clock
         self._pace = pace
-        self._told = told
+        self._terms = told
         self._sink = sink
         self._heard_ms = heard_ms
         self._by_socket = False
@@ -56,16 +56,14 @@ class QuoteDesk:
         self._asked_ms = float("-inf")
         self._answered_ms = float("-inf")
         self._told_ms = float("-inf")
+        self._told: Quote | None = None
         self._told_trusted = False
         self._look = asyncio.Event()
 
     @property
     def is_young(self) -> bool:
         """Whether somebody told the price recently enough for how closely it is watched."""
-        if self._pushed is not None and self._is_alive:
-            return True
-        age_ms = self._clock.machine_ms() - self._answered_ms
-        return age_ms <= 2 * self._interval_ms() + terms.ALIVE_FOR_MS
+        return (self._pushed is not None and self._is_alive) or self._answered_lately
 
     def lead(self, by_socket: bool, watching: bool) -> None:
         """Where prices come from now, and whether a position is open."""
@@ -96,15 +94,15 @@ class QuoteDesk:
 
     def beat(self) -> None:
         """Called about twice a second: say again what stands, or that it is not trusted any more."""
-        if self._pushed is None:
+        if self._pushed is not None and self._is_trusted:
+            silent_ms = self._clock.machine_ms() - self._told_ms
+            wanted = self._watching and self._by_socket and silent_ms >= self._ms(terms.PRICE_CLOSELY)
+            if wanted or not self._told_trusted:
+                self._tell(self._pushed, True)
             return
-        trusted = self._is_trusted
-        silent_ms = self._clock.machine_ms() - self._told_ms
-        due = self._watching and silent_ms >= self._pace.machine_patience_ms(*terms.PRICE_CLOSELY)
-        if (due and self._by_socket) or (self._told_trusted and not trusted):
-            self._tell(self._pushed, trusted)
-        if not trusted:
-            self._look.set()
+        self._look.set()
+        if self._told is not None and self._told_trusted and not self._answered_lately:
+            self._tell(self._told, False)
 
     async def keep_asking(self) -> None:
         """Ask REST as often as the situation needs, for ever."""
@@ -137,7 +135,7 @@ class QuoteDesk:
 
     def _tell(self, quote: Quote, trusted: bool) -> None:
         self._told_ms = self._clock.machine_ms()
-        self._told_trusted = trusted
+        self._told, self._told_trusted = quote, trusted
         self._sink(QuoteSeen(quote, trusted))
 
     def _interval_ms(self) -> float:
@@ -148,7 +146,13 @@ class QuoteDesk:
             return self._ms(terms.PRICE_CLOSELY)
         if self._by_socket:
             return self._ms(terms.CONFIRM_AGAIN_IDLE)
-        return self._ms((self._told.poll_idle_s * 1_000, 1_000))
+        return self._ms((self._terms.poll_idle_s * 1_000, 1_000))
+
+    @property
+    def _answered_lately(self) -> bool:
+        """REST told a price in this or the last interval."""
+        age_ms = self._clock.machine_ms() - self._answered_ms
+        return self._told is not None and age_ms <= self._interval_ms() + terms.ALIVE_FOR_MS
 
     @property
     def _is_alive(self) -> bool:

@@ -88,9 +88,9 @@ class WarmUp:
         self._advance()
         for first_ms, end_ms in self._holes(since_ms, open_ms):
             await self._fetch(first_ms, end_ms)
-        for first_ms, end_ms in self._holes(since_ms, open_ms) if self._refused else ():
-            # Once more, for what could not be believed the first time.
-            if any(first_ms <= refused < end_ms for refused in self._refused):
+        if self._bars:
+            # Once more, for what was left out or could not be believed the first time.
+            for first_ms, end_ms in self._holes(min(self._bars), open_ms):
                 await self._fetch(first_ms, end_ms)
         await self._catch_up()
         return await asyncio.to_thread(self._computed)

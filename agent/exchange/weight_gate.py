@@ -109,9 +109,7 @@ class WeightGate:
 
     async def admit(self, urgency: Urgency, weight: int) -> None:
         """Return when this request may be sent. Its weight counts from now on."""
-        assert 0 <= weight <= self._limit * ORDINARY_SHARE, (
-            f"a request of weight {weight} would never be sent"
-        )
+        assert 0 <= weight <= self._limit * _share(urgency), f"weight {weight} would never be sent"
         if not self._queue and self._wait_until_ms(urgency, weight) is None and not self._gap_ms(urgency):
             self._count(urgency, weight)
             return
@@ -175,8 +173,7 @@ class WeightGate:
         if now_ms < self._blocked_until_ms:
             return self._blocked_until_ms
         self._turn()
-        share = URGENT_SHARE if urgency is Urgency.LEAVE else ORDINARY_SHARE
-        if self._used + weight <= self._limit * share:
+        if self._used + weight <= self._limit * _share(urgency):
             return None
         return (self._minute + 1) * MINUTE_MS
 
@@ -196,6 +193,10 @@ class WeightGate:
         minute = self._clock.now_ms() // MINUTE_MS
         if minute != self._minute:
             self._minute, self._used = minute, 0
+
+
+def _share(urgency: Urgency) -> float:
+    return URGENT_SHARE if urgency is Urgency.LEAVE else ORDINARY_SHARE
 
 
 def _int(text: str | None) -> int | None:

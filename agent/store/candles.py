@@ -3,7 +3,7 @@
 Belongs here: the file, its format, one writer and any number of readers in other processes. Stays true: a
 series is known by venue, pair and timeframe, so a demo market's candles never stand among another venue's;
 reading never waits for the writer; a file that is damaged or of another format is deleted and begun anew,
-because everything in it can be fetched again; a write that fails costs the next start a request, nothing else.
+because everything in it can be fetched again; a write that fails costs the next start a request, no more.
 
 How it works: candles are kept in chunks of 256 bar lengths, one row each, its bars packed as little-endian
 records (`BAR`), sorted by open time. 20,000 bars are 79 rows, read in about a millisecond.

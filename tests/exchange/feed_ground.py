@@ -83,7 +83,8 @@ class Ground:
     # -- the exchange ----------------------------------------------------------------------------
 
     def fault(self, kind: str, ident: str = "", **entry: object) -> None:
-        self.running.exchange.faults.add({"id": ident or kind, "fault": kind, **entry})
+        fault = self.running.exchange.faults.add({"id": ident or kind, "fault": kind, **entry})
+        self.running._sockets.suffer(fault)
 
     def lift(self, ident: str) -> None:
         self.running.exchange.faults.clear(ident)
@@ -129,6 +130,12 @@ class Ground:
 
     def bars(self, *by: ClosedBy) -> list[Candle]:
         return [e.candle for e in self.seen(BarClosed) if not by or e.closed_by in by]
+
+    def not_by_flag(self) -> list[Candle]:
+        """Bars since the first one that was decided on its flag, that were not."""
+        closed = self.seen(BarClosed)
+        first = next(i for i, e in enumerate(closed) if e.closed_by is ClosedBy.FLAG)
+        return [e.candle for e in closed[first:] if e.closed_by is not ClosedBy.FLAG]
 
     async def bars_more(self, count: int, *by: ClosedBy) -> None:
         """Wait until `count` further bars were decided (in that way)."""

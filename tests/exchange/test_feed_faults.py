@@ -8,6 +8,7 @@ import pytest
 
 from agent.core.events import BarClosed, ClosedBy, FeedReported, Impairment
 from agent.core.market import DataSource
+from agent.exchange import feed_terms
 from tests.exchange.feed_ground import Ground, ground
 
 FRAMES = "adausdt@kline_*"
@@ -80,7 +81,7 @@ async def test_a_missing_closed_flag_is_replaced_through_rest() -> None:
             await g.bars_more(1, ClosedBy.REST, ClosedBy.BACKFILL)
             await g.bars_more(2, ClosedBy.FLAG)
         assert g.fired("F23") == 1
-        assert len(g.bars(ClosedBy.FLAG)) == len(g.bars()) - 1
+        assert len(g.not_by_flag()) == 1
         assert not fallbacks_and_back(g), "the socket went on leading"
         await g.assert_whole()
 
@@ -214,10 +215,8 @@ async def test_429_silences_every_request_and_the_socket_goes_on() -> None:
             await g.bars_more(1, ClosedBy.FLAG)
             g.fault("F6", params={"retry_after": 90}, count=1)
             await g.until(lambda: g.gate.is_blocked)
-            until_ms = g.gate.blocked_until_ms
             bars = len(g.bars())
-            while g.running.exchange.clock.now_ms() < until_ms:
-                await asyncio.sleep(0.05)
+            await g.clock.sleep_until(g.gate.blocked_until_ms)
             assert len(g.bars()) > bars, "the socket needs no request"
             await g.until(lambda: g.feed.counters.verified >= 1)
         refused = [r for r in g.running.exchange.requests if r.status == 429]
@@ -252,7 +251,8 @@ async def test_an_exchange_that_is_down_at_the_start_is_waited_for() -> None:
         await g.assert_whole()
 
 
-async def test_both_silent_is_stale_and_heals() -> None:
+async def test_both_silent_is_stale_and_heals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_terms, "START_GRACE_MS", 500.0)
     async with ground(speed=600.0) as g:
         async with g.feeding():
             await g.led_by(DataSource.WEBSOCKET)
