@@ -51,6 +51,10 @@ class Interventions:
     def end_minute(self) -> int | None:
         return self._source.end_minute
 
+    @property
+    def holes(self) -> Ints:
+        return self._source.holes
+
     def block(self, index: int) -> Minutes:
         block = self._source.block(index)
         first, last = index * BLOCK_MINUTES, (index + 1) * BLOCK_MINUTES

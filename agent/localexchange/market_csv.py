@@ -43,6 +43,7 @@ class CsvSource:
     pair: Pair
     first_minute: int
     end_minute: int
+    holes: Ints
     _minutes: Minutes
 
     def block(self, index: int) -> Minutes:
@@ -89,7 +90,8 @@ def read_candles(path: Path, pair: Pair) -> CsvSource:
     pair = replace(
         pair, tick=tick, step=step, typical_price=usual_price, minute_volume=max(usual, float(step))
     )
-    return CsvSource(pair, minutes.first, minutes.first + len(minutes), minutes)
+    holes = minutes.first + np.flatnonzero(~minutes.traded)
+    return CsvSource(pair, minutes.first, minutes.first + len(minutes), holes, minutes)
 
 
 def _step(volumes: Floats, step: Decimal) -> Decimal:

@@ -50,6 +50,7 @@ class SyntheticSource:
     """An endless market of one pair."""
 
     end_minute: int | None = None
+    holes: Ints = np.empty(0, dtype=np.int64)
 
     def __init__(self, pair: Pair, seed: int) -> None:
         self._pair = pair

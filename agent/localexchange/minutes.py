@@ -72,5 +72,9 @@ class MinuteSource(Protocol):
     def end_minute(self) -> int | None:
         """The first minute after the data; None when the market never ends."""
 
+    @property
+    def holes(self) -> Ints:
+        """Minutes without data between the first and the last, ascending."""
+
     def block(self, index: int) -> Minutes:
         """All BLOCK_MINUTES minutes from index * BLOCK_MINUTES on."""

@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from agent.localexchange.bars import Flows, flows_of, joined_flows
 from agent.localexchange.interventions import Interventions
 from agent.localexchange.minutes import BLOCK_MINUTES, Minutes, MinuteSource, joined
+from agent.localexchange.noise import Ints
 from agent.localexchange.path import Seconds, seconds_of
 
 _BLOCKS_KEPT: Final = 160
@@ -32,6 +36,15 @@ class Record:
     @property
     def end_minute(self) -> int | None:
         return self.interventions.end_minute
+
+    def whole(self, from_minutes: Ints, to_minutes: Ints) -> npt.NDArray[np.bool_]:
+        """Of several spans [from, to): whether every minute of it is recorded."""
+        holes = self.interventions.holes
+        inside = np.searchsorted(holes, to_minutes) - np.searchsorted(holes, from_minutes)
+        whole: npt.NDArray[np.bool_] = (inside == 0) & (from_minutes >= self.first_minute)
+        if self.end_minute is not None:
+            whole &= to_minutes <= self.end_minute
+        return whole
 
     def minutes(self, from_minute: int, to_minute: int) -> Minutes:
         """Base candles of [from_minute, to_minute), which must not be empty."""

@@ -2,7 +2,8 @@
 
 Belongs here: reading the record up to a given time, and the operator's interventions after it. Stays true:
 nothing after the asked time is ever told; every bar, of whatever interval, is summed from the same minutes
-and seconds, exactly.
+and seconds, exactly. A closed bar shorter than a day of which recorded data lack a minute is not told at
+all: half a bar would be taken for a whole one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import numpy as np
 
 from agent.localexchange import intervals
 from agent.localexchange.bars import Bar, Trade, added, bar_of_seconds, columns, summed, told, trade_at
-from agent.localexchange.intervals import MINUTE_MS, SECOND_MS
+from agent.localexchange.intervals import DAY_MS, MINUTE_MS, SECOND_MS
 from agent.localexchange.interventions import NothingTradesError
 from agent.localexchange.minutes import Minutes, MinuteSource
 from agent.localexchange.noise import Ints
@@ -59,7 +60,17 @@ class Tape:
                 open_ms = intervals.open_of(interval, running.open_ms)
                 whole = bars.pop() if bars and bars[-1].open_ms == open_ms else None
                 bars.append(added(whole, running, open_ms, 0))
-        return [told(bar, intervals.next_open(interval, bar.open_ms) - 1, now_ms) for bar in bars]
+        done = [told(bar, intervals.next_open(interval, bar.open_ms) - 1, now_ms) for bar in bars]
+        return self._unbroken(interval, done)
+
+    def _unbroken(self, interval: str, bars: list[Bar]) -> list[Bar]:
+        """Without the closed bars that recorded data only hold a part of."""
+        if not bars or intervals.FIXED_MS.get(interval, DAY_MS) >= DAY_MS:
+            return bars
+        starts = np.array([bar.open_ms for bar in bars]) // MINUTE_MS
+        ends = np.array([bar.close_ms + 1 for bar in bars]) // MINUTE_MS
+        whole = self._record.whole(starts, ends).tolist()
+        return [bar for bar, good in zip(bars, whole, strict=True) if good or not bar.closed]
 
     def span(self, from_ms: int, now_ms: int) -> Bar | None:
         """Everything traded from the minute that opens at `from_ms` up to `now_ms`, as one bar."""
@@ -116,7 +127,9 @@ class Tape:
         span = self._whole_minutes(first_ms, before_ms)
         if span is None:
             return np.empty((0, 6), dtype=np.int64)
-        return columns(self._record.minutes(*span), intervals.opens(interval, first_ms, before_ms))
+        rows = columns(self._record.minutes(*span), intervals.opens(interval, first_ms, before_ms))
+        starts = rows[:, 0] // MINUTE_MS
+        return rows[self._record.whole(starts, starts + intervals.FIXED_MS[interval] // MINUTE_MS)]
 
     def _closed_minutes(self, grid: Ints, first_ms: int, to_ms: int) -> list[Bar]:
         """Whole minutes of [first_ms, to_ms) added up to bars that open at the times of `grid`."""

@@ -106,6 +106,18 @@ def test_minutes_give_the_path_of_larger_bars(tmp_path: Path) -> None:
     assert (bar.open, bar.high, bar.low, bar.close) == (3_010, 3_034, 3_000, 3_029)
 
 
+def test_a_bar_cut_by_a_hole_is_never_told_as_closed(tmp_path: Path) -> None:
+    source = read_candles(write(tmp_path / "c.csv", 70, minutes=1, without=(20, 21, 22, 23, 24, 35)), ADA)
+    tape = market(source)
+    in_cut_bar = FIRST_MS + 17 * 60_000
+    assert tape.bar_at("15m", FIRST_MS + QUARTER_MS, in_cut_bar) is not None, "still open, nobody knows yet"
+    later = FIRST_MS + 3 * 3_600_000
+    quarters = [(b.open_ms - FIRST_MS) // QUARTER_MS for b in tape.klines("15m", None, None, 10, later)]
+    assert quarters == [0, 3], "1 and 2 have holes, 4 ends with the file"
+    assert len(tape.klines("1m", None, None, 100, later)) == 64
+    assert len(tape.klines("1d", None, None, 100, later)) == 1
+
+
 @pytest.mark.parametrize(("bars", "minutes", "share"), [(3_000, 15, 0.6), (20_000, 15, None)])
 def test_the_default_start_leaves_something_to_trade(
     tmp_path: Path, bars: int, minutes: int, share: float | None
