@@ -27,7 +27,7 @@ class Turn:
 
     def change(self, **fields: Any) -> None:
         """Replace fields of the state."""
-        self.state = replace(self.state, **fields)
+        self.state = self.state.but(**fields)
 
     def change_durable(self, **fields: Any) -> None:
         """Replace fields of what survives a restart."""
