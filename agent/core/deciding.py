@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from agent.core.commands import AlertLevel
 from agent.core.daily import mark_from_bar
-from agent.core.entering import decision_row, open_signal
+from agent.core.entering import keep_decision, open_signal
 from agent.core.events import BarClosed, BarDiffered, ClosedBy
 from agent.core.gate import entries_blocked_by
 from agent.core.leaving import check_closed_bar
@@ -34,12 +34,12 @@ def on_bar_closed(turn: Turn, event: BarClosed) -> None:
     turn.change(window=window, last_features=features)
     if decided is not None and candle.open_ms <= decided:
         return
-    turn.change_durable(decided_open_ms=candle.open_ms)
     outcome, reason = _judge(turn, features)
     if outcome is Outcome.ENTERED:
+        # Decided when it is known what becomes of it: nothing is sent before, so a restart may judge again.
         open_signal(turn, features, event.closed_by.value)
         return
-    turn.keep(decision_row(turn, features, event.closed_by.value, outcome, reason))
+    keep_decision(turn, features, event.closed_by.value, outcome, reason)
     if features.exhaustion:
         turn.alert(AlertLevel.INFO, "signal", f"seller exhaustion, not entered ({outcome}): {reason}")
 

@@ -126,7 +126,11 @@ def _learn(turn: Turn, event: e.Event) -> None:
 
 
 def _on_warmed_up(turn: Turn, event: e.WarmedUp) -> None:
-    decided = turn.state.durable.decided_open_ms
+    decided, newest = turn.state.durable.decided_open_ms, turn.state.last_bar
+    if newest is not None and newest.open_ms > event.last_open_ms:
+        text = f"history ends at bar {event.last_open_ms}, before bar {newest.open_ms} that was delivered"
+        turn.alert(AlertLevel.ERROR, "warm-up", f"{text}: it is not used")
+        return
     turn.change(window=event.window, warmup=(event.window.bars_seen, turn.state.warmup[1]))
     if turn.state.last_price is None:
         turn.change(last_price=event.last_close)

@@ -24,16 +24,19 @@ from agent.core.state import PendingSignal
 from agent.core.turn import Turn
 
 
-def decision_row(
+def keep_decision(
     turn: Turn,
     features: Features,
     closed_by: str,
     outcome: Outcome,
     reason: str,
     position_id: int | None = None,
-) -> DecisionRow:
-    """The one row of this bar."""
-    return DecisionRow(
+) -> None:
+    """Write the one row of this bar; from now on the bar is decided."""
+    decided = turn.state.durable.decided_open_ms
+    if decided is None or features.open_ms > decided:
+        turn.change_durable(decided_open_ms=features.open_ms)
+    row = DecisionRow(
         bar_open_ms=features.open_ms,
         decided_ms=turn.at_ms,
         close=features.close,
@@ -51,6 +54,7 @@ def decision_row(
         closed_by=closed_by,
         position_id=position_id,
     )
+    turn.keep(row)
 
 
 def open_signal(turn: Turn, features: Features, closed_by: str) -> None:
@@ -140,9 +144,7 @@ def on_book(turn: Turn, event: BookSeen) -> None:
     turn.put_position(replace(position, plan=plan, levels=levels).moved(PositionEvent.RISK_APPROVED))
     turn.put_order(Order(intent, OrderStatus.PENDING_NEW))
     turn.keep(VerdictRow(turn.at_ms, position.id, intent.client_id, True, verdict.checks))
-    turn.keep(
-        decision_row(turn, pending.features, pending.closed_by, Outcome.ENTERED, intent.reason, position.id)
-    )
+    keep_decision(turn, pending.features, pending.closed_by, Outcome.ENTERED, intent.reason, position.id)
     turn.ask(PlaceOrder(verdict))
     turn.alert(
         AlertLevel.INFO,
@@ -164,7 +166,7 @@ def refuse_signal(turn: Turn, position_id: int, outcome: Outcome, reason: str) -
     turn.state.positions[position_id].moved(PositionEvent.RISK_REFUSED)
     turn.change(pending={k: v for k, v in turn.state.pending.items() if k != position_id})
     turn.drop_position(position_id)
-    turn.keep(decision_row(turn, pending.features, pending.closed_by, outcome, reason))
+    keep_decision(turn, pending.features, pending.closed_by, outcome, reason)
 
 
 def refuse_all_signals(turn: Turn, reason: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from agent.core.events import Impairment
 from agent.core.phase import Phase
 from agent.core.signal import ENTRY_SEED_WEIGHT
 from agent.core.state import AgentState
@@ -36,6 +37,8 @@ def entries_blocked_by(state: AgentState) -> tuple[str, ...]:
         found.append("the account is not reconciled yet")
     elif state.doubted_cash is not None:
         found.append(f"{_DOUBT}: cash differs by {_signed(state.doubted_cash)}")
+    if not state.fresh and Impairment.FEED_STALE not in state.impairments:
+        found.append("market data is not fresh")
     found += [f"{by.value}: {detail}" for by, detail in state.impairments.items()]
     if state.prices.trusted is None:
         found.append("no trusted price yet")

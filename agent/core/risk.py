@@ -14,6 +14,7 @@ from agent.core.instrument import Instrument
 from agent.core.market import Book, walk
 from agent.core.money import HUNDRED, ONE, ZERO, Price, Qty, percent_of, plain
 from agent.core.order import Intent, OrderType, Purpose, Side, TimeInForce
+from agent.core.phase import Phase
 from agent.core.records import Check
 from agent.core.state import AgentState
 from agent.core.verdict import Approved, Refused
@@ -53,19 +54,20 @@ def assess_entry(state: AgentState, wish: Wish, blocks: tuple[str, ...]) -> Appr
     if instrument is None or worth is None or mid is None or not wish.book.asks:
         missing = Check("data", False, "the book, the balance or the pair's rules are not known")
         return Refused("data: " + missing.numbers, (missing,))
-    ask = wish.book.asks[0].price
     stop = instrument.price(wish.stop, "down")
-    checks = [
-        Check("entries allowed", not blocks, "; ".join(blocks) or "nothing blocks entries"),
-        Check("stop below entry", stop < ask, f"stop {plain(stop)}, entry about {plain(ask)}"),
-    ]
-    if stop >= ask:
+    entry = wish.book.asks[0].price
+    checks = list(_readiness_checks(state, blocks))
+    checks.append(Check("stop below entry", stop < entry, f"stop {plain(stop)}, entry about {plain(entry)}"))
+    if stop >= entry:
         return _refuse(checks)
-    qty = instrument.qty(position_size(worth, ask, stop, state))
+    qty = instrument.qty(position_size(worth, entry, stop, state))
+    # A thin book fills deeper than its best price: then the size follows the price it really costs.
+    entry = walk(wish.book.asks, qty).average_price or entry
+    qty = instrument.qty(position_size(worth, entry, stop, state))
     limit = instrument.price(mid * (ONE + state.setup.limits.slippage_tolerance_percent / HUNDRED), "down")
-    checks += _size_checks(state, worth, qty, ask, stop)
+    checks += _size_checks(state, worth, qty, entry, stop)
     checks += _day_checks(state)
-    checks += _exchange_checks(state, instrument, qty, max(limit, ask), stop, mid)
+    checks += _exchange_checks(state, instrument, qty, max(limit, wish.book.asks[0].price), stop, mid)
     checks.append(_slippage_check(state, wish.book, qty, mid))
     if not all(check.passed for check in checks):
         return _refuse(checks)
@@ -77,12 +79,28 @@ def _refuse(checks: list[Check]) -> Refused:
     return Refused("; ".join(failed), tuple(checks))
 
 
+def _readiness_checks(state: AgentState, blocks: tuple[str, ...]) -> tuple[Check, ...]:
+    """What must hold whatever the numbers of the wish are; `blocks` says all of it, and more."""
+    unknown, quote, bar = len(state.unknown_orders()), state.prices.trusted, state.last_bar
+    ages = [f"data from {state.source.value}"]
+    if bar is not None:
+        ages.append(f"newest bar closed {(state.now_ms - bar.open_ms - state.setup.bar_ms) / 1000:.1f} s ago")
+    if quote is not None:
+        ages.append(f"price seen {(state.now_ms - quote.at_ms) / 1000:.1f} s ago")
+    return (
+        Check("agent running", state.phase is Phase.RUNNING, state.phase.value),
+        Check("data fresh", state.fresh and state.prices.connection_ok, ", ".join(ages)),
+        Check("order outcomes known", unknown == 0, f"{unknown} order(s) of unknown outcome"),
+        Check("entries allowed", not blocks, "; ".join(blocks) or "nothing blocks entries"),
+    )
+
+
 def _size_checks(
-    state: AgentState, worth: Decimal, qty: Qty, ask: Decimal, stop: Decimal
+    state: AgentState, worth: Decimal, qty: Qty, entry: Decimal, stop: Decimal
 ) -> tuple[Check, ...]:
     limits, quote = state.setup.limits, state.setup.quote
-    at_risk, allowed = qty * (ask - stop), percent_of(worth, limits.risk_per_trade_percent)
-    cost, cap = qty * ask, percent_of(worth, limits.max_position_size_percent)
+    at_risk, allowed = qty * (entry - stop), percent_of(worth, limits.risk_per_trade_percent)
+    cost, cap = qty * entry, percent_of(worth, limits.max_position_size_percent)
     taken = len(state.open_positions()) + sum(1 for p in state.in_flight() if p.id not in state.pending)
     return (
         Check(
@@ -157,9 +175,17 @@ def _exchange_checks(
 
 
 def _committed(state: AgentState) -> Decimal:
-    """Quote currency promised to entry orders that are on their way."""
-    entries = (o for o in state.orders.values() if o.intent.purpose is Purpose.ENTRY)
-    return sum((o.leaves_qty * (o.intent.price or ZERO) for o in entries), ZERO)
+    """Quote currency promised to entry orders that are on their way, with fees.
+
+    A market order has no limit: it may cost the tolerance more than expected.
+    """
+    slipped = ONE + state.setup.limits.slippage_tolerance_percent / HUNDRED
+    promised = ZERO
+    for order in state.orders.values():
+        if order.intent.purpose is Purpose.ENTRY and order.leaves_qty:
+            expected = state.positions[order.intent.position_id].plan.expected_entry
+            promised += order.leaves_qty * (order.intent.price or expected * slipped)
+    return promised * (ONE + state.setup.fee_rate)
 
 
 def _slippage_check(state: AgentState, book: Book, qty: Qty, mid: Decimal) -> Check:
