@@ -86,9 +86,11 @@ async def _until_signalled(settings: Settings) -> None:
             break
     running = await serve(settings)
     print(orjson.dumps(running.ready_line).decode(), flush=True)
+    stopped = asyncio.create_task(stop.wait())
     try:
-        await stop.wait()
+        await asyncio.wait({stopped, running.streaming}, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        stopped.cancel()
         await running.close()
 
 

@@ -41,11 +41,6 @@ class Pair:
         """One step in units of 1e-8."""
         return int(self.step * WIRE_UNITS)
 
-    @property
-    def quote_unit(self) -> int:
-        """One tick times one step in units of 1e-8."""
-        return int(self.tick * self.step * WIRE_UNITS)
-
     def price_text(self, ticks: int) -> str:
         return eight_decimals(ticks * self.price_unit)
 
@@ -53,7 +48,12 @@ class Pair:
         return eight_decimals(steps * self.amount_unit)
 
     def quote_text(self, tick_steps: int) -> str:
-        return eight_decimals(tick_steps * self.quote_unit)
+        """An amount of quote currency counted in ticks times steps."""
+        return eight_decimals(tick_steps * self.price_unit * self.amount_unit // WIRE_UNITS)
+
+    def average_text(self, tick_steps: int, steps: int) -> str:
+        """The average price of `steps` that cost `tick_steps`; zero when nothing was traded."""
+        return eight_decimals(tick_steps * self.price_unit // steps if steps else 0)
 
     def ticks(self, price: Decimal) -> int:
         """The nearest number of ticks, at least one."""

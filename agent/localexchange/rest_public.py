@@ -16,7 +16,6 @@ from agent.localexchange.bars import TRADE_EPOCH_S, Trade
 from agent.localexchange.book import Top
 from agent.localexchange.intervals import MINUTE_MS, SECOND_MS
 from agent.localexchange.market import DayStatistics, Instrument, Market
-from agent.localexchange.pairs import eight_decimals
 from agent.localexchange.parameters import Parameters, RejectionError, bad_symbol
 from agent.localexchange.wire import Json
 from agent.localexchange.wire_info import exchange_info
@@ -205,7 +204,7 @@ def _average_price(market: Market, parameters: Parameters, now_ms: int) -> Answe
         raise bad_symbol()
     price = pair.price_text(last.price)
     if span is not None and span.volume:
-        price = eight_decimals(span.quote * pair.quote_unit * 10**8 // (span.volume * pair.amount_unit))
+        price = pair.average_text(span.quote, span.volume)
     return {"mins": _AVERAGE_MINUTES, "price": price, "closeTime": last.at_ms}
 
 

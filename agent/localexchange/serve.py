@@ -37,6 +37,7 @@ from agent.localexchange.trading import TradingSide
 from agent.localexchange.venue import Venue
 
 HOST: Final = "127.0.0.1"
+_LAST_PORT: Final = 65_535
 _FEE_PAIR: Final = "BNB/USDT"
 #: A made-up market opens after this day, when something is about to happen.
 _OPENING_MS: Final = int(datetime(2025, 6, 2, tzinfo=UTC).timestamp()) * 1_000
@@ -71,9 +72,10 @@ class Running:
     exchange: Exchange
     port: int
     start_ms: int
+    streaming: asyncio.Task[None]
+    """Sends the streams. It ends only when closed or by a fault of ours."""
     _runner: web.AppRunner
     _sockets: Sockets
-    _streaming: asyncio.Task[None]
 
     @property
     def rest(self) -> str:
@@ -103,9 +105,9 @@ class Running:
         """Disconnect everybody and stop listening."""
         self._sockets.close_all()
         await asyncio.sleep(0)
-        self._streaming.cancel()
+        self.streaming.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await self._streaming
+            await self.streaming
         await self._runner.cleanup()
 
 
@@ -115,6 +117,8 @@ async def serve(settings: Settings) -> Running:
     Raises OSError when the port is taken, UnreadableCandlesError for a file that holds none, ValueError for
     settings that make no sense.
     """
+    if not 0 <= settings.port <= _LAST_PORT:
+        raise ValueError(f"the port must be between 0 and {_LAST_PORT}, not {settings.port}")
     opened = open_market(settings)
     clock = VenueClock(opened.start_ms, settings.speed, paused=settings.paused)
     board = FaultBoard(lambda: time.monotonic() * 1_000, clock.now_ms)
@@ -140,7 +144,8 @@ async def serve(settings: Settings) -> Running:
         await runner.cleanup()
         raise
     port = runner.addresses[0][1]
-    return Running(exchange, port, opened.start_ms, runner, sockets, asyncio.create_task(publisher.run()))
+    streaming = asyncio.create_task(publisher.run())
+    return Running(exchange, port, opened.start_ms, streaming, runner, sockets)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from agent.localexchange.bars import Bar, Trade
 from agent.localexchange.book import Changes, Levels, Top
 from agent.localexchange.market import DayStatistics
-from agent.localexchange.pairs import Pair, eight_decimals
+from agent.localexchange.pairs import Pair
 
 Json: TypeAlias = dict[str, Any]
 
@@ -152,8 +152,8 @@ def book_ticker_event(pair: Pair, top: Top) -> Json:
 def _change(pair: Pair, bar: Bar) -> tuple[str, str, str]:
     """Change of price, in percent, and the weighted average price."""
     move = bar.close - bar.open
-    average = bar.quote * pair.quote_unit * 10**8 // (bar.volume * pair.amount_unit) if bar.volume else 0
-    return pair.price_text(move), f"{100.0 * move / bar.open:.3f}", eight_decimals(average)
+    average = pair.average_text(bar.quote, bar.volume)
+    return pair.price_text(move), f"{100.0 * move / bar.open:.3f}", average
 
 
 def day_row(pair: Pair, day: DayStatistics, top: Top, last_amount: int) -> Json:

@@ -110,6 +110,7 @@ async def test_a_port_in_use_is_a_sentence() -> None:
         (["--speed", "3000"], b"speed"),
         (["--speed", "0"], b"speed"),
         (["--start", "yesterday"], b"yesterday"),
+        (["--port", "70000"], b"65535"),
         (["--pair", "ADAUSDT"], b"BASE/QUOTE"),
         (["--balance", "USDT:5"], b"ASSET=AMOUNT"),
         (["--balance", "USDT=-5"], b"negative"),

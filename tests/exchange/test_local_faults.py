@@ -104,10 +104,11 @@ async def test_f9_resets_in_mid_body() -> None:
 @pytest.mark.parametrize("executed", [True, False])
 async def test_f10_delays_before_or_after_execution(executed: bool) -> None:
     async with local_exchange() as ground:
-        await ground.fault("F10", params={"delay_ms": 200, "executed": executed})
+        await ground.fault("F10", params={"delay_ms": 500, "executed": executed})
         before = (await ground.control("clock")).body["now_ms"]
         slow = asyncio.create_task(ground.get(KLINES))
-        await asyncio.sleep(0.1)
+        while not await ground.fired("F10"):
+            pass
         await ground.advance(10 * MINUTE_MS)
         assert not slow.done()
         newest = (await slow).body[-1][0]
