@@ -103,11 +103,13 @@ class LatchFile:
 class Engine:
     """One run of the engine in `directory`, whose lock the caller holds."""
 
-    def __init__(self, options: RunOptions, config: Config, directory: DataDir, setup_refused: bool) -> None:
+    def __init__(
+        self, options: RunOptions, config: Config, directory: DataDir, exits_only_because: str | None
+    ) -> None:
         self._options = options
         self._config = config
         self._directory = directory
-        self._setup_refused = setup_refused
+        self._exits_only_because = exits_only_because
         self._addresses = addresses_of(config, options.exchange)
         self._chance = random.Random(secrets.randbits(128))
         self._runtime: Runtime | None = None
@@ -221,7 +223,8 @@ class Engine:
             )
             if isinstance(clock, ExchangeClock):
                 supervisor.keep("venue clock", clock.run)
-            await journal.accept_config(config.config_hash, config.canonical, clock.now_ms())
+            if self._exits_only_because is None:
+                await journal.accept_config(config.config_hash, config.canonical, clock.now_ms())
             self._begin(runtime)
             return await _until(stopping, reach())
         finally:
@@ -243,11 +246,9 @@ class Engine:
     def _begin(self, runtime: Runtime) -> None:
         """Start, stay stopped, or only manage what is open, as asked."""
         phase = runtime.state.phase
-        if self._setup_refused:
-            runtime.sink(
-                Impaired(Impairment.SETUP_REFUSED, "the configuration is refused; see validate-config")
-            )
-            runtime.sink(StopRequested("refused configuration", flatten=False))
+        if self._exits_only_because is not None:
+            runtime.sink(Impaired(Impairment.SETUP_REFUSED, self._exits_only_because))
+            runtime.sink(StopRequested("the start", flatten=False))
         elif not self._options.start:
             if phase is Phase.STARTING:
                 runtime.sink(StopRequested("--no-start", flatten=False))

@@ -16,9 +16,8 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from agent.compose.engine import Engine
-from agent.config.check import check_config
+from agent.compose.stored_setup import decide_setup
 from agent.config.findings import Report
-from agent.config.model import Config
 from agent.core.money import forbid_float_money
 from agent.options import RunOptions
 from agent.shell.logs import LogSettings, set_up_logging
@@ -57,36 +56,19 @@ def run_headless(options: RunOptions) -> int:
 
 
 def _run_locked(options: RunOptions, directory: DataDir) -> int:
-    refused = options.config if isinstance(options.config, Report) else None
-    config = None if isinstance(options.config, Report) else options.config.config
-    level = config.agent.log_level if config else "INFO"
+    asked = None if isinstance(options.config, Report) else options.config.config
+    level = asked.agent.log_level if asked else "INFO"
     directory.logs.mkdir(mode=0o700, exist_ok=True)
     log = set_up_logging(LogSettings(directory.log_file, level, options.log_json), Secrets())
     try:
         prepare(directory.trades_db)
-        if config is None:
-            config = _last_accepted(directory)
-        if config is None:
-            print("The configuration is refused and no accepted one is stored.", file=sys.stderr)
+        decided = decide_setup(options, asked, directory)
+        if isinstance(decided, str):
+            print(decided, file=sys.stderr)
             return REFUSED
-        return _loop_run(_serve(Engine(options, config, directory, refused is not None)))
+        return _loop_run(_serve(Engine(options, decided.config, directory, decided.exits_only_because)))
     finally:
         log.close()
-
-
-def _last_accepted(directory: DataDir) -> Config | None:
-    """The configuration that was in force when the engine last ran here."""
-    from agent.store.reading import Reader
-
-    reader = Reader.open(directory.trades_db)
-    try:
-        for scope in reader.scopes():
-            accepted = reader.config(scope)
-            if accepted is not None:
-                return check_config(accepted.text, directory.path / "stored config").config
-    finally:
-        reader.close()
-    return None
 
 
 async def _serve(engine: Engine) -> int:
