@@ -43,6 +43,9 @@ def boot(
         # Written by a process that had another clock; a halt cannot be younger than now.
         latched = replace(latched, at_ms=at_ms)
     durable = durable if durable is not None else fresh(at_ms)
+    if durable.decided_open_ms is not None and durable.decided_open_ms > at_ms:
+        # Decided under another clock: it would keep every bar until then from being judged.
+        durable = replace(durable, decided_open_ms=None)
     if durable.phase in (Phase.RUNNING, Phase.ERROR):
         durable = replace(durable, phase=Phase.STARTING, phase_since_ms=at_ms)
     if latched is not None and durable.halt is None:
