@@ -103,6 +103,8 @@ class Impairment(StrEnum):
     LEDGER_DIFFERENCE = "ledger difference"
     STORE_FAILING = "store failing"
     CREDENTIALS_REFUSED = "credentials refused"
+    USER_STREAM = "user stream not caught up"
+    NOT_UNDERSTOOD = "exchange not understood"
     SETUP_REFUSED = "setup refused"
     AGENT_FAULT = "agent fault"
 

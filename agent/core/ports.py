@@ -21,6 +21,7 @@ from agent.core.events import (
     OrderRefused,
     OrderReported,
     OutcomeUnknown,
+    PlacingBlocked,
 )
 from agent.core.instrument import Instrument
 from agent.core.market import Book, Candle, Quote
@@ -30,7 +31,7 @@ from agent.core.verdict import Approved
 Sink = Callable[[Event], None]
 """Where a source puts what it learned. Never blocks."""
 
-Placed = OrderReported | OrderRefused | OutcomeUnknown
+Placed = OrderReported | OrderRefused | OutcomeUnknown | PlacingBlocked
 Canceled = OrderReported | CancelFailed
 Lookup = OrderReported | LookupFoundNothing | LookupFailed
 

@@ -61,7 +61,7 @@ class PublicClient:
             raise MarketDataError(f"{what}: the connection was closed")
         await self._gate.admit(urgency, weight)
         if self.ccxt.session is None:
-            self.ccxt.session = _session(self.ccxt.ssl_context)
+            self.ccxt.session = open_session(self.ccxt.ssl_context)
         started = time.monotonic()
         try:
             answer = await request()
@@ -145,7 +145,9 @@ def _with_hostname(urls: Any, hostname: str | None) -> Any:
     return urls.replace("{hostname}", hostname) if isinstance(urls, str) and hostname else urls
 
 
-def _session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
+def open_session(
+    tls: ssl.SSLContext, *traces: aiohttp.TraceConfig, keep_alive_s: float = _KEEP_ALIVE_S
+) -> aiohttp.ClientSession:
     """Connections kept warm; environment proxies are not used, redirects are refused."""
 
     async def refuse_redirect(session: Any, context: Any, params: aiohttp.TraceRequestRedirectParams) -> None:
@@ -155,8 +157,8 @@ def _session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
 
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(refuse_redirect)
-    connector = aiohttp.TCPConnector(ssl=tls, keepalive_timeout=_KEEP_ALIVE_S, limit=16, limit_per_host=8)
-    return aiohttp.ClientSession(connector=connector, trace_configs=[trace], trust_env=False)
+    connector = aiohttp.TCPConnector(ssl=tls, keepalive_timeout=keep_alive_s, limit=16, limit_per_host=8)
+    return aiohttp.ClientSession(connector=connector, trace_configs=[trace, *traces], trust_env=False)
 
 
 def _explained(what: str, error: Exception, timeout_ms: int) -> MarketDataError:

@@ -7,6 +7,7 @@ no message larger than `LARGEST_FRAME` is accepted, so that a connection's memor
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,8 +36,11 @@ class _Straight(connect):
         return exc
 
 
-async def dial(url: str) -> ClientConnection | NotOpened:
-    """One attempt. Pings are the caller's, so that a pong counts as a sign of life."""
+async def dial(url: str, frame_log: logging.Logger | None = None) -> ClientConnection | NotOpened:
+    """One attempt. Pings are the caller's, so that a pong counts as a sign of life.
+
+    `frame_log` is where the library writes every frame at DEBUG level, by default its own logger.
+    """
     try:
         return await _Straight(
             url,
@@ -48,6 +52,7 @@ async def dial(url: str) -> ClientConnection | NotOpened:
             max_queue=_FRAMES_QUEUED,
             proxy=None,
             user_agent_header=None,
+            logger=frame_log,
         )
     except InvalidStatus as error:
         wait = error.response.headers.get("Retry-After", "")
