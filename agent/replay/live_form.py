@@ -4,6 +4,7 @@ Each bar is walked open, low, high, close (or along finer candles, each walked t
 tick wide, then reported as closed; orders meet the paper account with a book of unlimited depth at the
 price of that moment. So everything the live agent does differently from the bar form (no room, entry bar,
 levels seen only at a close, costs inside the fill prices) happens here too, and is named in the remarks.
+While nothing is held or on its way, the prices inside a bar can change nothing and only its last is told.
 
 Recorded candles know nothing of an exchange's grid: the instrument here has steps of 1e-8 and no minimum.
 """
@@ -30,21 +31,22 @@ from agent.core.commands import (
     ReadQuote,
     ReplaceOrder,
 )
-from agent.core.engine import step, wake_at_ms
+from agent.core.engine import step
 from agent.core.instrument import Instrument
 from agent.core.market import Book, BookLevel, Candle, DataSource, Quote, bar_ms
-from agent.core.money import ZERO
+from agent.core.money import ZERO, Price
 from agent.core.phase import Phase
 from agent.core.position import Position, PositionState
-from agent.core.records import DecisionRow, Outcome
+from agent.core.records import DecisionRow
 from agent.core.series import CandleSeries
 from agent.core.signal import SignalWindow
 from agent.core.state import AgentState, Setup
 from agent.exchange.paper import account as paper
 from agent.exchange.paper.state import Moved, PaperState, Refusal, Ticket, open_account, report_of
 from agent.exchange.paper.terms import Terms
-from agent.replay.bar_form import Progress, ReplayTrade
+from agent.replay.bar_form import Progress, ReplayTrade, run_bar_form
 from agent.replay.command import LiveReplayed
+from agent.replay.difference import Comparison, LiveTrade, Market, compare
 from agent.replay.setup import ReplaySetup
 
 TICK: Final = Decimal("0.00000001")
@@ -59,14 +61,19 @@ def live_form(setup: Setup, balance: Decimal, slippage_bp: Decimal) -> Callable[
         replayed: ReplaySetup, candles: CandleSeries, path: CandleSeries | None, progress: Progress
     ) -> LiveReplayed:
         exact = replace(
-            setup, seller=replayed.seller, exits=replayed.exits, bar_ms=bar_ms(replayed.timeframe)
+            setup,
+            mode="paper",
+            seller=replayed.seller,
+            exits=replayed.exits,
+            timeframe=replayed.timeframe,
+            bar_ms=bar_ms(replayed.timeframe),
         )
-        return _Replay(exact, balance, slippage_bp, candles, path).run(progress)
+        return LiveReplay(exact, balance, slippage_bp, candles, path).run(progress)
 
     return run
 
 
-class _Replay:
+class LiveReplay:
     """One run: the engine's state, the paper account, and the price of the moment."""
 
     def __init__(
@@ -88,9 +95,10 @@ class _Replay:
         self._state: AgentState = boot(setup, None, (), (), self._now_ms, None)
         self._waiting: deque[e.Event] = deque()
         self._seq = 0
+        self._agreed: PaperState | None = None
         self._booked: set[int] = set()
-        self._trades: list[tuple[Position, ReplayTrade]] = []
-        self._outcomes: Counter[Outcome] = Counter()
+        self._trades: list[LiveTrade] = []
+        self._decided: dict[int, DecisionRow] = {}
         self._halted_days: list[str] = []
 
     def run(self, progress: Progress) -> LiveReplayed:
@@ -102,49 +110,69 @@ class _Replay:
         self._learn(e.StartRequested("replay"))
         total = len(self._candles)
         for i, candle in enumerate(self._candles):
-            for at_ms, price in self._prices(candle):
-                self._trade_at(at_ms, price)
-            following = self._candles.candle(i + 1).open if i + 1 < total else None
-            self._close(candle, following)
+            self._walk(candle)
+            self._close(candle, self._candles.candle(i + 1) if i + 1 < total else None)
             if i % 200 == 0:
                 progress(i, total)
         progress(total, total)
-        trades = tuple(trade for _, trade in self._trades)
-        return LiveReplayed(trades, tuple(self._remarks()))
+        return LiveReplayed(tuple(live.trade for live in self._trades), tuple(self._remarks()))
 
     # --- the market --------------------------------------------------------------------------------
 
-    def _prices(self, candle: Candle) -> Iterator[tuple[int, float]]:
-        """(venue time, price) along the bar, evenly spread, the open first."""
+    def _walk(self, candle: Candle) -> None:
+        """Along the bar, evenly spread in time: open, low, high, close of each of its steps.
+
+        Inside a step the price passes everything on its way, so it also stands still on each level.
+        """
         steps = self._finer.get(candle.open_ms) or [candle]
         points = [p for s in steps for p in (s.open, s.low, s.high, s.close)]
-        for i, price in enumerate(points):
-            yield candle.open_ms + 1 + i * (self._setup.bar_ms - 2) // len(points), price
+        first = len(points) - 1 if self._is_idle else 0
+        for i, point in enumerate(points[first:], first):
+            at_ms = candle.open_ms + 1 + i * (self._setup.bar_ms - 2) // len(points)
+            price = self._instrument.price(point, "nearest")
+            if i % 4:
+                for level in self._levels_before(price):
+                    self._trade_at(at_ms, level)
+            self._trade_at(at_ms, price)
 
-    def _trade_at(self, at_ms: int, price: float) -> None:
+    def _levels_before(self, price: Price) -> list[Price]:
+        """Prices at which somebody waits, strictly between the last price and `price`, in passing order."""
+        exact, waiting = self._instrument.price, set[Price]()
+        for position in self._state.open_positions():
+            levels = position.levels
+            waiting |= {exact(p, "up") for p in (levels.target, levels.take_profit) if p is not None}
+            waiting |= {exact(levels.stop, "down")} if levels.stop_enforced else set()
+        waiting |= {Price(o.ticket.stop_price) for o in self._account.open_orders if o.ticket.stop_price}
+        low, high = min(self._bid, price), max(self._bid, price)
+        return sorted((p for p in waiting if low < p < high), reverse=price < self._bid)
+
+    @property
+    def _is_idle(self) -> bool:
+        state = self._state
+        return not (self._account.open_orders or state.in_flight() or state.open_positions())
+
+    def _trade_at(self, at_ms: int, bid: Price) -> None:
         self._now_ms = at_ms
-        self._bid = self._instrument.price(price, "nearest")
+        self._bid = bid
         self._let_orders_fill()
-        self._learn(e.QuoteSeen(self._quote(DataSource.REST), trusted=True))
-        if wake_at_ms(self._state) <= at_ms:
-            self._learn(e.Woke())
+        self._learn(e.QuoteSeen(self._quote(), trusted=True))
         self._restart_after_halt()
 
-    def _close(self, candle: Candle, following: float | None) -> None:
+    def _close(self, candle: Candle, following: Candle | None) -> None:
         """The bar ends. What is decided now trades at the next bar's open, which is the same moment."""
         self._now_ms = candle.open_ms + self._setup.bar_ms
-        if following is not None:
-            self._bid = self._instrument.price(following, "nearest")
+        if following is not None and following.open_ms == self._now_ms:
+            self._bid = self._instrument.price(following.open, "nearest")
         self._learn(e.BarClosed(candle, e.ClosedBy.FLAG))
 
-    def _quote(self, source: DataSource) -> Quote:
-        return Quote(self._bid, DEEP, self._bid + TICK, DEEP, self._now_ms, source)
+    def _quote(self) -> Quote:
+        return Quote(self._bid, DEEP, self._bid + TICK, DEEP, self._now_ms, DataSource.REST)
 
     def _book(self) -> Book:
         return Book((BookLevel(self._bid, DEEP),), (BookLevel(self._bid + TICK, DEEP),), self._now_ms)
 
     def _let_orders_fill(self) -> None:
-        if self._account.open_orders:
+        if self._account.open_orders and paper.reached_by(self._account, self._quote()):
             self._deliver(paper.tick(self._account, self._book(), self._terms, self._now_ms))
 
     # --- the engine --------------------------------------------------------------------------------
@@ -156,6 +184,8 @@ class _Replay:
             self._seq += 1
             stamped = e.Stamped(self._seq, self._now_ms, self._seq, self._waiting.popleft())
             self._state, commands = step(self._state, stamped)
+            if self._state.reconciled_ms == self._now_ms:
+                self._agreed = self._account
             for command in commands:
                 self._carry_out(command)
         self._book_trades()
@@ -178,19 +208,27 @@ class _Replay:
             case ReadBook(asked_by=asked_by):
                 answer(e.BookSeen(self._book(), asked_by))
             case ReadQuote():
-                answer(e.QuoteSeen(self._quote(DataSource.REST), trusted=True))
+                answer(e.QuoteSeen(self._quote(), trusted=True))
             case ReadAccount(fills_since_ms=since):
-                open_orders = tuple(report_of(o) for o in self._account.open_orders)
-                answer(e.AccountSeen(dict(self._account.balances), open_orders, (), since))
+                if self._has_news:
+                    open_orders = tuple(report_of(o) for o in self._account.open_orders)
+                    answer(e.AccountSeen(dict(self._account.balances), open_orders, (), since))
             case LookUpOrder(client_id=client_id):
                 order = self._account.open_order(client_id)
                 answer(e.OrderReported(report_of(order)) if order else e.LookupFoundNothing(client_id))
             case ReadFills():
                 raise AssertionError("every answer of the paper account carries its fills")
-            case Keep(row=DecisionRow(outcome=outcome)):
-                self._outcomes[outcome] += 1
+            case Keep(row=DecisionRow(exhaustion=True) as row):
+                self._decided[row.bar_open_ms] = row
             case _:
                 pass
+
+    @property
+    def _has_news(self) -> bool:
+        """Whether a reading of the account could tell the engine something that it does not know."""
+        state = self._state
+        agreed = self._agreed is self._account and state.doubted_cash is None and state.durable.halt is None
+        return not agreed
 
     def _replace(self, command: ReplaceOrder) -> None:
         intent = command.approved.intent
@@ -234,45 +272,46 @@ class _Replay:
         for position in self._state.positions.values():
             if position.state is PositionState.CLOSED and position.id not in self._booked:
                 self._booked.add(position.id)
-                self._trades.append((position, _trade(position)))
+                self._trades.append(LiveTrade(_trade(position), position.notes))
 
     def _remarks(self) -> Iterator[str]:
-        signals = sum(n for outcome, n in self._outcomes.items() if outcome is not Outcome.NO_SIGNAL)
-        kinds = ", ".join(
-            f"{n} {o.value}" for o, n in self._outcomes.most_common() if o is not Outcome.NO_SIGNAL
+        outcomes = Counter(row.outcome for row in self._decided.values())
+        kinds = ", ".join(f"{n} {outcome.value}" for outcome, n in outcomes.most_common())
+        yield (
+            f"live form: {len(self._decided)} signals ({kinds or 'none'}), {len(self._trades)} trades closed"
         )
-        yield f"live form: {signals} signals ({kinds or 'none'}), {len(self._trades)} trades closed"
-        notes = Counter(note for position, _ in self._trades for note in position.notes if note != "dust")
-        if notes:
-            yield "differences to the bar form: " + ", ".join(
-                f"{n} {note}" for note, n in notes.most_common()
-            )
-        if self._state.open_positions():
-            yield "a position was open at the end and is not a trade"
+        yield from self.compared().report()
         if self._halted_days:
             yield "daily loss limit reached the day before: " + ", ".join(self._halted_days)
+
+    def compared(self) -> Comparison:
+        """The run beside the bar form of the same candles."""
+        setup = self._setup
+        return compare(
+            run_bar_form(self._candles, setup.seller, setup.exits).trades,
+            self._trades,
+            self._decided,
+            frozenset(p.plan.signal_open_ms for p in self._state.open_positions()),
+            Market.of(self._candles, setup.bar_ms, setup.exits),
+        )
 
 
 def _trade(position: Position) -> ReplayTrade:
     """Per unit of base, like the bar form: pnl after fees; slippage is inside the fill prices."""
-    entry, left = position.entry_price, position.exit_price
+    entry, left, entry_bar = position.entry_price, position.exit_price, position.entry_bar_open_ms
     assert entry is not None, "a closed position was bought"
-    assert position.entry_bar_open_ms is not None
-    assert position.last_fill_ms is not None
+    assert entry_bar is not None
     assert left is not None, "a closed position was sold"
-    plan = position.plan
     per_unit = left - entry - position.fees_quote / position.bought_qty
-    # An exit at the very end of a bar belongs to that bar, as in the backtest.
-    held = max((position.last_fill_ms - 1 - position.entry_bar_open_ms) // plan.bar_ms, 0)
     return ReplayTrade(
-        entry_ms=plan.signal_open_ms,
-        exit_ms=position.entry_bar_open_ms + held * plan.bar_ms,
+        entry_ms=position.plan.signal_open_ms,
+        exit_ms=entry_bar + position.bars_held * position.plan.bar_ms,
         entry=float(entry),
         exit=float(left),
         pnl=float(per_unit),
         R=float(per_unit) / position.levels.risk,
         reason=position.exit_reason or "",
-        bars_held=held,
+        bars_held=position.bars_held,
     )
 
 
