@@ -102,7 +102,8 @@ class Comparison:
         same = self.common.get(Kind.SAME, ())
         total = sum(len(bars) for kinds in (self.common, self.missing) for bars in kinds.values())
         if self.unexplained:
-            yield f"WARNING: {len(self.unexplained)} differences have no explanation ({_first(self.unexplained)})"
+            where = _first(self.unexplained)
+            yield f"WARNING: {len(self.unexplained)} differences have no explanation ({where})"
         yield f"{len(same)} of the bar form's {total} trades left here on the same bar for the same reason"
         if same:
             yield (
