@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 import agent
 from agent.compose.door import Door
+from agent.compose.hurry import unhurried
 from agent.compose.install_tag import install_tag
 from agent.compose.ledger_journal import LedgerJournal, state_from
 from agent.compose.market import addresses_of, clock_for, market_feed, public_market, weight_gate
@@ -144,6 +145,8 @@ class Engine:
             tag=install_tag(directory.path),
             fee_rate=assumed_fee_rate(config),
         )
+        if isinstance(clock, ExchangeClock):
+            core_setup = unhurried(core_setup, clock.speed)
         latch = Latch.create(directory.path)
         halted = latch.read()
         latched = latched_halt(halted.reason, halted.at_ms) if halted else None
