@@ -1,0 +1,43 @@
+"""Configurations for the tests: the exported example, with what a test needs changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from agent_process import ROOT
+
+#: Averages and windows so short that 600 bars of history are enough.
+QUICK: Final = {"ema_fast": 24, "ema_slow": 48, "z_window": 48, "atr_window": 12}
+
+#: What the market must be told, to make these windows see a signal.
+WISH: Final[dict[str, Any]] = {**QUICK, "interval": "15m"}
+
+
+def example() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((ROOT / "config.example.json").read_text())
+    return document
+
+
+def changed(document: dict[str, Any], **sections: Any) -> dict[str, Any]:
+    """`document` with sections updated by name, and plain keys replaced."""
+    for name, value in sections.items():
+        if isinstance(value, dict):
+            document[name] = {**document.get(name, {}), **value}
+        else:
+            document[name] = value
+    return document
+
+
+def quick(**sections: Any) -> dict[str, Any]:
+    """The example with short windows, so that a start takes a second."""
+    return changed(changed(example(), seller_params=QUICK), **sections)
+
+
+def written(directory: Path, document: dict[str, Any]) -> Path:
+    """`config.json` in `directory`, which is made."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    path = directory / "config.json"
+    path.write_text(json.dumps(document, indent=1))
+    return path

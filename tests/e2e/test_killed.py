@@ -1,0 +1,220 @@
+"""kill -9 at any moment: what was known is known again, what was missed is judged, nothing is done twice."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from decimal import Decimal
+
+from agent_process import cli, exported, iso
+from configurations import WISH, quick, written
+from ledgers import Books
+
+BAR_MS = 900_000
+INITIAL = Decimal(10_000)
+TICK = Decimal("0.0001")
+KILLS = 20
+#: What the log says when something is on its way.
+TRADING = ("buying", "bought", "leaving", "closed at")
+
+
+async def until_bar(watch, open_ms):
+    """The bar opened at `open_ms` was decided."""
+    return await watch.until("decided", lambda s: (s["feed"]["last_closed_bar"] or "") >= iso(open_ms))
+
+
+def remembered(state):
+    """What a restart must not change."""
+    fixed = ("id", "opened_at", "signal_bar", "entry_price", "size", "stop", "target", "ladder", "risk")
+    positions = [{name: position[name] for name in fixed} for position in state["positions"]]
+    day = {name: state["day"][name] for name in ("date", "trades", "wins", "losses", "start_equity")}
+    return positions, day, state["balance"]
+
+
+async def skip(market, venue_ms):
+    """Time passes at the exchange while nobody watches."""
+    await market.control("clock", {"advance_ms": venue_ms})
+
+
+async def candle(market, **shape):
+    """The next whole bar will look like this; its open time."""
+    planned = await market.control("market", {"candle": {**shape, "interval": "15m"}})
+    return planned["open_ms"]
+
+
+async def in_position_at(house, market, data_dir):
+    """An engine with a position, and its state; the market has just given its signal."""
+    agent = await house.agent(data_dir, *market.address)
+    async with agent.watched() as watch:
+        await watch.running()
+        await market.signal(**WISH)
+        state = await watch.in_position()
+    return agent, state
+
+
+async def test_a_position_is_taken_up_again_and_missed_bars_are_judged(house, tmp_path):
+    market = await house.market(speed=600)
+    written(tmp_path, quick())
+    agent, before = await in_position_at(house, market, tmp_path)
+    decided = await exported(tmp_path, "decisions")
+    await agent.kill()
+
+    agent = await house.agent(tmp_path, *market.address)
+    async with agent.watched() as watch:
+        after = await watch.until("back", lambda s: s["price"]["trusted"] and s["balance"])
+        assert remembered(after) == remembered(before)
+        books = Books.read(tmp_path)
+        assert set(books.their_orders) == set(books.intents) == set(books.orders)
+        assert len(books.orders) == 1
+    await agent.kill()
+
+    # While nobody watches, one bar reaches the target and comes back.
+    target = Decimal(before["positions"][0]["target"])
+    entry = Decimal(before["positions"][0]["entry_price"])
+    low = entry * Decimal("0.999")
+    touching_ms = await candle(
+        market,
+        open=str(entry),
+        high=str(target * Decimal("1.001")),
+        low=str(low),
+        close=str(entry),
+        volume="9e4",
+    )
+    await skip(market, touching_ms + 2 * BAR_MS - await market.now_ms())
+    agent = await house.agent(tmp_path, *market.address)
+    async with agent.watched() as watch:
+        await watch.flat()
+        await until_bar(watch, touching_ms + BAR_MS)
+    await agent.kill()
+    (trade,) = await exported(tmp_path, "trades")
+    assert trade["reason"] == "FIB_61.8"
+    assert "seen_at_close" in trade["notes"].split("; ")
+    assert Decimal(trade["exit"]) < target, "it was sold at what the market then offered"
+    assert Decimal(after["balance"]) < INITIAL - 900
+
+    # A signal that was missed is recorded and not entered.
+    missed = await market.signal(**WISH)
+    await skip(market, missed["open_ms"] + 2 * BAR_MS - await market.now_ms())
+    agent = await house.agent(tmp_path, *market.address)
+    async with agent.watched() as watch:
+        state = await until_bar(watch, missed["open_ms"])
+        assert state["positions"] == []
+        assert state["day"]["trades"] == 1
+    assert await agent.stopped() == 0
+
+    rows = await exported(tmp_path, "decisions")
+    assert rows[: len(decided)] == decided, "what was decided stands"
+    bars = [row["bar"] for row in rows]
+    first_ms = min(missed["open_ms"], touching_ms)
+    assert len(set(bars)) == len(bars)
+    assert {iso(open_ms) for open_ms in range(first_ms, missed["open_ms"] + 1, BAR_MS)} <= set(bars), (
+        "no gaps"
+    )
+    late = next(row for row in rows if row["bar"] == iso(missed["open_ms"]))
+    assert late["exhaustion"] is True
+    assert late["outcome"] == "late"
+    assert len(await exported(tmp_path, "trades")) == 1
+
+
+async def test_a_stop_reached_while_down_is_settled_from_the_bars_missed(house, tmp_path):
+    market = await house.market(speed=600)
+    written(tmp_path, quick(backtest_params={"use_stop_loss": True}))
+    agent = await house.agent(tmp_path, *market.address)
+    async with agent.watched() as watch:
+        await watch.running()
+        await market.signal(**WISH)
+        state = await watch.until("protected", lambda s: s["positions"] and s["positions"][0]["protected_by"])
+    await agent.kill()
+    (position,) = state["positions"]
+    (resting,) = state["orders"]
+    stop, entry = Decimal(resting["price"]), Decimal(position["entry_price"])
+    assert (resting["type"], resting["side"]) == ("STOP_LOSS", "SELL")
+    assert 0 <= Decimal(position["stop"]) - stop <= TICK, "it rests on a tick, never above the level"
+
+    through_ms = await candle(
+        market,
+        open=str(entry),
+        high=str(entry),
+        low=str(stop * Decimal("0.99")),
+        close=str(entry),
+        volume="9e4",
+    )
+    await skip(market, through_ms + 2 * BAR_MS - await market.now_ms())
+    agent = await house.agent(tmp_path, *market.address)
+    async with agent.watched() as watch:
+        await watch.flat()
+        final = await watch.until("booked", lambda s: s["day"]["losses"] == 1)
+    assert await agent.stopped() == 0
+    (trade,) = await exported(tmp_path, "trades")
+    worsened = (stop * Decimal("0.9995")).quantize(TICK, "ROUND_FLOOR")
+    assert Decimal(trade["exit"]) == worsened, "at the stop and the slippage assumed, not at today's price"
+    assert trade["reason"] == "STOP"
+    assert trade["exit_ts"] == iso(through_ms + BAR_MS - 1)
+    assert Decimal(final["balance"]) == INITIAL + Decimal(trade["pnl_quote"])
+    books = Books.read(tmp_path)
+    assert len(books.their_orders) == 2, "the entry and its stop"
+    assert books.fills == books.their_fills
+
+
+async def test_kills_at_any_moment_leave_both_ledgers_equal(house, tmp_path):
+    """Every bar of a falling market is a signal and every position leaves with the next bar."""
+    chance = random.Random(20)
+    market = await house.market(speed=900)
+    written(
+        tmp_path,
+        quick(
+            seller_params={"vol_z": -9.0, "tr_z": -9.0, "cloc_min": 0.0},
+            backtest_params={
+                "use_fib_exits": False,
+                "use_stop_loss": True,
+                "use_time_exit": True,
+                "max_hold": 1,
+            },
+            risk_management={"max_daily_trades": 100},
+        ),
+    )
+    killed_at = []
+    for number in range(KILLS):
+        agent = await house.agent(tmp_path, *market.address)
+        # Of three kills one meets an engine that is just taking up what the last one left.
+        moment = chance.choice(TRADING) if number % 3 else "STARTING"
+        await (agent.complains(moment) if moment in TRADING else agent.says(moment))
+        await asyncio.sleep(chance.choice((0, 0, chance.uniform(0, 0.3))))
+        await agent.kill()
+        killed_at.append(moment)
+        await fall(market)
+        books = Books.read(tmp_path)
+        assert books.theirs() <= set(books.intents), f"an order without an intent, killed at {killed_at}"
+        assert books.fills <= books.their_fills, f"a fill that never happened, killed at {killed_at}"
+
+    agent = await house.agent(tmp_path, *market.address)
+    async with agent.watched() as watch:
+        await watch.until("running", lambda s: s["state"] == "RUNNING" and s["price"]["trusted"])
+        assert (await cli(tmp_path, "stop", "--flatten", "--yes")).code == 0
+        final = await watch.until(
+            "stopped", lambda s: s["state"] == "STOPPED" and not s["positions"] and not s["orders"]
+        )
+    assert await agent.stopped() == 0
+    books = Books.read(tmp_path)
+    assert len(books.trades) >= KILLS / 3, "it traded"
+    assert books.fills == books.their_fills
+    assert books.fill_rows == len(books.fills)
+    assert books.theirs() == set(books.their_orders), "nothing is open there"
+    for client_id, order in books.orders.items():
+        theirs = books.their_orders.get(client_id)
+        if theirs is None:
+            assert (order["status"], order["filled"]) in {("NOT_PLACED", "0"), ("REJECTED", "0")}, order
+        else:
+            assert (order["status"], order["filled"]) == (theirs["status"], theirs["executed_qty"])
+    quote, base = books.explained(INITIAL)
+    assert books.total("USDT") == quote == Decimal(final["balance"])
+    assert books.total("ADA") == base
+    assert 0 <= base < len(books.trades), "only dust is left"
+    earned = sum(Decimal(trade["pnl_quote"]) for trade in books.trades if trade["pnl_quote"])
+    assert quote == INITIAL + earned
+
+
+async def fall(market):
+    """The price drops by a fiftieth, so that the averages stay in a downtrend."""
+    price = Decimal((await market.get("/api/v3/ticker/price?symbol=ADAUSDT"))["price"])
+    await market.price((price * Decimal("0.98")).quantize(TICK))
