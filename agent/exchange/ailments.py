@@ -7,14 +7,14 @@ from agent.core.ports import Sink
 
 
 class Ailments:
-    """Turns repeated findings into one Impaired and one Healed."""
+    """Turns repeated findings into one Impaired and one Healed.
 
-    def __init__(self, sink: Sink) -> None:
+    `present` outlives a source that is started again, so that what its former life found can be healed.
+    """
+
+    def __init__(self, sink: Sink, present: dict[Impairment, str] | None = None) -> None:
         self._sink = sink
-        self._present: dict[Impairment, str] = {}
-
-    def __contains__(self, by: Impairment) -> bool:
-        return by in self._present
+        self._present = {} if present is None else present
 
     def found(self, by: Impairment, detail: str, *, permanent: bool = False) -> None:
         """It is so now. Told again only when it was not so before."""

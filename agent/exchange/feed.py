@@ -63,6 +63,7 @@ class MarketFeed:
         self._archive = archive
         self._watching = False
         self._life: _Life | None = None
+        self._present: dict[Impairment, str] = {}
         self.counters = FeedCounters()
 
     def watch_closely(self, watching: bool) -> None:
@@ -81,6 +82,7 @@ class MarketFeed:
             self._archive,
             self.counters,
             sink,
+            Ailments(sink, self._present),
             after_open_ms,
         )
         self._life.watch_closely(self._watching)
@@ -103,6 +105,7 @@ class _Life:
         archive: CandleArchive,
         counters: FeedCounters,
         sink: Sink,
+        ailments: Ailments,
         after_open_ms: int,
     ) -> None:
         self._sockets = sockets
@@ -111,7 +114,7 @@ class _Life:
         self._sink = sink
         self._counters = counters
         self._pace = Pace(clock)
-        self._ailments = Ailments(sink)
+        self._ailments = ailments
         self._rest = FeedRest(market, clock, counters)
         self._bars = BarDesk(
             source.bar_ms,

@@ -135,17 +135,28 @@ async def test_short_lives_are_dialed_again_after_1_2_4_8_16_16_seconds() -> Non
             await until(lambda life=life: heard.ups == life + 1)
 
 
-async def test_after_a_long_life_it_is_dialed_at_once() -> None:
-    server, clock = Server(talk), ManualClock()
+async def test_after_a_long_life_it_is_dialed_at_once_and_the_steps_begin_anew() -> None:
+    async def live_long_once(connection: ServerConnection, number: int) -> None:
+        await (talk if number == 3 else hang_up)(connection, number)
+
+    server, clock = Server(live_long_once), ManualClock()
     async with server.running() as url, listening(sockets_at(url, clock)) as heard:
-        await until(lambda: len(heard.tops) == 1)
+        for life, wait_ms in ((1, 1_000), (2, 2_000)):
+            await until(lambda life=life: len(heard.downs) == life)
+            await clock.advance(wait_ms)
+        await until(lambda: len(heard.tops) == 3)
         for _ in range(4):
             await clock.advance(10_000)
             await settle()
             await asyncio.sleep(0.02)
-        await server.seen[0].close(1001)
-        await until(lambda: heard.ups == 2)
-        assert heard.downs == ["closed by the server (1001)"]
+        await server.seen[2].close(1001)
+        await until(lambda: heard.ups == 4)
+        assert heard.downs == ["closed by the server (1001)"] * len(heard.downs)
+        await until(lambda: len(heard.downs) == 4)
+        await clock.advance(999)
+        assert heard.ups == 4
+        await clock.advance(1)
+        await until(lambda: heard.ups == 5)
 
 
 async def test_nobody_at_home_is_tried_for_ever() -> None:

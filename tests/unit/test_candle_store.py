@@ -145,7 +145,9 @@ def test_damage_while_running_costs_the_candles_and_nothing_else(path: Path) -> 
     spoiler.execute("UPDATE chunks SET bars = x'00112233'")
     spoiler.commit()
     spoiler.close()
-    assert len(reader.read(KEY, 0, END)) == 0
+    other = CandleReader(path)
+    assert len(other.read(KEY, 0, END)) == 0, "unreadable is empty"
+    other.close()
     assert len(series.read(0, END)) == 0
     series.save([bar(1)])
     assert len(series.read(0, END)) == 1

@@ -262,6 +262,17 @@ async def test_stale_is_a_bar_length_and_thirty_seconds(scene: Scene) -> None:
         assert not scene.ailing(Impairment.FEED_STALE)
 
 
+async def test_a_second_life_heals_what_the_first_one_found(scene: Scene) -> None:
+    scene.market.down = True
+    async with scene.running():
+        await scene.clock.advance(11_000)
+        assert scene.ailing(Impairment.FEED_STALE)
+    scene.market.down = False
+    async with scene.running():
+        await scene.live(6)
+        assert not scene.ailing(Impairment.FEED_STALE)
+
+
 async def test_a_gap_beyond_the_limit_is_told_and_healed(scene: Scene) -> None:
     async with scene.running():
         await scene.live(62)
