@@ -15,7 +15,8 @@ from agent.core.instrument import Instrument
 from agent.core.money import HUNDRED, ONE, ZERO, Price, plain
 from agent.core.order import Intent, Order, OrderStatus, OrderType, Purpose, Side
 from agent.core.position import Position
-from agent.core.risk import Refused, approve_sale
+from agent.core.records import VerdictRow
+from agent.core.risk import Approved, Refused, approve_sale
 from agent.core.turn import Turn
 
 #: Wait before the n-th retry of an exit, in venue time: the first at once, then ever more patiently.
@@ -66,12 +67,19 @@ def sell(turn: Turn, position: Position, instrument: Instrument, under_stop: Ord
         turn.alert(AlertLevel.ERROR, "exit", f"position {position.id}: {verdict.reason}")
         retry_later(turn, position.id)
         return
-    turn.put_order(Order(intent, OrderStatus.PENDING_NEW))
+    _put(turn, verdict)
     if under_stop is None:
         turn.ask(PlaceOrder(verdict))
     else:
         turn.put_order(replace(under_stop, cancel_sent_ms=turn.at_ms))
         turn.ask(ReplaceOrder(under_stop.intent.client_id, verdict))
+
+
+def _put(turn: Turn, approved: Approved) -> None:
+    """The order becomes part of the state, its verdict a row beside it."""
+    intent = approved.intent
+    turn.put_order(Order(intent, OrderStatus.PENDING_NEW))
+    turn.keep(VerdictRow(turn.at_ms, intent.position_id, intent.client_id, True, approved.checks))
 
 
 def retry_later(turn: Turn, position_id: int) -> None:
@@ -141,7 +149,7 @@ def protect(turn: Turn, position: Position, instrument: Instrument) -> None:
     verdict = approve_sale(intent, position.held_qty, open_sales(turn, position.id))
     if isinstance(verdict, Refused):
         return
-    turn.put_order(Order(intent, OrderStatus.PENDING_NEW))
+    _put(turn, verdict)
     turn.ask(PlaceOrder(verdict))
 
 
