@@ -44,6 +44,7 @@ class Kind(StrEnum):
     OPEN_AT_END = "entered and still open at the end"
     NOT_FILLED = "entered, but nothing was filled"
     BAR_FORM_HELD = "a trade of its own: the bar form still held the one before"
+    BAR_FORM_OPEN = "closed here, while the bar form still held it at the end"
     UNEXPLAINED = "unexplained"
 
 
@@ -201,6 +202,8 @@ def _not_traded(
 
 def _own(open_ms: int, held: Sequence[tuple[int, float]]) -> Kind:
     """Why a trade here is none of the bar form."""
+    if any(since == open_ms and until == inf for since, until in held):
+        return Kind.BAR_FORM_OPEN
     busy = any(since < open_ms < until for since, until in held)
     return Kind.BAR_FORM_HELD if busy else Kind.UNEXPLAINED
 

@@ -76,6 +76,7 @@ class LiveReplay:
         self._trades: list[LiveTrade] = []
         self._decided: dict[int, DecisionRow] = {}
         self._halted_days: list[str] = []
+        self._compared: Comparison | None = None
 
     def run(self, progress: Progress) -> LiveReplayed:
         first = self._candles.candle(0)
@@ -94,7 +95,12 @@ class LiveReplay:
         return LiveReplayed(tuple(live.trade for live in self._trades), tuple(self._remarks()))
 
     def compared(self) -> Comparison:
-        """The run beside the bar form of the same candles."""
+        """The run, once it is over, beside the bar form of the same candles."""
+        if self._compared is None:
+            self._compared = self._compare()
+        return self._compared
+
+    def _compare(self) -> Comparison:
         setup = self._setup
         return compare(
             run_bar_form(self._candles, setup.seller, setup.exits).trades,
