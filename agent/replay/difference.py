@@ -163,11 +163,11 @@ def _left(bar_form: ReplayTrade, live: LiveTrade, market: Market) -> Kind:
     """How a trade of both forms compares."""
     ours, same_bar = live.trade, live.trade.exit_ms == bar_form.exit_ms
     theirs, reason = bar_form.reason.upper(), ours.reason.upper()
-    if same_bar and reason == theirs and ours.bars_held == bar_form.bars_held:
-        return Kind.SAME
     for note, kind in NOTED.items():
         if note in live.notes:
             return kind
+    if same_bar and reason == theirs and ours.bars_held == bar_form.bars_held:
+        return Kind.SAME
     if reason in ("MANUAL", "EMERGENCY", "DAILY_LOSS"):
         return Kind.ACT
     if reason == "STOP" and not market.stop_enforced:
