@@ -7,7 +7,7 @@ exchange, because most exchanges count no weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -28,11 +28,24 @@ _DECIMAL_PLACES: Final = 2
 _TICK_SIZE: Final = 4
 
 
-def gate_for(exchange: str, clock: Clock) -> WeightGate:
+def gate_for(
+    exchange: str,
+    clock: Clock,
+    *,
+    blocked_until_ms: int = 0,
+    on_blocked: Callable[[int], None] | None = None,
+) -> WeightGate:
     """A gate that spaces requests as ccxt would. Raises UnknownExchangeError."""
     spacing_ms = float(rest_class(exchange)().rateLimit)
-    per_minute = max(10, int(MINUTE_MS / max(spacing_ms, 1.0)))
-    return WeightGate(clock, limit_per_minute=per_minute * 3, spacing_ms=spacing_ms)
+    # The spacing is the limit that holds; the minute only has to stay out of its way.
+    per_minute = max(10, int(MINUTE_MS / max(spacing_ms, 1.0))) * 3
+    return WeightGate(
+        clock,
+        limit_per_minute=per_minute,
+        spacing_ms=spacing_ms,
+        blocked_until_ms=blocked_until_ms,
+        on_blocked=on_blocked,
+    )
 
 
 class CcxtPublic:

@@ -206,5 +206,9 @@ async def test_the_feed_runs_on_rest_alone() -> None:
 
 
 def test_requests_are_spaced_as_the_exchange_wants() -> None:
-    gate = gate_for("kraken", ManualClock())
+    clock, told = ManualClock(), list[int]()
+    gate = gate_for("kraken", clock, blocked_until_ms=clock.now_ms() + 5_000, on_blocked=told.append)
     assert gate._spacing_ms == 1_000.0
+    assert gate.is_blocked, "a silence from before the restart"
+    gate.answered(429, {"Retry-After": "60"})
+    assert told == [gate.blocked_until_ms]
