@@ -105,7 +105,11 @@ class Comparison:
         if self.unexplained:
             where = _first(self.unexplained)
             yield f"WARNING: {len(self.unexplained)} differences have no explanation ({where})"
-        yield f"{len(same)} of the bar form's {total} trades left here on the same bar for the same reason"
+        if total == 0:
+            yield "the bar form has no trade on these candles"
+        else:
+            same_of = f"{len(same)} of the bar form's {total} trades"
+            yield f"{same_of} left here on the same bar for the same reason"
         if same:
             yield (
                 f"their fills, slippage included: entries {self.entry_shift_bp:+.1f} bp, exits "
