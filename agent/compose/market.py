@@ -40,7 +40,7 @@ def weight_gate(
     """The gate every request passes; a deadline the exchange set before the restart still holds."""
     if addresses.exchange == BINANCE:
         return WeightGate(clock, blocked_until_ms=blocked_until_ms, on_blocked=on_blocked)
-    return gate_for(addresses.exchange, clock)
+    return gate_for(addresses.exchange, clock, blocked_until_ms=blocked_until_ms, on_blocked=on_blocked)
 
 
 def market_feed(
