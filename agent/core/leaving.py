@@ -22,6 +22,7 @@ from agent.core.phase import PhaseEvent
 from agent.core.position import OPEN_STATES, Position, PositionEvent, PositionState
 from agent.core.records import DustRow
 from agent.core.selling import (
+    THIN_BOOK_MS,
     cancel,
     count_protection,
     is_dust,
@@ -246,6 +247,7 @@ def exit_ended(turn: Turn, order: Order) -> None:
         retry_later(turn, position.id)
     elif order.filled < order.intent.qty:
         turn.put_position(position.moved(PositionEvent.EXIT_INCOMPLETE))
+        retry_later(turn, position.id, at_most_ms=THIN_BOOK_MS)
 
 
 def stop_ended(turn: Turn, order: Order) -> None:

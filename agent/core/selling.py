@@ -21,6 +21,8 @@ from agent.core.turn import Turn
 
 #: Wait before the n-th retry of an exit, in venue time: the first at once, then ever more patiently.
 EXIT_RETRY_MS: Final = (0, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000)
+#: The longest wait between two sales that each sold something: a book that is thin, not gone.
+THIN_BOOK_MS: Final = 1_000
 #: Wait after the n-th resting stop that ended without selling anything.
 PROTECT_RETRY_MS: Final = (2_000, 4_000, 8_000, 16_000, 30_000)
 
@@ -82,10 +84,10 @@ def _put(turn: Turn, approved: Approved) -> None:
     turn.keep(VerdictRow(turn.at_ms, intent.position_id, intent.client_id, True, approved.checks))
 
 
-def retry_later(turn: Turn, position_id: int) -> None:
-    """A sale came to nothing: the next one may follow after a pause."""
+def retry_later(turn: Turn, position_id: int, *, at_most_ms: int = EXIT_RETRY_MS[-1]) -> None:
+    """A sale ended before all was sold: the next one may follow, the first time at once."""
     tried = turn.state.exit_attempts.get(position_id, 0)
-    wait = EXIT_RETRY_MS[min(tried, len(EXIT_RETRY_MS) - 1)]
+    wait = min(EXIT_RETRY_MS[min(tried, len(EXIT_RETRY_MS) - 1)], at_most_ms)
     turn.change(
         exit_attempts={**turn.state.exit_attempts, position_id: tried + 1},
         exit_retry_ms={**turn.state.exit_retry_ms, position_id: turn.at_ms + wait},

@@ -261,6 +261,18 @@ def test_the_rest_of_a_half_executed_sale_is_sold_at_once() -> None:
     assert play.position().state is PositionState.CLOSED
 
 
+def test_a_thin_book_is_not_sold_into_at_the_speed_of_the_network() -> None:
+    play = at_target(without_stop())
+    sales = []
+    start = play.now_ms
+    while play.now_ms < start + 10_000:
+        if not sales or play.sale().client_id != sales[-1]:
+            sales.append(play.sale().client_id)
+            play.expires(play.sale(), ("0.5040", "20"))
+        play.later(100)
+    assert 10 <= len(sales) <= 12, "one at once, then one a second"
+
+
 def test_a_sale_of_unknown_outcome_blocks_a_second_sale_until_it_is_resolved() -> None:
     play = at_target(without_stop())
     first = play.sale()
