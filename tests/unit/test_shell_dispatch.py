@@ -97,6 +97,7 @@ FILLS = e.FillsSeen(())
         (place(entry()), "place", filled(entry())),
         (place(entry()), "place", e.OrderRefused("entry1", -2010, "insufficient balance")),
         (place(entry()), "place", e.OutcomeUnknown("entry1", "time-out")),
+        (place(entry()), "place", e.PlacingBlocked("entry1", "the rate limit")),
         (CancelOrder("entry1"), "cancel", filled(entry())),
         (CancelOrder("entry1"), "cancel", e.CancelFailed("entry1", -2011, "unknown order")),
         (LookUpOrder("entry1"), "look_up", filled(entry())),

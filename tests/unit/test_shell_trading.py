@@ -224,7 +224,8 @@ async def test_from_a_signal_to_a_booked_trade() -> None:
     assert [r.outcome for r in kept if isinstance(r, DecisionRow)] == [
         Outcome.ENTERED, Outcome.NO_SIGNAL, Outcome.NO_SIGNAL,
     ]  # fmt: skip
-    assert [r.approved for r in kept if isinstance(r, VerdictRow)] == [True]
+    verdicts = {r.client_id: r.approved for r in kept if isinstance(r, VerdictRow)}
+    assert verdicts == dict.fromkeys(w.state.orders, True), "every order has its verdict on record"
     assert [r for r in kept if isinstance(r, BalanceRow)][-1].balance == w.state.durable.account.cash
     await w.kill()
 
