@@ -1,0 +1,178 @@
+"""Reading the account and one's own orders by REST, until the parts fit together.
+
+Balances, open orders and trades are three answers of three moments. Balances are read before the trades, and
+the reading is repeated when a trade happened in between (the stream heard of one, or one is younger than the
+balances), a few times at most. Trades carry order ids only; the client ids come from what was learned before,
+or from the list of orders. What cannot be read comes back as a sentence, never as half an account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from agent.core.events import AccountSeen, AccountUnreadable
+from agent.core.market import DAY_MS
+from agent.core.order import Fill, OrderReport
+from agent.exchange.signed.account_words import (
+    Balances,
+    OwnTrade,
+    read_balances,
+    read_order_ids,
+    read_trades,
+)
+from agent.exchange.signed.classify import KEY_REFUSED, Accepted, Partly, Refused
+from agent.exchange.signed.client import Outcome, SignedClient
+from agent.exchange.signed.endpoints import (
+    ACCOUNT,
+    ALL_ORDERS,
+    OPEN_ORDERS,
+    OWN_TRADES,
+    TRADES_OF_ORDER,
+    Endpoint,
+)
+from agent.exchange.signed.fields import FieldError, rows
+from agent.exchange.signed.order_ids import OrderIds
+from agent.exchange.signed.order_words import NotUnderstood, Pair, Unreadable, read_order
+from agent.exchange.weight_gate import Urgency
+
+#: Rows that the exchange gives at most, for trades and for orders.
+PAGE: Final = 1_000
+_READINGS: Final = 3
+#: Longer than this nothing is read day by day; the account must then be looked at by a person.
+_MOST_DAYS: Final = 200
+
+
+class _NotReadError(Exception):
+    """Why an answer is missing. `permanent`: asking again will not help."""
+
+    def __init__(self, detail: str, *, permanent: bool = False) -> None:
+        super().__init__(detail)
+        self.permanent = permanent
+
+
+class AccountReader:
+    """Reads one pair's account. `trades_heard` counts what the user stream told so far."""
+
+    def __init__(
+        self,
+        client: SignedClient,
+        pair: Pair,
+        ids: OrderIds,
+        trades_heard: Callable[[], int],
+        not_understood: Callable[[NotUnderstood], None],
+    ) -> None:
+        self._client = client
+        self._pair = pair
+        self._ids = ids
+        self._trades_heard = trades_heard
+        self._not_understood = not_understood
+
+    async def account(self, fills_since_ms: int) -> AccountSeen | AccountUnreadable:
+        try:
+            for _ in range(_READINGS):
+                heard = self._trades_heard()
+                open_orders = await self._open_orders()
+                balances = read_balances(await self._ask(ACCOUNT, {}))
+                trades = await self._trades_since(fills_since_ms)
+                if heard == self._trades_heard() and not _younger(trades, balances):
+                    break
+            fills = await self._with_client_ids(trades)
+        except (_NotReadError, FieldError) as error:
+            permanent = isinstance(error, _NotReadError) and error.permanent
+            return AccountUnreadable(f"the account cannot be read: {error}", permanent)
+        return AccountSeen(balances.holdings, open_orders, fills, fills_since_ms)
+
+    async def fills_of_order(self, order_id: str, client_id: str) -> tuple[Fill, ...] | str:
+        """Own trades of one order, or why they cannot be read."""
+        params: dict[str, str | int] = {"symbol": self._pair.symbol, "orderId": order_id, "limit": PAGE}
+        found: list[OwnTrade] = []
+        try:
+            while True:
+                page = read_trades(await self._ask(TRADES_OF_ORDER, params), self._pair)
+                if any(trade.order_id != order_id for trade in page):
+                    raise FieldError(f"trades of another order than {order_id}")
+                found += page
+                if len(page) < PAGE:
+                    return tuple(trade.fill(client_id) for trade in found)
+                params["fromId"] = page[-1].trade_id + 1
+        except (_NotReadError, FieldError) as error:
+            return str(error)
+
+    async def _open_orders(self) -> tuple[OrderReport, ...]:
+        answer = await self._ask(OPEN_ORDERS, {"symbol": self._pair.symbol})
+        reports = []
+        for row in rows(answer, "open orders"):
+            word = read_order(row, self._pair)
+            if isinstance(word, NotUnderstood):
+                self._not_understood(word)
+                raise FieldError(word.detail)
+            if isinstance(word, Unreadable):
+                raise FieldError(f"an open order: {word.detail}")
+            self._ids.learn(word.client_id, word.exchange_order_id)
+            reports.append(word)
+        return tuple(reports)
+
+    async def _trades_since(self, since_ms: int) -> tuple[OwnTrade, ...]:
+        """Day by day until there is one (the exchange allows no longer window), from there on by trade id."""
+        now_ms = self._client.time.stamp_ms()
+        from_ms = since_ms
+        for _ in range(_MOST_DAYS):
+            window: dict[str, str | int] = {"symbol": self._pair.symbol, "startTime": from_ms, "limit": PAGE}
+            last_window = from_ms + DAY_MS > now_ms
+            if not last_window:
+                window["endTime"] = from_ms + DAY_MS - 1
+            page = read_trades(await self._ask(OWN_TRADES, window), self._pair)
+            if page or last_window:
+                return await self._and_later(page, last_window)
+            from_ms += DAY_MS
+        raise _NotReadError(f"{_MOST_DAYS} days without a trade are too many to read one by one")
+
+    async def _and_later(self, page: tuple[OwnTrade, ...], complete: bool) -> tuple[OwnTrade, ...]:
+        found = list(page)
+        while page and (len(page) >= PAGE or not complete):
+            params: dict[str, str | int] = {"symbol": self._pair.symbol, "limit": PAGE}
+            page = read_trades(
+                await self._ask(OWN_TRADES, {**params, "fromId": page[-1].trade_id + 1}), self._pair
+            )
+            found += page
+            complete = True
+        return tuple(found)
+
+    async def _with_client_ids(self, trades: Sequence[OwnTrade]) -> tuple[Fill, ...]:
+        names = {t.order_id: self._ids.client_of(t.order_id) for t in trades}
+        while nameless := [int(order_id) for order_id, name in names.items() if name is None]:
+            first = min(nameless)
+            params: dict[str, str | int] = {"symbol": self._pair.symbol, "orderId": first, "limit": PAGE}
+            listed = read_order_ids(await self._ask(ALL_ORDERS, params), self._pair)
+            for order_id, client_id in listed.items():
+                self._ids.learn(client_id, order_id)
+            if str(first) not in listed:
+                raise FieldError(f"order {first} has trades but is in no list of orders")
+            names |= {
+                order_id: listed.get(order_id, name) for order_id, name in names.items() if name is None
+            }
+        return tuple(t.fill(name) for t in trades if (name := names[t.order_id]) is not None)
+
+    async def _ask(self, endpoint: Endpoint, params: dict[str, str | int]) -> object:
+        outcome = await self._client.ask(endpoint, Urgency.RECONCILE, params)
+        if isinstance(outcome, Accepted):
+            return outcome.answer
+        raise _NotReadError(
+            f"{endpoint.what}: {said(outcome)}",
+            permanent=isinstance(outcome, Refused) and outcome.code in KEY_REFUSED,
+        )
+
+
+def said(outcome: Outcome) -> str:
+    """What came instead of an acceptance, in one line."""
+    assert not isinstance(outcome, Accepted)
+    if isinstance(outcome, Refused | Partly):
+        return f"{outcome.message} ({outcome.code})"
+    return outcome.why
+
+
+def _younger(trades: Sequence[OwnTrade], balances: Balances) -> bool:
+    """Whether a trade is not in the balances yet."""
+    changed_ms = balances.changed_ms
+    return changed_ms is not None and any(trade.at_ms > changed_ms for trade in trades)

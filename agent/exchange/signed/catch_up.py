@@ -1,0 +1,125 @@
+"""Catching up by REST: nothing is trusted after a gap before the account was read.
+
+Belongs here: when the account must be read without the core asking for it, and USER_STREAM, which blocks
+entries meanwhile. Stays true: USER_STREAM is over only when a reading that began after the last gap succeeded
+while the stream was subscribed; readings that fail are repeated for ever (after 1, 2, 4, 8, 16, 16, ...
+seconds); while there is no stream the account is read every few seconds instead; readings that balances alone
+ask for are kept apart, so that many small fills do not eat the request limit. All pauses are machine time,
+trades are asked for by venue time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from agent.core.events import AccountSeen, AccountUnreadable, Impairment
+from agent.core.ports import Clock, Sink
+from agent.exchange.ailments import Ailments
+from agent.exchange.waiting import BackOff, first_of
+
+#: Trades are read from this long before the last good reading, venue time.
+OVERLAP_MS: Final = 300_000
+#: Balances move with every fill of an order; when they rest for this long one reading tells all.
+_SETTLE_MS: Final = 500.0
+_REFRESH_EVERY_MS: Final = 10_000.0
+#: Without a stream, fills become known by reading.
+_POLL_EVERY_MS: Final = 4_000.0
+
+ReadAccount = Callable[[int], Awaitable[AccountSeen | AccountUnreadable]]
+
+
+class CatchUp:
+    """`gap` when something may be missing, `refresh` when balances moved; `run` reads and tells.
+
+    `streams` false: there is no stream to wait for, polling is all there is.
+    """
+
+    def __init__(
+        self,
+        read: ReadAccount,
+        clock: Clock,
+        tell: Sink,
+        ailments: Ailments,
+        *,
+        streams: bool = True,
+        refresh_every_ms: float = _REFRESH_EVERY_MS,
+        poll_every_ms: float = _POLL_EVERY_MS,
+    ) -> None:
+        self._read = read
+        self._clock = clock
+        self._tell = tell
+        self._ailments = ailments
+        self._streams = streams
+        self._refresh_every_ms = refresh_every_ms
+        self._poll_every_ms = poll_every_ms
+        self._gaps = 0
+        self._subscribed = False
+        self._demanded = asyncio.Event()
+        self._refresh_wanted = asyncio.Event()
+        self._read_last_ms = float("-inf")
+        self._since_ms = clock.now_ms() - OVERLAP_MS
+
+    @property
+    def is_subscribed(self) -> bool:
+        return self._subscribed
+
+    def gap(self, why: str) -> None:
+        """Events may have been missed."""
+        self._gaps += 1
+        self._ailments.found(Impairment.USER_STREAM, why)
+        if self._subscribed:
+            self._demanded.set()
+
+    def down(self, why: str) -> None:
+        """No events arrive any more."""
+        self._subscribed = False
+        self._demanded.clear()
+        self.gap(why)
+
+    def subscribed(self) -> None:
+        """Events arrive again: what came before must be read."""
+        self._subscribed = True
+        self._demanded.set()
+
+    def demand(self) -> None:
+        """Read soon, without doubt about the stream."""
+        self._demanded.set()
+
+    def refresh(self) -> None:
+        """Balances moved."""
+        self._refresh_wanted.set()
+
+    async def run(self) -> None:
+        """Read whenever it is needed, until canceled."""
+        back_off = BackOff()
+        while True:
+            await first_of(self._demanded.wait(), self._settled(), self._without_stream())
+            self._demanded.clear()
+            self._refresh_wanted.clear()
+            gaps, began_ms = self._gaps, self._clock.now_ms()
+            seen = await self._read(self._since_ms)
+            self._read_last_ms = self._clock.machine_ms()
+            if isinstance(seen, AccountUnreadable):
+                await self._clock.sleep_machine(back_off.next_ms())
+                self._demanded.set()
+                continue
+            back_off.reset()
+            self._since_ms = began_ms - OVERLAP_MS
+            self._tell(seen)
+            if gaps == self._gaps and (self._subscribed or not self._streams):
+                self._ailments.gone(Impairment.USER_STREAM)
+
+    async def _without_stream(self) -> None:
+        """Return after a while if there is no stream then."""
+        while True:
+            await self._clock.sleep_machine(self._poll_every_ms)
+            if not self._subscribed:
+                return
+
+    async def _settled(self) -> None:
+        """Return when balances moved, came to rest, and were not read a moment ago."""
+        await self._refresh_wanted.wait()
+        apart_ms = self._read_last_ms + self._refresh_every_ms - self._clock.machine_ms()
+        await self._clock.sleep_machine(max(_SETTLE_MS, apart_ms))

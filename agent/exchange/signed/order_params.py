@@ -1,0 +1,39 @@
+"""An order of ours in Binance's parameters. PURE.
+
+Numbers go as plain text, the client id is always ours, the answer is always asked for in full.
+"""
+
+from __future__ import annotations
+
+from agent.core.money import plain
+from agent.core.order import Intent
+from agent.exchange.signed.order_words import Pair
+
+Params = dict[str, str | int]
+
+
+def new_order(intent: Intent, pair: Pair) -> Params:
+    params: Params = {"symbol": pair.symbol, "side": intent.side.value, "type": intent.type.value}
+    if intent.price is not None:
+        assert intent.time_in_force is not None, "an order with a price says how long it stands"
+        params["timeInForce"] = intent.time_in_force.value
+    params["quantity"] = plain(intent.qty)
+    if intent.price is not None:
+        params["price"] = plain(intent.price)
+    if intent.stop_price is not None:
+        params["stopPrice"] = plain(intent.stop_price)
+    return {**params, "newClientOrderId": intent.client_id, "newOrderRespType": "FULL"}
+
+
+def named(intent: Intent, pair: Pair) -> Params:
+    """The order to look up or to cancel, by our id."""
+    return {"symbol": pair.symbol, "origClientOrderId": intent.client_id}
+
+
+def replacing(cancel: Intent, intent: Intent, pair: Pair) -> Params:
+    """Cancel one and, only if that worked, place the other."""
+    return {
+        **new_order(intent, pair),
+        "cancelReplaceMode": "STOP_ON_FAILURE",
+        "cancelOrigClientOrderId": cancel.client_id,
+    }
