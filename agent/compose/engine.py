@@ -44,6 +44,7 @@ from agent.core.events import (
 from agent.core.phase import Phase
 from agent.core.ports import MarketDataError
 from agent.core.signal import SignalWindow
+from agent.core.snapshot import is_flat
 from agent.core.state import AgentState, HaltReason
 from agent.exchange.health import HealthProbe
 from agent.exchange.paper.broker import PaperBroker
@@ -116,11 +117,19 @@ class Engine:
         self._runtime: Runtime | None = None
 
     def emergency_by_signal(self) -> None:
-        """SIGUSR1: latch and flatten. Safe to call from a signal handler of the loop."""
+        """SIGUSR1: latch and flatten. Safe to call from a signal handler of the loop.
+
+        While the exchange's clock is still waited for there is nothing to flatten with: the latch falls, and
+        what is open is sold as soon as the exchange answers.
+        """
         runtime = self._runtime
-        if runtime is not None:
-            task = asyncio.ensure_future(runtime.emergency("signal"))
-            task.add_done_callback(lambda done: done.exception())
+        if runtime is None:
+            latch = LatchFile(Latch.create(self._directory.path))
+            latch.set(HaltReason.EMERGENCY.value, time.time_ns() // 1_000_000)
+            LOG.critical("emergency stop by signal: entries are latched off")
+            return
+        task = asyncio.ensure_future(runtime.emergency("signal"))
+        task.add_done_callback(lambda done: done.exception())
 
     async def run(self, stopping: asyncio.Event) -> int:
         """Trade until `stopping`; returns the exit code."""
@@ -176,15 +185,19 @@ class Engine:
         progress = WarmupProgress()
         observer = Onlookers(control, progress, feed.watch_closely)
         runtime.observe(observer)
-        observer(state, ())
+        if not self._begins(state.phase):
+            observer(state, ())
 
         connection = Dispatcher(Unreachable(), market, latch_file, runtime.sink, runtime.intent_of)
         runtime.connect(connection)
 
+        def holding() -> bool:
+            return not is_flat(runtime.state)
+
         async def reach() -> None:
             """Reach the exchange, load history, and from then on follow the market."""
             nonlocal connection
-            instrument = await patiently(market.instrument, clock.sleep_machine, "the exchange")
+            instrument = await patiently(market.instrument, clock.sleep_machine, "the exchange", holding)
             broker = PaperBroker(
                 market=market,
                 instrument=instrument,
@@ -207,7 +220,7 @@ class Engine:
             learn(InstrumentSeen(instrument))
             told = runtime.sink
             warm = WarmUp(market, series, market.source, clock, core_setup.seller, core_setup.exits, told)
-            warmed = await warm.run()
+            warmed = await patiently(warm.run, clock.sleep_machine, "the exchange's history", holding)
             decided = runtime.state.durable.decided_open_ms
             warmed = await asyncio.to_thread(_as_of, warmed, decided, series, warm.needed, config.bar_ms)
             progress.close()
@@ -256,8 +269,12 @@ class Engine:
         elif not self._options.start:
             if phase is Phase.STARTING:
                 runtime.sink(StopRequested("--no-start", flatten=False))
-        elif phase is Phase.STOPPED:
+        elif self._begins(phase):
             runtime.sink(StartRequested("start of the engine"))
+
+    def _begins(self, phase: Phase) -> bool:
+        """Whether this start is what makes the agent trade."""
+        return phase is Phase.STOPPED and self._options.start and self._exits_only_because is None
 
     async def _clock_started(self, clock: ExchangeClock, stopping: asyncio.Event) -> bool:
         """Take venue time from the exchange, however long that takes; false when stopped before."""
@@ -292,7 +309,7 @@ async def _watch_latch(runtime: Runtime, latch: LatchFile) -> None:
 
 
 async def _until(stopping: asyncio.Event, reach: Coroutine[Any, Any, None]) -> int:
-    """Wait for the stop. Only a pair that cannot be traded at all ends the engine by itself."""
+    """Wait for the stop. Only a pair that cannot be traded, and is not held, ends the engine by itself."""
     reaching = asyncio.ensure_future(reach)
     ended = asyncio.ensure_future(stopping.wait())
     try:

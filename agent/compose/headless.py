@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any, Final
 
 from agent.compose.engine import Engine
@@ -25,13 +26,15 @@ from agent.shell.redaction import Secrets
 from agent.store.data_dir import DataDir
 from agent.store.instance_lock import InstanceLock, LockHeld
 from agent.store.prepare import prepare
-from agent.store.trouble import StoreTrouble
+from agent.store.trouble import StoreTrouble, file_trouble
 
 LOG: Final = logging.getLogger("agent")
 
 DONE: Final = 0
 REFUSED: Final = 1
 LOCKED: Final = 4
+#: A mistake of ours ended the engine. Not a refusal: whoever supervises it starts it again.
+BROKEN: Final = 70
 
 
 def run_headless(options: RunOptions) -> int:
@@ -58,7 +61,7 @@ def run_headless(options: RunOptions) -> int:
 def _run_locked(options: RunOptions, directory: DataDir) -> int:
     asked = None if isinstance(options.config, Report) else options.config.config
     level = asked.agent.log_level if asked else "INFO"
-    directory.logs.mkdir(mode=0o700, exist_ok=True)
+    _make(directory.logs)
     log = set_up_logging(LogSettings(directory.log_file, level, options.log_json), Secrets())
     try:
         prepare(directory.trades_db)
@@ -67,8 +70,21 @@ def _run_locked(options: RunOptions, directory: DataDir) -> int:
             print(decided, file=sys.stderr)
             return REFUSED
         return _loop_run(_serve(Engine(options, decided.config, directory, decided.exits_only_because)))
+    except StoreTrouble:
+        raise
+    except Exception as error:
+        LOG.critical("the engine broke: %r", error, exc_info=error)
+        return BROKEN
     finally:
         log.close()
+
+
+def _make(folder: Path) -> None:
+    """Raises StoreTrouble."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise file_trouble(error, folder, "creating the folder") from None
 
 
 async def _serve(engine: Engine) -> int:

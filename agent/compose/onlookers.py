@@ -13,6 +13,7 @@ from agent.control.server import ControlServer
 from agent.core.commands import Alert, Command
 from agent.core.instant import iso_utc
 from agent.core.money import plain
+from agent.core.phase import Phase
 from agent.core.snapshot import state_line
 from agent.core.state import AgentState
 
@@ -26,16 +27,15 @@ class Onlookers:
         self._control = control
         self._progress = progress
         self._watch = watch
-        self._line = ""
+        self._phase: Phase | None = None
         self._watching: bool | None = None
 
     def __call__(self, state: AgentState, commands: tuple[Command, ...]) -> None:
         self._control.changed()
         self._progress.show(state.warmup)
-        phase, _, rest = (line := state_line(state)).partition(" | ")
-        if phase != self._line and "unknown" not in rest:
-            self._line = phase
-            print(line, flush=True)
+        if state.phase is not self._phase:
+            self._phase = state.phase
+            print(state_line(state), flush=True)
         watching = bool(state.open_positions()) or bool(state.in_flight())
         if watching is not self._watching:
             self._watching = watching
