@@ -18,6 +18,7 @@ from agent.store.batch import Batch, Scope, Stored
 from agent.store.codec import Undecodable
 from agent.store.database import database_path, database_trouble, open_engine, open_for_reading
 from agent.store.loading import load_everything
+from agent.store.rehearsal import rehearsal
 from agent.store.trouble import StoreTrouble
 from agent.store.writing import write_batch
 
@@ -48,10 +49,20 @@ class Ledger:
         try:
             with ledger._writing().begin():
                 ledger._writing().execute(sql.OPEN_SCOPE, scope.columns())
+            ledger._rehearse()
         except DBAPIError as error:
             ledger.close()
             raise database_trouble(error, path, "opening") from None
         return ledger
+
+    def _rehearse(self) -> None:
+        """Compile every statement of an entry now (see `rehearsal`); nothing of it is kept."""
+        connection = self._writing()
+        transaction = connection.begin()
+        try:
+            write_batch(connection, self.scope, rehearsal(self.scope), {})
+        finally:
+            transaction.rollback()
 
     def commit(self, *batches: Batch) -> None:
         """Write all of `batches`, in their order, durably. Raises CommitFailed, then none was written.

@@ -1,0 +1,36 @@
+"""`make bench`: every figure, one line each. Nothing is asserted; compare runs of the same minute."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import sys
+import time
+
+from agent.core.money import forbid_float_money
+from tests.bench import bench_order, bench_process, bench_step, bench_strategy
+
+BENCHES = {
+    "step": bench_step.run,
+    "strategy": bench_strategy.run,
+    "order": bench_order.run,
+    "process": bench_process.run,
+}
+
+
+def main() -> int:
+    forbid_float_money()
+    logging.disable(logging.CRITICAL)
+    wanted = sys.argv[1:] or list(BENCHES)
+    unknown = [name for name in wanted if name not in BENCHES]
+    if unknown:
+        print(f"no such bench: {', '.join(unknown)}; there are {', '.join(BENCHES)}", file=sys.stderr)
+        return 1
+    print(f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, Python {platform.python_version()}")
+    for name in wanted:
+        for text in BENCHES[name]():
+            print(text, flush=True)
+    return 0
+
+
+sys.exit(main())

@@ -1,0 +1,156 @@
+"""From a closed bar to the order at the exchange, and from a price to the sale: loop, ledger and all.
+
+The exchange is one that only notes when it was asked, so what is measured is ours: queue, step, durable
+commit (SQLite, synchronous FULL), dispatch. A network comes on top.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from agent.compose.ledger_journal import LedgerJournal
+from agent.compose.unreachable import Unreachable
+from agent.core import events as e
+from agent.core.market import Book, BookLevel, Candle, DataSource, Quote
+from agent.core.order import Fact, Intent
+from agent.core.ports import Canceled, Placed
+from agent.core.verdict import Approved
+from agent.shell.dispatch import Dispatcher
+from agent.shell.runtime import Runtime
+from agent.store.batch import Scope
+from agent.store.ledger import Ledger
+from agent.store.prepare import prepare
+from agent.store.writer import Watch, Writer
+from tests.bench.stopwatch import line
+from tests.playbook import Playbook, signal_candle
+
+TRADES = 200
+
+
+class _Asked(Unreachable):
+    """Notes when an order arrives; never answers by itself."""
+
+    def __init__(self) -> None:
+        self.at_ns = 0
+        self.came = asyncio.Event()
+
+    async def place(self, approved: Approved) -> Placed:
+        self.at_ns = time.perf_counter_ns()
+        self.came.set()
+        return e.OutcomeUnknown(approved.intent.client_id, "bench")
+
+    async def replace(self, cancel: Intent, approved: Approved) -> tuple[Canceled, Placed | None]:
+        self.at_ns = time.perf_counter_ns()
+        self.came.set()
+        return e.CancelFailed(cancel.client_id, None, "bench"), None
+
+
+class _Still:
+    """Venue time as the playbook left it."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.at_ms = now_ms
+
+    def now_ms(self) -> int:
+        return self.at_ms
+
+    def machine_ms(self) -> float:
+        return time.monotonic() * 1000
+
+    async def sleep_until(self, venue_ms: int) -> None:
+        await asyncio.sleep(3600)
+
+    async def sleep_machine(self, ms: float) -> None:
+        await asyncio.sleep(ms / 1000)
+
+
+class _Books:
+    """A deep book one tick wide, at once."""
+
+    def __init__(self, play: Playbook) -> None:
+        self._play = play
+
+    async def book(self) -> Book:
+        trusted = self._play.state.prices.trusted
+        assert trusted is not None
+        deep = trusted.bid_qty * 1000
+        return Book((BookLevel(trusted.bid, deep),), (BookLevel(trusted.ask, deep),), self._play.now_ms)
+
+
+class _Latch:
+    def set(self, reason: str, at_ms: int) -> None: ...
+    def clear(self) -> None: ...
+    def is_set(self) -> bool:
+        return False
+
+
+def run() -> Iterator[str]:
+    entries, exits = asyncio.run(_measure())
+    yield line("closed bar received -> entry order at the exchange", entries, "ms")
+    yield line("price update -> exit order at the exchange", exits, "ms")
+
+
+async def _measure() -> tuple[list[float], list[float]]:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "trades.db"
+        prepare(path)
+        entries, exits = [], []
+        for number in range(TRADES):
+            scope = Scope("bench", f"bench@{number}", "paper", "paper-1", "ADA/USDT")
+            ledger = Ledger.open(path, scope)
+            writer = Writer(ledger, Watch())
+            try:
+                entries.append(await _entry(LedgerJournal(writer, "bench")))
+                exits.append(await _exit(LedgerJournal(writer, "bench")))
+            finally:
+                writer.close()
+                ledger.close()
+        return entries, exits
+
+
+async def _timed(play: Playbook, journal: LedgerJournal, event: e.Event) -> float:
+    """Milliseconds from handing `event` to the loop until the exchange is asked."""
+    clock, asked = _Still(play.now_ms), _Asked()
+    runtime = Runtime(play.state, clock, journal, _Latch(), random.Random(7))
+    runtime.connect(
+        Dispatcher(asked, _Books(play), _Latch(), runtime.sink, runtime.intent_of)  # type: ignore[arg-type]
+    )
+    loop = asyncio.ensure_future(runtime.run())
+    await asyncio.sleep(0)
+    start = time.perf_counter_ns()
+    runtime.sink(event)
+    await asyncio.wait_for(asked.came.wait(), 10)
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+    await runtime.settle_writes()
+    return (asked.at_ns - start) / 1e6
+
+
+async def _entry(journal: LedgerJournal) -> float:
+    play = Playbook()
+    play.ready()
+    candle: Candle = signal_candle(play.last_bar)
+    play.at(candle.open_ms + play.setup.bar_ms)
+    play.walk(candle.close)
+    return await _timed(play, journal, e.BarClosed(candle, e.ClosedBy.FLAG))
+
+
+async def _exit(journal: LedgerJournal) -> float:
+    play = Playbook()
+    play.ready()
+    position = play.enter()
+    play.later(play.setup.bar_ms)
+    target = position.levels.target
+    assert target is not None
+    play.walk(target - 0.001)
+    bid = play.instrument.price(target + 0.0001, "up")
+    quote = Quote(bid, bid * 1000, bid + play.instrument.tick, bid * 1000, play.now_ms, DataSource.WEBSOCKET)
+    return await _timed(play, journal, e.QuoteSeen(quote, True))
+
+
+assert Fact.WORKING, "the playbook rests the stop through it"
