@@ -186,7 +186,7 @@ class ExchangeClock:
             return
         if self._doubts:
             self._relearn(measured)
-        elif apart_s > JUMP_S + uncertain_s:
+        elif apart_s > JUMP_S:
             self._doubt(measured, MOST_DOUBTS)
         else:
             self._samples.append(sample)

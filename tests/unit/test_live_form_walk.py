@@ -170,6 +170,23 @@ def test_prices_inside_a_finer_candle_are_passed_too() -> None:
     assert walk.trade.exit == pytest.approx(TARGET * SLIPPED_DOWN, rel=1e-6)
 
 
+def test_between_two_finer_candles_the_price_may_gap() -> None:
+    falls = minutes(2, ENTRY, ENTRY - 0.001)
+    falls += [Candle(falls[0].open_ms + MINUTE_MS, 0.46, 0.46, 0.46, 0.46, 10.0)]
+    walk = Walk(flat(1), bar(2, ENTRY, ENTRY, 0.46, 0.46), path=falls)
+    assert walk.trade.reason == "STOP"
+    assert walk.trade.exit == pytest.approx(0.46 * SLIPPED_DOWN, rel=1e-6), "nobody traded at the stop"
+
+
+def test_a_stop_that_only_rests_on_the_venue_sells_too() -> None:
+    """Nobody but the venue watches a disaster stop."""
+    unstopped = replace(EXITS, use_stop_loss=False)
+    fallen = bar(2, ENTRY, ENTRY, 0.45, 0.455)
+    walk = Walk(flat(1), fallen, exits=unstopped, disaster_stop_percent=Decimal(5))
+    assert walk.trade.reason == "STOP"
+    assert walk.trade.exit == pytest.approx(walk.trade.entry * 0.95 * SLIPPED_DOWN, rel=1e-6)
+
+
 # --- files with faults -------------------------------------------------------------------------------
 
 
