@@ -40,6 +40,11 @@ def iso(at_ms: int) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def ms(text: str) -> int:
+    """The other way round."""
+    return round(datetime.fromisoformat(text).timestamp() * 1_000)
+
+
 def environment(**more: str) -> dict[str, str]:
     """This process's, without what would lead the product elsewhere."""
     ours = {"AGENT_DATA_DIR", "EXCHANGE_URL", "EXCHANGE_WS_URL", "LIVE_TRADING_CONFIRM"}
