@@ -1,0 +1,71 @@
+"""The loss a day may bring: everything is sold, the agent halts, and neither a restart nor patience undoes it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from agent_process import cli, exported, iso, ms
+from configurations import WISH, quick, written
+
+INITIAL = Decimal(10_000)
+DAY_MS = 86_400_000
+
+
+async def test_the_daily_loss_sells_everything_and_keeps_entries_out_until_tomorrow(house, tmp_path):
+    market = await house.market(speed=600)
+    limits = {
+        "max_daily_loss_percent": 1.0,
+        "max_position_size_percent": 50.0,
+        "risk_per_trade_percent": 10.0,
+    }
+    written(tmp_path, quick(risk_management=limits))
+    agent = await house.agent(tmp_path, *market.address)
+    async with agent.watched() as watch:
+        await watch.running()
+        await market.signal(**WISH)
+        state = await watch.in_position()
+        entry = Decimal(state["positions"][0]["entry_price"])
+        await market.price((entry * Decimal("0.97")).quantize(Decimal("0.0001")))
+        state = await watch.until("halted and flat", lambda s: s["halt"] and s["halt"]["flat"])
+        assert (state["state"], state["halt"]["reason"]) == ("HALTED", "daily_loss")
+        assert Decimal(state["day"]["pnl"]) < -INITIAL / 100
+        assert await watch.alerted("CRITICAL daily loss")
+        assert state["entries_blocked_by"][0].startswith("halted (daily loss)")
+        start = await cli(tmp_path, "start", "--yes")
+        assert (start.code, start.first_line) == (1, "Halted: clear the halt first (clear-halt), then start.")
+        forced = await market.signal(**WISH)
+        await watch.until("past the signal", lambda s: s["feed"]["last_closed_bar"] >= iso(forced["open_ms"]))
+    await agent.kill()
+    (trade,) = await exported(tmp_path, "trades")
+    assert trade["reason"] == "DAILY_LOSS"
+
+    agent = await house.agent(tmp_path, *market.address)
+    async with agent.watched() as watch:
+        state = await watch.until("taken up", lambda s: s["price"]["trusted"] and s["feed"]["fresh"])
+        assert (state["state"], state["halt"]["reason"]) == ("HALTED", "daily_loss")
+        cleared = await cli(tmp_path, "clear-halt", "--yes", "--json")
+        assert cleared.code == 0, cleared
+        assert cleared.document["state"] == "STOPPED"
+        assert "no entries until the next UTC day" in cleared.document["text"]
+        assert (await cli(tmp_path, "start", "--yes")).code == 0
+        today = await watch.until("running", lambda s: s["state"] == "RUNNING")
+        assert any("daily loss limit reached" in b for b in today["entries_blocked_by"])
+        forced = await market.signal(**WISH)
+        await watch.until("past the signal", lambda s: s["feed"]["last_closed_bar"] >= iso(forced["open_ms"]))
+        assert watch.latest["day"]["trades"] == 1
+
+        # Tomorrow it trades again without being asked.
+        midnight_ms = (ms(today["at"]) // DAY_MS + 1) * DAY_MS
+        await market.control("clock", {"advance_ms": midnight_ms + 600_000 - await market.now_ms()})
+        state = await watch.until(
+            "tomorrow", lambda s: s["day"]["date"] > today["day"]["date"] and not s["entries_blocked_by"]
+        )
+        assert state["day"]["trades"] == 0
+        assert Decimal(state["day"]["start_equity"]) == INITIAL + Decimal(trade["pnl_quote"])
+        await market.signal(**WISH)
+        await watch.in_position()
+    assert await agent.stopped() == 0
+    signals = [row for row in await exported(tmp_path, "decisions") if row["exhaustion"]]
+    assert [row["outcome"] for row in signals] == ["entered", "blocked", "blocked", "entered"]
+    assert signals[1]["reason"].startswith("halted (daily loss)")
+    assert signals[2]["reason"].startswith("daily loss limit reached on")
