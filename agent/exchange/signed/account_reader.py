@@ -40,7 +40,7 @@ from agent.exchange.weight_gate import Urgency
 PAGE: Final = 1_000
 _READINGS: Final = 3
 #: Longer than this nothing is read day by day; the account must then be looked at by a person.
-_MOST_DAYS: Final = 200
+_MOST_DAYS: Final = 60
 
 
 class _NotReadError(Exception):
@@ -114,30 +114,34 @@ class AccountReader:
         return tuple(reports)
 
     async def _trades_since(self, since_ms: int) -> tuple[OwnTrade, ...]:
-        """Day by day until there is one (the exchange allows no longer window), from there on by trade id."""
-        now_ms = self._client.time.stamp_ms()
-        from_ms = since_ms
-        for _ in range(_MOST_DAYS):
-            window: dict[str, str | int] = {"symbol": self._pair.symbol, "startTime": from_ms, "limit": PAGE}
-            last_window = from_ms + DAY_MS > now_ms
-            if not last_window:
-                window["endTime"] = from_ms + DAY_MS - 1
-            page = read_trades(await self._ask(OWN_TRADES, window), self._pair)
-            if page or last_window:
-                return await self._and_later(page, last_window)
-            from_ms += DAY_MS
+        """Own trades from `since_ms` on, oldest first."""
+        if self._client.time.stamp_ms() - since_ms < DAY_MS:
+            return await self._and_later(await self._page({"startTime": since_ms}))
+        latest = await self._page({})
+        if len(latest) < PAGE or latest[0].at_ms < since_ms:
+            return tuple(trade for trade in latest if trade.at_ms >= since_ms)
+        return await self._day_by_day(since_ms)
+
+    async def _day_by_day(self, since_ms: int) -> tuple[OwnTrade, ...]:
+        """Many trades, long ago: a window is a day at most, until there is one to go on from."""
+        for from_ms in range(since_ms, since_ms + _MOST_DAYS * DAY_MS, DAY_MS):
+            page = await self._page({"startTime": from_ms, "endTime": from_ms + DAY_MS - 1})
+            if page:
+                later = await self._page({"fromId": page[-1].trade_id + 1})
+                return (*page, *await self._and_later(later))
         raise _NotReadError(f"{_MOST_DAYS} days without a trade are too many to read one by one")
 
-    async def _and_later(self, page: tuple[OwnTrade, ...], complete: bool) -> tuple[OwnTrade, ...]:
+    async def _and_later(self, page: tuple[OwnTrade, ...]) -> tuple[OwnTrade, ...]:
+        """A page and all that follow it."""
         found = list(page)
-        while page and (len(page) >= PAGE or not complete):
-            params: dict[str, str | int] = {"symbol": self._pair.symbol, "limit": PAGE}
-            page = read_trades(
-                await self._ask(OWN_TRADES, {**params, "fromId": page[-1].trade_id + 1}), self._pair
-            )
+        while len(page) >= PAGE:
+            page = await self._page({"fromId": page[-1].trade_id + 1})
             found += page
-            complete = True
         return tuple(found)
+
+    async def _page(self, window: dict[str, str | int]) -> tuple[OwnTrade, ...]:
+        params: dict[str, str | int] = {"symbol": self._pair.symbol, **window, "limit": PAGE}
+        return read_trades(await self._ask(OWN_TRADES, params), self._pair)
 
     async def _with_client_ids(self, trades: Sequence[OwnTrade]) -> tuple[Fill, ...]:
         names = {t.order_id: self._ids.client_of(t.order_id) for t in trades}

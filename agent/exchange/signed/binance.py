@@ -225,6 +225,7 @@ class SignedBinance:
             await self._clock.sleep_machine(self._patience.look_every_ms)
             jump_ms = pace.look()
             if jump_ms is not None:
+                await self._client.measure_time()
                 stream.reconnect(f"time jumped by {jump_ms / 1_000:.0f} s")
             missed = self._desk.awaited.overdue(self._clock.machine_ms())
             if missed is not None:

@@ -69,7 +69,7 @@ class CatchUp:
         """Events may have been missed."""
         self._gaps += 1
         self._ailments.found(Impairment.USER_STREAM, why)
-        if self._subscribed:
+        if self._subscribed or not self._streams:
             self._demanded.set()
 
     def down(self, why: str) -> None:
