@@ -170,10 +170,12 @@ class Disk:
             self._durable = to_text(encode(step_changes.durable))
         for position in step_changes.positions:
             self._positions[position.id] = to_text(encode(position))
-        for dropped in step_changes.dropped:
-            self._positions.pop(dropped, None)
         for order in step_changes.orders:
             self._orders[order.intent.client_id] = to_text(encode(order))
+
+    @property
+    def order_ids(self) -> set[str]:
+        return set(self._orders)
 
     def read(self) -> tuple[Durable | None, list[Position], list[Order]]:
         durable = decode(Durable, from_text(self._durable)) if self._durable else None

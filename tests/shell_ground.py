@@ -124,8 +124,6 @@ class HandDisk:
             self._positions[position.id] = to_text(encode(position))
         for order in changes.orders:
             self._orders[order.intent.client_id] = to_text(encode(order))
-        for number in changes.dropped:
-            self._positions.pop(number, None)
 
     def state(self, setup: Setup, at_ms: int, latched: Halt | None = None) -> AgentState:
         """What the next run starts from: nothing but what was written."""

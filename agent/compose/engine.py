@@ -91,7 +91,10 @@ class LatchFile:
             LOG.critical("the halt latch could not be written: %s", trouble)
 
     def clear(self) -> None:
-        self._latch.clear()
+        try:
+            self._latch.clear()
+        except StoreTrouble as trouble:
+            LOG.critical("the halt latch could not be cleared, entries stay off: %s", trouble)
 
     def is_set(self) -> bool:
         return self._latch.read() is not None

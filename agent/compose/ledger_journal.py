@@ -43,7 +43,6 @@ class LedgerJournal:
             rows=changes.rows,
             orders=changes.orders,
             positions=changes.positions,
-            dropped=changes.dropped,
             documents=documents,
         )
         return self._durable(batch)

@@ -21,32 +21,28 @@ UNWRITTEN = frozenset({PositionState.SIGNAL, PositionState.RISK_CHECK})
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """One step's worth of writing. `dropped`: positions that ended without ever holding anything."""
+    """One step's worth of writing."""
 
     at_ms: int
     rows: tuple[Row, ...]
     orders: tuple[Order, ...]
     positions: tuple[Position, ...]
-    dropped: tuple[int, ...]
     durable: Durable | None
     status: Mapping[str, Any] | None = None
 
     @property
     def is_empty(self) -> bool:
-        return not (self.rows or self.orders or self.positions or self.dropped or self.durable)
+        return not (self.rows or self.orders or self.positions or self.durable)
 
 
 def changes(before: AgentState, after: AgentState, commands: Iterable[Command]) -> Changes:
     """Compare by identity: every value in the state is immutable, so the same object is the same value."""
-    positions, dropped = [], []
+    positions = []
     if after.positions is not before.positions:
         for number, position in after.positions.items():
             if before.positions.get(number) is position or position.state in UNWRITTEN:
                 continue
-            if position.state is PositionState.MONITORING:
-                dropped.append(number)
-            else:
-                positions.append(position)
+            positions.append(position)
     orders: tuple[Order, ...] = ()
     if after.orders is not before.orders:
         orders = tuple(o for k, o in after.orders.items() if before.orders.get(k) is not o)
@@ -55,6 +51,5 @@ def changes(before: AgentState, after: AgentState, commands: Iterable[Command]) 
         rows=tuple(c.row for c in commands if isinstance(c, Keep)),
         orders=orders,
         positions=tuple(positions),
-        dropped=tuple(dropped),
         durable=after.durable if after.durable is not before.durable else None,
     )

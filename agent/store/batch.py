@@ -103,17 +103,15 @@ class PaperChange:
 class Batch:
     """The changes of one step at `at_ms`.
 
-    `orders` and `positions` are written as they now are; their intents and fills are added once. `dropped`
-    are positions that ended without ever holding anything. `documents` replaces whole documents by key.
-    `fee_values` gives a fill's fee in quote currency by (client id, trade id), where the fee was taken in
-    another currency than base or quote.
+    `orders` and `positions` are written as they now are; their intents and fills are added once.
+    `documents` replaces whole documents by key. `fee_values` gives a fill's fee in quote currency by (client
+    id, trade id), where the fee was taken in another currency than base or quote.
     """
 
     at_ms: int
     rows: tuple[Row, ...] = ()
     orders: tuple[Order, ...] = ()
     positions: tuple[Position, ...] = ()
-    dropped: tuple[int, ...] = ()
     documents: Mapping[str, Json] = field(default_factory=dict)
     fee_values: Mapping[tuple[str, str], Decimal] = field(default_factory=dict)
     config: AcceptedConfig | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Select, Table, func, select
 
@@ -19,6 +19,9 @@ from agent.store import schema
 from agent.store.batch import AcceptedConfig, Scope, Stored
 from agent.store.codec import Json, Undecodable, decode, from_text
 from agent.store.writing import fill_of
+
+#: How many of the latest positions a restart remembers although they ended.
+LATE_FILL_POSITIONS: Final = 20
 
 
 def load_everything(connection: Connection, scope: Scope) -> Stored:
@@ -60,7 +63,8 @@ def _last_position_id(connection: Connection, scope: Scope) -> int:
 
 
 def _position_ids(connection: Connection, scope: Scope) -> set[int]:
-    """Positions that are open, and those that an unsettled order may still change."""
+    """Positions that are open, those that an unsettled order may still change, and the latest that ended:
+    a fill of an order thought dead may still turn up, and must find its position."""
     trades, intents, orders = schema.trades, schema.intents, schema.orders
     is_open = select(trades.c.position_id).where(*of_scope(trades, scope), trades.c.is_open)
     unsettled = (
@@ -68,7 +72,14 @@ def _position_ids(connection: Connection, scope: Scope) -> set[int]:
         .join(orders, orders.c.intent_id == intents.c.id)
         .where(*of_scope(orders, scope), ~orders.c.is_settled)
     )
-    return {*connection.execute(is_open).scalars(), *connection.execute(unsettled).scalars()}
+    latest = (
+        select(trades.c.position_id)
+        .where(*of_scope(trades, scope))
+        .order_by(trades.c.position_id.desc())
+        .limit(LATE_FILL_POSITIONS)
+    )
+    found = (connection.execute(wanted).scalars() for wanted in (is_open, unsettled, latest))
+    return {position_id for some in found for position_id in some}
 
 
 def _positions(connection: Connection, scope: Scope, ids: Iterable[int]) -> tuple[Position, ...]:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import ColumnElement, Table, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Table, bindparam, func, select
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 from agent.store import schema
 from agent.store.batch import SCOPE_COLUMNS
 
 
-def _scoped(table: Table, prefix: str = "") -> list[ColumnElement[bool]]:
-    return [table.c[name] == bindparam(prefix + name) for name in SCOPE_COLUMNS]
+def _scoped(table: Table) -> list[ColumnElement[bool]]:
+    return [table.c[name] == bindparam(name) for name in SCOPE_COLUMNS]
 
 
 def _upsert(table: Table, *key: str, keep: tuple[str, ...] = ()) -> Insert:
@@ -51,14 +51,6 @@ _open_scope: Final = insert(schema.scopes).values(opened=_newest)
 #: Make a scope the one opened last.
 OPEN_SCOPE: Final = _open_scope.on_conflict_do_update(
     index_elements=list(SCOPE_COLUMNS), set_={"opened": _open_scope.excluded.opened}
-)
-
-_trades: Final = schema.trades
-#: Parameters are named `of_agent_id` and so on, since an update keeps the column names for itself.
-DROP_TRADE: Final = (
-    update(_trades)
-    .where(*_scoped(_trades, "of_"), _trades.c.position_id == bindparam("dropped_id"))
-    .values(is_open=False)
 )
 
 _intents: Final = schema.intents

@@ -55,9 +55,6 @@ def _write(
         record = to_text(encode(position))
         row = {"position_id": position.id, "updated_ms": batch.at_ms, "record": record}
         connection.execute(sql.PUT_TRADE, {**columns, **row, **trade_columns(position)})
-    for position_id in batch.dropped:
-        whose = {f"of_{name}": value for name, value in columns.items()}
-        connection.execute(sql.DROP_TRADE, {**whose, "dropped_id": position_id})
     for item in batch.rows:
         connection.execute(_ADD[type(item)], {**columns, **_row_columns(item)})
     for key, body in batch.documents.items():

@@ -136,7 +136,7 @@ def test_what_a_trade_earned_is_null_while_it_is_open(store: Store) -> None:
 
 
 def test_what_never_held_anything_is_no_trade(store: Store) -> None:
-    store.ledger().commit(Batch(T0, positions=(position(1),), dropped=(1,)))
+    store.ledger().commit(Batch(T0, positions=(position(1, PositionState.MONITORING),)))
     store.ledger().commit(Batch(T0, positions=(position(2),)))
     assert as_json(store, "trades") == []
 

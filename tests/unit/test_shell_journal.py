@@ -46,7 +46,6 @@ def test_a_signal_that_waits_for_its_book_is_not_written() -> None:
     written = changes(before, play.state, play.last)
     assert play.position().state is PositionState.RISK_CHECK
     assert not written.positions
-    assert not written.dropped
     # The number is used up all the same: it must never be given twice.
     assert written.durable is not None
     assert written.durable.next_position_id == play.position().id + 1
@@ -84,7 +83,7 @@ def test_only_what_is_another_object_is_written() -> None:
     assert [o.intent.client_id for o in written.orders] == [stop.intent.client_id]
 
 
-def test_a_position_that_never_held_anything_is_dropped() -> None:
+def test_a_position_that_never_held_anything_is_remembered_as_such() -> None:
     play = signalled()
     play.book()
     (entry,) = play.placed()
@@ -92,18 +91,16 @@ def test_a_position_that_never_held_anything_is_dropped() -> None:
     play.report(entry, Fact.HAS_EXPIRED)
     written = changes(before, play.state, play.last)
     assert play.position().state is PositionState.MONITORING
-    assert written.dropped == (play.position().id,)
-    assert not written.positions
+    assert written.positions == (play.position(),), "a late fill must find it after a restart"
     assert [o.intent.client_id for o in written.orders] == [entry.client_id], "the order stays on record"
 
 
-def test_a_refused_signal_leaves_its_row_and_nothing_to_drop() -> None:
+def test_a_refused_signal_leaves_its_row_and_nothing_else() -> None:
     play = signalled()
     before = play.state
     play.learn(e.BookUnreadable(play.position().id, "time-out"))
     written = changes(before, play.state, play.last)
     assert not play.state.positions
-    assert not written.dropped
     assert not written.positions
     assert [type(row).__name__ for row in written.rows] == ["DecisionRow"]
 

@@ -16,6 +16,7 @@ from agent.core.position import PositionEvent, PositionState
 from agent.core.records import Check, DustRow, EventRow, Outcome, VerdictRow
 from agent.store import schema
 from agent.store.batch import AcceptedConfig, Batch, PaperChange, PaperOrder, Scope
+from agent.store.loading import LATE_FILL_POSITIONS
 from agent.store.paper import paper_scope, start_paper_account
 from agent.store.paper_rows import PaperRows
 from agent.store.trouble import StoreTrouble
@@ -91,14 +92,16 @@ def test_a_float_cannot_be_written_as_money(store: Store) -> None:
         ledger.commit(Batch(T0, rows=(replace(balance(1), balance=10.5),)))
 
 
-def test_a_settled_trade_is_history_and_not_loaded(store: Store) -> None:
+def test_the_latest_trades_are_remembered_for_late_fills_and_older_ones_are_history(store: Store) -> None:
     done = order(status=OrderStatus.CANCELED)
+    last = LATE_FILL_POSITIONS + 5
+    closed = tuple(position(number, PositionState.CLOSED) for number in range(1, last + 1))
     ledger = store.ledger()
-    ledger.commit(Batch(T0, positions=(position(state=PositionState.CLOSED),), orders=(done,)))
+    ledger.commit(Batch(T0, positions=closed, orders=(done,)))
     stored = ledger.load()
-    assert stored.positions == ()
-    assert stored.orders == ()
-    assert stored.last_position_id == 1
+    assert stored.positions == closed[-LATE_FILL_POSITIONS:]
+    assert stored.orders == (), "the order belongs to the first"
+    assert stored.last_position_id == last
 
 
 def test_an_unsettled_order_brings_its_closed_position_back_with_all_its_orders(store: Store) -> None:
@@ -119,11 +122,12 @@ def test_a_filled_order_whose_fills_are_missing_is_not_settled(store: Store) -> 
     assert ledger.load().orders == (owed,)
 
 
-def test_a_dropped_position_is_not_open_any_more(store: Store) -> None:
+def test_a_position_that_never_held_anything_is_not_open_any_more(store: Store) -> None:
     ledger = store.ledger()
     ledger.commit(Batch(T0, positions=(position(),)))
-    ledger.commit(Batch(T0 + 1, dropped=(1, 2)))
-    assert ledger.load().positions == ()
+    assert store.reader().exposed_scopes() == (SCOPE,)
+    ledger.commit(Batch(T0 + 1, positions=(position(state=PositionState.MONITORING),)))
+    assert store.reader().exposed_scopes() == ()
     assert ledger.load().last_position_id == 1
 
 
