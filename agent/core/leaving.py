@@ -239,11 +239,11 @@ def exit_ended(turn: Turn, order: Order) -> None:
     if position is None or position.state is not PositionState.EXITING:
         return
     if order.filled == 0:
-        turn.alert(
-            AlertLevel.ERROR,
-            "order",
-            f"exit order {order.intent.client_id} sold nothing ({order.detail or order.status})",
-        )
+        # A stop that is just selling cannot be replaced any more: the usual race, and no failure.
+        stops = (o for o in turn.state.orders_of(position.id) if o.intent.purpose is Purpose.PROTECT)
+        level = AlertLevel.WARNING if any(o.filled or not o.is_settled for o in stops) else AlertLevel.ERROR
+        text = f"exit order {order.intent.client_id} sold nothing ({order.detail or order.status})"
+        turn.alert(level, "order", text)
         retry_later(turn, position.id)
     elif order.filled < order.intent.qty:
         turn.put_position(position.moved(PositionEvent.EXIT_INCOMPLETE))
