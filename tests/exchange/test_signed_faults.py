@@ -40,7 +40,7 @@ from tests.exchange.signed_faults import (
     truncated_json,
 )
 from tests.exchange.signed_ground import QUICK, Ground, approved, ground, some_keys
-from tests.exchange.signed_stub import Fault, Stub
+from tests.exchange.signed_stub import KEY, Fault, Stub
 
 POST = "POST /api/v3/order"
 DELETE = "DELETE /api/v3/order"
@@ -392,4 +392,17 @@ async def test_a_refused_key_is_permanent_until_the_same_kind_of_request_passes(
         assert here.impaired(Impairment.CREDENTIALS_REFUSED)
         here.stub.plan = [("0.5", "100")]
         await here.exchange.place(approved(here.intent(OrderType.MARKET)))
+        assert not here.impaired(Impairment.CREDENTIALS_REFUSED)
+
+
+async def test_a_key_refused_for_reading_and_trading_is_good_again_when_both_pass() -> None:
+    async with ground() as here, here.running():
+        here.stub.key = "another"
+        await here.exchange.place(approved(here.intent()))
+        await here.exchange.account(here.clock.now_ms())
+        here.stub.key = KEY
+        assert here.impaired(Impairment.CREDENTIALS_REFUSED)
+        await here.exchange.account(here.clock.now_ms())
+        assert here.impaired(Impairment.CREDENTIALS_REFUSED)
+        await here.exchange.cancel(here.stop())
         assert not here.impaired(Impairment.CREDENTIALS_REFUSED)

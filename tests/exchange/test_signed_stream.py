@@ -1,4 +1,4 @@
-"""The user's own stream: subscribed by signature, caught up by REST, watched for deafness, renewed in time."""
+"""The user's own stream: subscribed by signature, caught up by REST, watched for deafness, renewed."""
 
 from __future__ import annotations
 
@@ -301,6 +301,56 @@ async def test_a_missing_pong_ends_the_connection() -> None:
         await here.until(lambda: here.stub.subscriptions == 2)
         detail = [e.detail for e in here.told(Impaired) if e.by is STREAM][-1]
         assert "no pong" in detail
+
+
+async def test_a_gap_while_the_account_is_read_needs_another_reading() -> None:
+    async with ground() as here, here.running():
+        original, held = here.stub.execute, asyncio.Event()
+
+        async def execute(kind: str, p: dict[str, str]) -> Any:
+            if kind.endswith("account") and not held.is_set():
+                held.set()
+                # A second frame is lost after this reading has begun.
+                await here.stub.push_raw("lost too")
+                await asyncio.sleep(0.1)
+            return await original(kind, p)
+
+        here.stub.execute = execute  # type: ignore[method-assign]
+        await here.stub.push_raw("lost")
+        await here.until(lambda: len(steps(here)) == 7)
+        assert steps(here)[3:] == [Impaired, AccountSeen, AccountSeen, Healed]
+
+
+async def test_a_fill_told_while_the_account_is_read_makes_it_read_again() -> None:
+    async with ground() as here, here.running():
+        original, readings = here.stub.execute, []
+
+        async def execute(kind: str, p: dict[str, str]) -> Any:
+            answer = await original(kind, p)
+            if kind.endswith("account"):
+                readings.append(kind)
+                # Balances that say nothing about when they changed.
+                answer.pop("updateTime")
+                if len(readings) == 1:
+                    await here.stub.push(broken({}))
+                    await here.until(lambda: bool(reports(here, "tstx")))
+            return answer
+
+        here.stub.execute = execute  # type: ignore[method-assign]
+        assert isinstance(await here.exchange.account(here.clock.now_ms() - 1_000), AccountSeen)
+        assert len(readings) == 2
+
+
+async def test_a_connection_that_breaks_while_it_is_renewed_is_a_gap() -> None:
+    async with ground() as here, here.running():
+        here.stub.ignore_subscriptions = 1
+        await here.stub.push({"e": "serverShutdown", "E": 1})
+        await here.until(lambda: here.stub.ignore_subscriptions == 0)
+        # The new connection waits for its subscription; the old one goes meanwhile.
+        await here.stub.drop_sockets()
+        await here.until(lambda: here.impaired(STREAM), 1.0)
+        await here.until(lambda: not here.impaired(STREAM))
+        assert here.stub.subscriptions == 2
 
 
 # --- refusals --------------------------------------------------------------------------------------------
