@@ -1,4 +1,4 @@
-"""The loss a day may bring: everything is sold, the agent halts, and neither a restart nor patience undoes it."""
+"""The loss a day may bring: everything is sold, the agent halts, and no restart undoes it."""
 
 from __future__ import annotations
 
