@@ -8,6 +8,7 @@ import itertools
 import random
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import TypeVar
 
@@ -25,16 +26,18 @@ from tests.exchange.signed_stub import KEY, SECRET, Stub, serving
 
 E = TypeVar("E")
 
-PATIENCE_S = 5.0
-#: Short enough for a test, long enough for a loaded machine.
+PATIENCE_S = 10.0
+#: Long enough for a loaded machine; what a test waits for is short.
 QUICK = Patience(
-    request_ms=600,
+    request_ms=4_000,
     admit_ms=150,
     look_every_ms=20.0,
     keep_warm_ms=60_000.0,
     refresh_every_ms=100.0,
     poll_every_ms=100.0,
 )
+#: For answers that do not come.
+IMPATIENT = replace(QUICK, request_ms=500)
 
 
 class Time:

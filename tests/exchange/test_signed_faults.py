@@ -39,7 +39,7 @@ from tests.exchange.signed_faults import (
     redirect,
     truncated_json,
 )
-from tests.exchange.signed_ground import QUICK, Ground, approved, ground, some_keys
+from tests.exchange.signed_ground import IMPATIENT, QUICK, Ground, approved, ground, some_keys
 from tests.exchange.signed_stub import KEY, Fault, Stub
 
 POST = "POST /api/v3/order"
@@ -47,7 +47,7 @@ DELETE = "DELETE /api/v3/order"
 GET = "GET /api/v3/order"
 PAGE = "<html><body>Sorry, you have been blocked</body></html>"
 
-SLOW = late(0.8)
+SLOW = late(0.9)
 
 #: (fault, whether the order exists afterwards)
 LOST = [
@@ -89,7 +89,7 @@ LOST = [
 async def test_an_order_without_a_believable_answer_is_unknown_and_sent_once(
     fault: Fault, exists: bool
 ) -> None:
-    async with ground(stream=False) as here:
+    async with ground(stream=False, patience=IMPATIENT if fault is SLOW else QUICK) as here:
         here.stub.plan = [("0.5", "100")]
         here.stub.fault(POST, fault)
         intent = here.intent()
@@ -100,7 +100,7 @@ async def test_an_order_without_a_believable_answer_is_unknown_and_sent_once(
         await asyncio.sleep(0.05)
         assert here.stub.count(POST) == 1
         if fault is SLOW:
-            await asyncio.sleep(0.4)
+            await here.until(lambda: bool(here.stub.trades))
         # What became of it is found by its id, not by sending it again.
         found = await here.exchange.look_up(intent)
         if exists:
@@ -255,11 +255,11 @@ async def test_a_replacement_refused_as_a_whole_touched_nothing() -> None:
         pytest.param(instead(404, ""), id="404"),
         pytest.param(error(404, -9999), id="an unknown code"),
         pytest.param(answering({"clientOrderId": "someoneelse"}), id="another order"),
-        pytest.param(late(0.8), id="no answer in time"),
+        pytest.param(SLOW, id="no answer in time"),
     ],
 )
 async def test_only_the_exchange_itself_can_say_that_an_order_does_not_exist(fault: Fault) -> None:
-    async with ground(stream=False) as here:
+    async with ground(stream=False, patience=IMPATIENT if fault is SLOW else QUICK) as here:
         intent = here.intent()
         here.stub.plan = [("0.5", "100")]
         await here.exchange.place(approved(intent))

@@ -108,11 +108,14 @@ async def test_what_happened_in_a_gap_is_read_before_the_stream_is_trusted() -> 
 
 async def test_a_reading_that_fails_is_repeated_and_entries_stay_blocked() -> None:
     async with ground() as here, here.running():
-        here.stub.fault("GET /api/v3/account", instead(500, ""), instead(200, "{}"))
-        await here.stub.drop_sockets()
+        read = here.stub.count("GET /api/v3/account")
+        here.stub.fault("GET /api/v3/account", instead(500, ""))
+        await here.stub.push_raw("a frame is lost")
         await here.until(lambda: here.impaired(STREAM))
-        await here.until(lambda: not here.impaired(STREAM), 8)
-        assert here.stub.count("GET /api/v3/account") >= 4
+        await here.until(lambda: here.stub.count("GET /api/v3/account") == read + 1)
+        assert here.impaired(STREAM)
+        await here.until(lambda: not here.impaired(STREAM))
+        assert here.stub.count("GET /api/v3/account") == read + 2
 
 
 async def test_without_a_stream_the_account_is_polled() -> None:
