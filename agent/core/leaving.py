@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Final
 
 from agent.core.booking import balance_row, position_booked
 from agent.core.commands import AlertLevel
@@ -34,6 +35,10 @@ from agent.core.selling import (
 )
 from agent.core.state import HaltReason
 from agent.core.turn import Turn
+
+#: Why a position ended of which nothing could ever be sold.
+DUST: Final = "DUST"
+
 
 # --- watching the levels -------------------------------------------------------------------------
 
@@ -284,7 +289,9 @@ def _sold_by_stop(turn: Turn, position: Position) -> Position:
     Its last fill says in which bar; one at the very end of a bar belongs to that bar.
     """
     sales = [o for o in turn.state.orders_of(position.id) if o.intent.side is Side.SELL and o.filled]
-    if not sales or any(o.intent.purpose is not Purpose.PROTECT for o in sales):
+    if not sales:
+        return replace(position, exit_reason=position.exit_reason or DUST)
+    if any(o.intent.purpose is not Purpose.PROTECT for o in sales):
         return replace(position, exit_reason=position.exit_reason or _stop_reason(position))
     entry_bar, sold_ms = position.entry_bar_open_ms, position.last_fill_ms
     assert entry_bar is not None, "a position that was bought has an entry bar"
