@@ -171,7 +171,7 @@ def _deadlines(turn: Turn) -> None:
         ask_account(turn)
     if turn.at_ms >= turn.state.last_balance_row_ms + BALANCE_ROW_EVERY_MS:
         balance_row(turn)
-    _forget(turn)
+        _forget(turn)
 
 
 def _positions_due(turn: Turn) -> tuple[int, ...]:

@@ -262,7 +262,7 @@ def order_deadlines(turn: Turn) -> None:
     """Orders whose time has come: cancel what is too old, look up what is unknown, fetch missing fills."""
     timeout = turn.state.setup.limits.order_timeout_ms
     for order in tuple(turn.state.orders.values()):
-        if order.is_settled:
+        if _is_at_rest(order):
             continue
         too_old = turn.at_ms >= order.intent.created_ms + timeout
         if order.status is OrderStatus.PENDING_NEW:
@@ -279,6 +279,11 @@ def order_deadlines(turn: Turn) -> None:
             cancel(turn, order)
 
 
+def _is_at_rest(order: Order) -> bool:
+    """Settled, told without adding up fills: what is over but incomplete is always going to be looked up."""
+    return order.status in TERMINAL and order.next_lookup_ms is None
+
+
 def _ask_again(turn: Turn, order: Order) -> None:
     _look_again(turn, order)
     if order.status in TERMINAL:
@@ -289,7 +294,7 @@ def _ask_again(turn: Turn, order: Order) -> None:
 
 def order_wake_ms(order: Order, timeout_ms: int) -> int | None:
     """When `order_deadlines` has something to do for this order, or None."""
-    if order.is_settled:
+    if _is_at_rest(order):
         return None
     if order.next_lookup_ms is not None:
         return order.next_lookup_ms
