@@ -109,6 +109,18 @@ class BookKeeper:
             follower.note((self.bids, self.asks), (bids, asks))
         self.update_id, self.bids, self.asks = step, bids, asks
 
+    def offered(self, at_ms: int, *, to_buyers: bool) -> Levels:
+        """One side of the book of a moment, also a past one; nobody is told. Empty when nothing trades."""
+        if at_ms // STEP_MS == self.update_id:
+            return self.asks if to_buyers else self.bids
+        inside = self._inside(at_ms)
+        if inside is None:
+            return {}
+        step = at_ms // STEP_MS
+        if to_buyers:
+            return self._side(self._ask_key, inside[1], 1, step)
+        return self._side(self._bid_key, inside[0], -1, step)
+
     def top(self) -> Top | None:
         if not self.bids:
             return None

@@ -12,12 +12,13 @@ from typing import Any, TypeAlias
 import orjson
 from aiohttp import web
 
-from agent.core.money import plain
 from agent.localexchange.exchange import Exchange
 from agent.localexchange.faults import BadFaultError
 from agent.localexchange.publisher import Publisher
 from agent.localexchange.rest import json_response
 from agent.localexchange.sockets import Sockets
+from agent.localexchange.trading.side import TradingSide
+from agent.localexchange.trading.strangers import StrangerError
 from agent.localexchange.wishes import CannotGrantError, grant
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
@@ -28,8 +29,11 @@ class RefusedError(Exception):
 
 
 class Control:
-    def __init__(self, exchange: Exchange, publisher: Publisher, sockets: Sockets) -> None:
+    def __init__(
+        self, exchange: Exchange, publisher: Publisher, sockets: Sockets, trading: TradingSide
+    ) -> None:
         self._exchange = exchange
+        self._trading = trading
         self._publisher = publisher
         self._sockets = sockets
 
@@ -55,27 +59,13 @@ class Control:
         async def handle(request: web.Request) -> web.Response:
             try:
                 return json_response(act(_object(await request.read())))
-            except (RefusedError, BadFaultError, CannotGrantError) as refused:
+            except (RefusedError, BadFaultError, CannotGrantError, StrangerError) as refused:
                 return json_response({"error": str(refused)}, 400)
 
         return handle
 
     async def _ledger(self, request: web.Request) -> web.Response:
-        exchange = self._exchange
-        return json_response(
-            {
-                "balances": {
-                    asset: {"free": plain(balance.free), "locked": plain(balance.locked)}
-                    for asset, balance in exchange.venue.balances.items()
-                },
-                "orders": [],
-                "fills": [],
-                "requests": [
-                    {"method": r.method, "path": r.path, "query": r.query, "ts": r.ts, "status": r.status}
-                    for r in exchange.requests
-                ],
-            }
-        )
+        return json_response(self._trading.account.ledger())
 
     async def _clock(self, request: web.Request) -> web.Response:
         return json_response(self._clock_state())
@@ -103,6 +93,7 @@ class Control:
             except ValueError as error:
                 raise RefusedError(str(error)) from None
         self._publisher.poke()
+        self._exchange.desk.catch_up()
         return self._clock_state()
 
     async def _faults(self, request: web.Request) -> web.Response:
@@ -118,7 +109,10 @@ class Control:
                 if fault.kind in ("F6", "F7"):
                     self._exchange.limits.pardon()
         for entry in _listed(body, "add"):
-            self._sockets.suffer(board.add(entry))
+            fault = board.add(entry)
+            self._sockets.suffer(fault)
+            self._trading.suffer(fault)
+        self._trading.standing.refresh()
         return {"faults": board.described()}
 
     def _set_market(self, body: dict[str, Any]) -> object:
@@ -127,7 +121,7 @@ class Control:
         return granted
 
     def _set_account(self, body: dict[str, Any]) -> object:
-        raise RefusedError("not available yet: this exchange has no trading side so far")
+        return self._trading.account.grant(body)
 
 
 def _listed(body: dict[str, Any], key: str) -> list[Any]:

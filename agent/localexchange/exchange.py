@@ -15,7 +15,7 @@ from agent.localexchange.faults import FaultBoard
 from agent.localexchange.faults_stream import FrameFaults
 from agent.localexchange.limits import RequestLimits
 from agent.localexchange.market import Market
-from agent.localexchange.venue import Venue
+from agent.localexchange.trading.desk import Desk
 
 _REQUESTS_KEPT: Final = 200_000
 
@@ -35,7 +35,7 @@ class SeenRequest:
 class Exchange:
     clock: VenueClock
     market: Market
-    venue: Venue
+    desk: Desk
     key: str
     secret: str
     faults: FaultBoard

@@ -18,69 +18,13 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Final
+from typing import Any
+
+from agent.localexchange.fault_kinds import CATALOGUE, KINDS, Kind
 
 
 class BadFaultError(Exception):
     """A fault that cannot be set; the text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What a fault is called and which parameters it takes, each with its default."""
-
-    title: str
-    defaults: Mapping[str, str | int | float | bool]
-    variants: tuple[str, ...] = ()
-    lasting: bool = False
-
-
-KINDS: Final[Mapping[str, Kind]] = {
-    "F6": Kind("429 with Retry-After", {"retry_after": 5}),
-    "F7": Kind("418 ban", {"retry_after": 120}),
-    "F8": Kind("unreachable: connections are reset", {"drop": True}, lasting=True),
-    "F9": Kind(
-        "a broken answer",
-        {"variant": "reset_mid_body", "status": 0},
-        ("reset_mid_body", "truncated_json", "html", "wrong_content_type", "empty", "garbage", "error_500"),
-    ),
-    "F10": Kind("a slow answer", {"delay_ms": 6_000, "executed": True}),
-    "F22": Kind("silent socket: open, answers pings, sends no data", {"new_sockets": True}, lasting=True),
-    "F23": Kind("a closed bar without its closing frame", {}),
-    "F24": Kind(
-        "a closed bar that differs from REST, or is corrected later",
-        {"variant": "differs", "ticks": 7, "delay_ms": 3_000},
-        ("differs", "late_copy"),
-    ),
-    "F25": Kind(
-        "bars missing, doubled, swapped or empty",
-        {"variant": "gap", "rest": False},
-        ("gap", "duplicate", "out_of_order", "zero_volume"),
-    ),
-    "F26": Kind(
-        "impossible numbers and unreadable frames",
-        {"variant": "nan", "field": "close", "factor": 1.5},
-        (
-            "nan",
-            "negative",
-            "overflow",
-            "spike",
-            "high_below_low",
-            "garbage",
-            "unknown_event",
-            "missing_field",
-        ),
-    ),
-    "F27": Kind(
-        "the end of a connection's life",
-        {"variant": "disconnect", "grace_ms": 1_000, "code": 1001},
-        ("disconnect", "abort", "shutdown", "refuse"),
-    ),
-}
-
-#: Of the catalogue, what belongs to orders and accounts.
-_TRADING: Final = frozenset({*(f"F{n}" for n in (1, 2, 3, 4, 5, *range(11, 22), *range(37, 45)))})
-_CATALOGUE: Final = frozenset(f"F{n}" for n in range(1, 53))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +110,28 @@ class FaultBoard:
     def of_kind(self, *kinds: str) -> list[Fault]:
         return [f for f in self._faults.values() if f.kind in kinds and self.active(f)]
 
+    def in_force(self, *kinds: str) -> list[Fault]:
+        """Standing faults that have begun and are neither cleared nor over."""
+        return [
+            f
+            for f in self._faults.values()
+            if f.kind in kinds and f.fired and (f.until is None or self._clock_of(f)() < f.until)
+        ]
+
+    def armed(self) -> list[Fault]:
+        """Standing faults that wait for their request."""
+        return [
+            f
+            for f in self._faults.values()
+            if KINDS[f.kind].scope == "standing" and not f.fired and self.active(f)
+        ]
+
     def fire_on_request(self, kinds: tuple[str, ...], method: str, path: str) -> Fault | None:
         """The first fault that concerns this request, counted as fired."""
         for fault in self.of_kind(*kinds):
             if fault.kind == "F27" and fault.variant != "refuse":
+                continue
+            if fault.kind == "F21" and fault.match.method is None and fault.match.path is None:
                 continue
             by_path_only = fault.kind in ("F25", "F26")
             if by_path_only and fault.match.path is None:
@@ -185,6 +147,14 @@ class FaultBoard:
             return False
         fault.fired += 1
         return True
+
+    def fire_on_event(self, kinds: tuple[str, ...], name: str) -> Fault | None:
+        """The first fault that concerns this event of the user stream, counted as fired."""
+        for fault in self.of_kind(*kinds):
+            by_request_only = fault.match.method is not None or fault.match.path is not None
+            if not by_request_only and fault.match.frames_of(name) and self.fire(fault):
+                return fault
+        return None
 
     def described(self) -> list[dict[str, Any]]:
         return [
@@ -208,7 +178,7 @@ class FaultBoard:
         ]
 
     def _clock_of(self, fault: Fault) -> Callable[[], float]:
-        return self._venue_ms if fault.kind in ("F6", "F7") else self._machine_ms
+        return self._venue_ms if KINDS[fault.kind].venue_time else self._machine_ms
 
 
 def _parsed(entry: object, spare_id: str) -> Fault:
@@ -232,11 +202,7 @@ def _parsed(entry: object, spare_id: str) -> Fault:
 
 def _no_such_fault(name: object) -> str:
     offered = ", ".join(KINDS)
-    if name in _TRADING:
-        return (
-            f"{name} concerns orders and accounts, which this exchange does not offer yet; it has {offered}"
-        )
-    if name in _CATALOGUE:
+    if name in CATALOGUE:
         return f"{name} is not the venue's to commit; this exchange has {offered}"
     return f"there is no fault {name!r}; this exchange has {offered}"
 

@@ -16,6 +16,7 @@ from agent.localexchange.intervals import DAY_MS, MINUTE_MS
 from agent.localexchange.minutes import MinuteSource
 from agent.localexchange.pairs import Pair
 from agent.localexchange.tape import Tape
+from agent.localexchange.venue.listing import listing_of
 
 #: How long before its start the market was listed: more than any config needs to warm up on 15m or 30m.
 HISTORY_MS: Final = 400 * DAY_MS
@@ -36,6 +37,9 @@ class Instrument:
         self.pair = pair
         self.tape = Tape(pair, source, seed, listed_ms)
         self.book = BookKeeper(self.tape, seed)
+        #: How it is listed now; whoever changes the rules puts another one here.
+        self.listing = listing_of(pair)
+        self.delisted = False
 
     def day(self, now_ms: int) -> DayStatistics | None:
         """None before the first trade."""
@@ -52,17 +56,22 @@ class Market:
 
     def __init__(self, instruments: Iterable[Instrument]) -> None:
         self._by_symbol = {instrument.pair.symbol: instrument for instrument in instruments}
+        self.in_maintenance = False
 
     def __iter__(self) -> Iterator[Instrument]:
+        """Also what is delisted."""
         return iter(self._by_symbol.values())
 
     @property
     def symbols(self) -> list[str]:
-        return list(self._by_symbol)
+        """What is listed."""
+        return [symbol for symbol, instrument in self._by_symbol.items() if not instrument.delisted]
 
     @property
     def main(self) -> Instrument:
         return next(iter(self._by_symbol.values()))
 
     def find(self, symbol: str) -> Instrument | None:
-        return self._by_symbol.get(symbol)
+        """None for what is not listed, or not any more."""
+        instrument = self._by_symbol.get(symbol)
+        return None if instrument is None or instrument.delisted else instrument

@@ -70,6 +70,11 @@ def eight_decimals(units: int) -> str:
     return f"{units // WIRE_UNITS}.{units % WIRE_UNITS:08d}"
 
 
+def eight(value: Decimal) -> str:
+    """An amount as text with eight decimals."""
+    return f"{value:.8f}"
+
+
 _KNOWN: Final = {
     "ADA/USDT": ("0.0001", "0.1", "5", 0.52, 60_000.0),
     "BNB/USDT": ("0.01", "0.001", "5", 600.0, 60.0),

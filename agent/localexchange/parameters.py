@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -17,13 +17,43 @@ _DIGITS: Final = re.compile(r"[0-9]{1,20}")
 
 
 class RejectionError(Exception):
-    """An answer {"code", "msg"} with an HTTP status of the 4xx family."""
+    """An answer {"code", "msg"} with an HTTP status of the 4xx family.
 
-    def __init__(self, code: int, text: str, status: int = 400) -> None:
+    `data` says what became of the parts of a request that failed in part; `retry_after_s` is venue time.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        text: str,
+        status: int = 400,
+        *,
+        data: dict[str, Any] | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
         super().__init__(text)
         self.code = code
         self.text = text
         self.status = status
+        self.data = data
+        self.retry_after_s = retry_after_s
+
+    @property
+    def body(self) -> dict[str, Any]:
+        told: dict[str, Any] = {"code": self.code, "msg": self.text}
+        return told if self.data is None else {**told, "data": self.data}
+
+
+def missing(name: str) -> RejectionError:
+    return RejectionError(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
+
+
+def illegal(name: str, legal: str) -> RejectionError:
+    return RejectionError(-1100, f"Illegal characters found in parameter '{name}'; legal range is '{legal}'.")
+
+
+def not_valid(name: str) -> RejectionError:
+    return RejectionError(-1130, f"Data sent for parameter '{name}' is not valid.")
 
 
 def bad_symbol() -> RejectionError:
@@ -51,9 +81,7 @@ class Parameters:
     def required(self, name: str) -> str:
         value = self.text(name)
         if value is None:
-            raise RejectionError(
-                -1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed."
-            )
+            raise missing(name)
         return value
 
     def symbol(self) -> str:
@@ -74,7 +102,7 @@ class Parameters:
         if value is None:
             return None
         if not _DIGITS.fullmatch(value):
-            raise _illegal(name, "^[0-9]{1,20}$")
+            raise illegal(name, "^[0-9]{1,20}$")
         return int(value)
 
     def limit(self, default: int, largest: int) -> int:
@@ -83,7 +111,7 @@ class Parameters:
         if value is None:
             return default
         if value == 0:
-            raise RejectionError(-1130, "Data sent for parameter 'limit' is not valid.")
+            raise not_valid("limit")
         return min(value, largest)
 
     def nothing_else(self) -> None:
@@ -101,18 +129,14 @@ class Parameters:
         )
 
 
-def _illegal(name: str, legal: str) -> RejectionError:
-    return RejectionError(-1100, f"Illegal characters found in parameter '{name}'; legal range is '{legal}'.")
-
-
 def _checked_symbol(symbol: str) -> str:
     if not _SYMBOL.fullmatch(symbol):
-        raise _illegal("symbol", "^[A-Z0-9-_.]{1,20}$")
+        raise illegal("symbol", "^[A-Z0-9-_.]{1,20}$")
     return symbol
 
 
 def _symbol_list(text: str) -> list[str]:
-    problem = _illegal("symbols", r'^\\[("[A-Z0-9-_.]{1,20}"(,"[A-Z0-9-_.]{1,20}"){0,}){0,1}\\]$')
+    problem = illegal("symbols", r'^\\[("[A-Z0-9-_.]{1,20}"(,"[A-Z0-9-_.]{1,20}"){0,}){0,1}\\]$')
     try:
         symbols = orjson.loads(text)
     except orjson.JSONDecodeError:

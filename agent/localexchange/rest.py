@@ -6,7 +6,8 @@ the status it got; a refused request is not executed; an unknown path is an HTML
 
 from __future__ import annotations
 
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -15,8 +16,10 @@ from agent.localexchange.exchange import Exchange, SeenRequest
 from agent.localexchange.faults_http import answered
 from agent.localexchange.parameters import Parameters, RejectionError
 from agent.localexchange.rest_public import PUBLIC
-from agent.localexchange.trading import TradingSide
+from agent.localexchange.trading.side import TradingSide
 
+_STATUS: Final = "/sapi/v1/system/status"
+_UNAVAILABLE: Final[dict[str, Any]] = {"code": -1016, "msg": "This service is no longer available."}
 _NOT_FOUND: Final = "<html><body><h2>404 Not found</h2></body></html>"
 
 
@@ -30,38 +33,54 @@ class Rest:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Execute one request and record it."""
         now_ms = self._exchange.clock.now_ms()
-        response = await answered(self._exchange, request, lambda: self._answer(request))
+        form = (await request.read()).decode("utf-8", "replace")
+        signed = self._trading.endpoint(request.method, request.path) is not None
+        self._trading.standing.passes(request.method, request.path)
+        if self._trading.standing.unavailable and request.path != _STATUS:
+            response: web.StreamResponse = json_response(_UNAVAILABLE, 503)
+        else:
+            answer = partial(self._answer, request)
+            response = await answered(self._exchange, request, answer, signed=signed)
         if response.prepared:
-            self._record(request, now_ms, response.status)
+            self._record(request, form, now_ms, response.status)
             return response
         response.headers["X-MBX-USED-WEIGHT"] = response.headers["X-MBX-USED-WEIGHT-1M"] = str(
             self._exchange.limits.used(now_ms)
         )
-        self._record(request, now_ms, response.status)
+        self._record(request, form, now_ms, response.status)
         return response
 
-    def _record(self, request: web.Request, now_ms: int, status: int) -> None:
-        seen = SeenRequest(request.method, request.path, request.query_string, now_ms, status)
-        self._exchange.requests.append(seen)
+    def _record(self, request: web.Request, form: str, now_ms: int, status: int) -> None:
+        """The query is the raw text, with the form that came with it."""
+        query = request.raw_path.partition("?")[2]
+        text = "&".join(part for part in (query, form) if part)
+        self._exchange.requests.append(SeenRequest(request.method, request.path, text, now_ms, status))
 
     async def _answer(self, request: web.Request) -> web.Response:
         now_ms = self._exchange.clock.now_ms()
         public = PUBLIC.get(request.path) if request.method == "GET" else None
-        if public is None and not self._trading.knows(request.method, request.path):
+        signed = self._trading.endpoint(request.method, request.path)
+        if public is not None:
+            weight = public.weight(dict(request.query), len(self._exchange.market.symbols))
+        elif signed is not None:
+            weight = signed.weight(dict(request.query))
+        else:
             return web.Response(status=404, text=_NOT_FOUND, content_type="text/html")
-        listed = len(self._exchange.market.symbols)
-        weight = 1 if public is None else public.weight(dict(request.query), listed)
         refusal = self._exchange.limits.admit(weight, now_ms)
         if refusal is not None:
-            headers = {"Retry-After": str(refusal.retry_after_s)}
-            return json_response({"code": -1003, "msg": refusal.text}, refusal.status, headers)
+            held = {"Retry-After": str(refusal.retry_after_s)}
+            return json_response({"code": -1003, "msg": refusal.text}, refusal.status, held)
         try:
-            if public is None:
-                return json_response(await self._trading.answer(request, now_ms))
-            parameters = Parameters(request.query.items())
-            return json_response(public.answer(self._exchange.market, parameters, now_ms))
+            if public is not None:
+                parameters = Parameters(request.query.items())
+                return json_response(public.answer(self._exchange.market, parameters, now_ms))
+            assert signed is not None
+            body, headers = await self._trading.respond(signed, request)
+            return json_response(body, headers=headers)
         except RejectionError as rejection:
-            return json_response({"code": rejection.code, "msg": rejection.text}, rejection.status)
+            wait = rejection.retry_after_s
+            headers = {} if wait is None else {"Retry-After": str(wait)}
+            return json_response(rejection.body, rejection.status, headers)
 
 
 def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

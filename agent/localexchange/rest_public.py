@@ -67,7 +67,7 @@ def _exchange_info(market: Market, parameters: Parameters, now_ms: int) -> Answe
         parameters.text(filtered)
     instruments, _ = _chosen(market, parameters)
     parameters.nothing_else()
-    return exchange_info([i.pair for i in instruments], now_ms)
+    return exchange_info([i.listing for i in instruments], now_ms)
 
 
 def _klines(market: Market, parameters: Parameters, now_ms: int) -> Answer:
@@ -208,6 +208,13 @@ def _average_price(market: Market, parameters: Parameters, now_ms: int) -> Answe
     return {"mins": _AVERAGE_MINUTES, "price": price, "closeTime": last.at_ms}
 
 
+def _system_status(market: Market, parameters: Parameters, now_ms: int) -> Answer:
+    parameters.nothing_else()
+    if market.in_maintenance:
+        return {"status": 1, "msg": "system_maintenance"}
+    return {"status": 0, "msg": "normal"}
+
+
 def _fixed(weight: int) -> Callable[[dict[str, str], int], int]:
     return lambda query, listed: weight
 
@@ -246,4 +253,5 @@ PUBLIC: Final[dict[str, Public]] = {
     "/api/v3/ticker/24hr": Public(_ticker_day, _day_weight),
     "/api/v3/ticker/price": Public(_ticker_price, _per_list(2, 4)),
     "/api/v3/ticker/bookTicker": Public(_ticker_book, _per_list(2, 4)),
+    "/sapi/v1/system/status": Public(_system_status, _fixed(1)),
 }

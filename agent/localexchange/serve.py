@@ -19,12 +19,12 @@ from typing import Final
 from aiohttp import web
 
 from agent.localexchange.clock import VenueClock
-from agent.localexchange.connection import Pulse
 from agent.localexchange.control import Control
 from agent.localexchange.exchange import Exchange
 from agent.localexchange.faults import FaultBoard
 from agent.localexchange.faults_stream import FrameFaults
 from agent.localexchange.intervals import DAY_MS, MINUTE_MS
+from agent.localexchange.line import Pulse
 from agent.localexchange.market import HISTORY_MS, Instrument, Market
 from agent.localexchange.market_csv import read_candles
 from agent.localexchange.market_synthetic import SyntheticSource
@@ -33,8 +33,8 @@ from agent.localexchange.pairs import pair_named
 from agent.localexchange.publisher import Publisher
 from agent.localexchange.rest import Rest
 from agent.localexchange.sockets import Sockets
-from agent.localexchange.trading import TradingSide
-from agent.localexchange.venue import Venue
+from agent.localexchange.trading.desk import Desk
+from agent.localexchange.trading.side import TradingSide
 
 HOST: Final = "127.0.0.1"
 _LAST_PORT: Final = 65_535
@@ -125,7 +125,7 @@ async def serve(settings: Settings) -> Running:
     exchange = Exchange(
         clock,
         opened.market,
-        Venue(settings.balances),
+        Desk(clock, opened.market, settings.balances),
         settings.key,
         settings.secret,
         board,
@@ -144,8 +144,15 @@ async def serve(settings: Settings) -> Running:
         await runner.cleanup()
         raise
     port = runner.addresses[0][1]
-    streaming = asyncio.create_task(publisher.run())
+    streaming = asyncio.create_task(_keep_going(publisher, exchange.desk))
     return Running(exchange, port, opened.start_ms, streaming, runner, sockets)
+
+
+async def _keep_going(publisher: Publisher, desk: Desk) -> None:
+    """Streams and open orders, until cancelled or until one of them fails."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(publisher.run())
+        tasks.create_task(desk.run())
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +203,7 @@ def _application(
     exchange: Exchange, publisher: Publisher, sockets: Sockets, trading: TradingSide
 ) -> web.Application:
     application = web.Application(client_max_size=2**20)
-    application.add_routes(Control(exchange, publisher, sockets).routes())
+    application.add_routes(Control(exchange, publisher, sockets, trading).routes())
     application.router.add_get("/ws-api/v3", sockets.handle_api)
     for path in ("/ws", "/ws/{names:.*}", "/stream", "/stream/ws", "/stream/ws/{names:.*}"):
         application.router.add_get(path, sockets.handle_streams)

@@ -12,18 +12,20 @@ import time
 from collections import deque
 from typing import Final
 
-import orjson
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from agent.localexchange.channels import Frame
-from agent.localexchange.connection import MOST_STREAMS, Connection, Pulse
+from agent.localexchange.connection import MOST_STREAMS, Connection
 from agent.localexchange.exchange import Exchange, SeenRequest
 from agent.localexchange.faults import Fault
 from agent.localexchange.faults_http import reset
+from agent.localexchange.line import Pulse
 from agent.localexchange.publisher import Publisher
 from agent.localexchange.rest import json_response
 from agent.localexchange.stream_names import Stream, parse
-from agent.localexchange.trading import TradingSide
+from agent.localexchange.trading.api_connection import ApiConnection
+from agent.localexchange.trading.frames import Frames
+from agent.localexchange.trading.side import TradingSide
 
 #: Handshakes allowed within five minutes of machine time.
 MOST_ATTEMPTS: Final = 300
@@ -38,7 +40,8 @@ class Sockets:
         self._pulse = pulse
         self._publisher = publisher
         self._trading = trading
-        self._open: dict[Connection, None] = {}
+        self._frames = Frames(exchange, trading)
+        self._open: dict[Connection | ApiConnection, None] = {}
         self._attempts: deque[float] = deque(maxlen=MOST_ATTEMPTS)
 
     async def handle_streams(self, request: web.Request) -> web.StreamResponse:
@@ -74,20 +77,21 @@ class Sockets:
         if (turned_away := self._turned_away(request)) is not None:
             return turned_away
         socket = await self._accept(request)
-        async for message in socket:
-            if message.type is WSMsgType.TEXT:
-                answer = self._api_answer(message.data)
-                await socket.send_frame(orjson.dumps(answer), WSMsgType.TEXT)
-        return socket
-
-    def _api_answer(self, text: str) -> dict[str, object]:
+        connection = ApiConnection(
+            socket,
+            request.transport,
+            self._frames,
+            self._trading.streams,
+            tells_limits=request.query.get("returnRateLimits") != "false",
+            pulse=self._pulse,
+            monotonic=time.monotonic,
+        )
+        self._open[connection] = None
         try:
-            frame = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            frame = None
-        if not isinstance(frame, dict):
-            return {"id": None, "status": 400, "error": {"code": -1135, "msg": "Invalid JSON Request"}}
-        return self._trading.answer_frame(frame, self._exchange.clock.now_ms())
+            await connection.serve()
+        finally:
+            self._open.pop(connection, None)
+        return socket
 
     async def _accept(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=2**20, timeout=1.0)
@@ -101,6 +105,8 @@ class Sockets:
         too_many = len(self._attempts) == MOST_ATTEMPTS and now - self._attempts[0] < _ATTEMPTS_WITHIN_S
         self._attempts.append(now)
         fault = self._exchange.faults.fire_on_request(("F8",), "GET", request.path)
+        if self._trading.standing.unavailable:
+            return self._refused(request, 503, "This service is no longer available.")
         if fault is not None:
             self._record(request, 499)
             return reset(request)
@@ -111,7 +117,8 @@ class Sockets:
 
     def _refused(self, request: web.Request, status: int, why: str) -> web.Response:
         self._record(request, status)
-        return json_response({"code": -1003 if status == 429 else -1130, "msg": why}, status)
+        code = {429: -1003, 503: -1016}.get(status, -1130)
+        return json_response({"code": code, "msg": why}, status)
 
     def _record(self, request: web.Request, status: int) -> None:
         now_ms = self._exchange.clock.now_ms()
@@ -135,7 +142,7 @@ class Sockets:
         board = self._exchange.faults
         return board.active(fault) and fault.match.frames_of(frame.name) and board.fire(fault)
 
-    def _concerned(self, fault: Fault) -> list[Connection]:
+    def _concerned(self, fault: Fault) -> list[Connection | ApiConnection]:
         return [
             connection
             for connection in self._open
@@ -163,7 +170,7 @@ class Sockets:
         _close_each(list(self._open), 1001)
 
 
-def _close_each(connections: list[Connection], code: int) -> None:
+def _close_each(connections: list[Connection | ApiConnection], code: int) -> None:
     for connection in connections:
         connection.close(code, "the exchange is closing")
 

@@ -1,40 +1,30 @@
 """exchangeInfo as Binance writes it: limits, symbols, filters.
 
-Belongs here: the rules of every pair in the exchange's words. Stays true: what is stated here is what the
+Belongs here: the rules of every symbol in the exchange's words. Stays true: what is stated here is what the
 exchange enforces.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
+from agent.core.money import plain
 from agent.localexchange.limits import WEIGHT_PER_MINUTE
-from agent.localexchange.pairs import Pair, eight_decimals
+from agent.localexchange.order_limits import ORDER_LIMITS
+from agent.localexchange.pairs import eight
+from agent.localexchange.venue.listing import Listing
 from agent.localexchange.wire import Json
 
-ORDER_TYPES: Final = (
-    "LIMIT",
-    "LIMIT_MAKER",
-    "MARKET",
-    "STOP_LOSS",
-    "STOP_LOSS_LIMIT",
-    "TAKE_PROFIT",
-    "TAKE_PROFIT_LIMIT",
-)
 
-
-def exchange_info(pairs: list[Pair], now_ms: int) -> Json:
+def exchange_info(listings: list[Listing], now_ms: int) -> Json:
     return {
         "timezone": "UTC",
         "serverTime": now_ms,
         "rateLimits": [
             _rate_limit("REQUEST_WEIGHT", "MINUTE", 1, WEIGHT_PER_MINUTE),
-            _rate_limit("ORDERS", "SECOND", 10, 100),
-            _rate_limit("ORDERS", "DAY", 1, 200_000),
+            *(_rate_limit("ORDERS", limit.interval, limit.count, limit.most) for limit in ORDER_LIMITS),
             _rate_limit("RAW_REQUESTS", "MINUTE", 5, 61_000),
         ],
         "exchangeFilters": [],
-        "symbols": [_symbol_info(pair) for pair in pairs],
+        "symbols": [_symbol_info(listing) for listing in listings],
     }
 
 
@@ -42,19 +32,18 @@ def _rate_limit(kind: str, interval: str, count: int, limit: int) -> Json:
     return {"rateLimitType": kind, "interval": interval, "intervalNum": count, "limit": limit}
 
 
-def _symbol_info(pair: Pair) -> Json:
-    most = pair.amount_text(int(pair.minute_volume * 1_000 / float(pair.step)))
+def _symbol_info(listing: Listing) -> Json:
     return {
-        "symbol": pair.symbol,
-        "status": "TRADING",
-        "baseAsset": pair.base,
+        "symbol": listing.symbol,
+        "status": listing.status,
+        "baseAsset": listing.base,
         "baseAssetPrecision": 8,
-        "quoteAsset": pair.quote,
+        "quoteAsset": listing.quote,
         "quotePrecision": 8,
         "quoteAssetPrecision": 8,
         "baseCommissionPrecision": 8,
         "quoteCommissionPrecision": 8,
-        "orderTypes": list(ORDER_TYPES),
+        "orderTypes": list(listing.kinds),
         "icebergAllowed": True,
         "ocoAllowed": True,
         "otoAllowed": True,
@@ -66,61 +55,73 @@ def _symbol_info(pair: Pair) -> Json:
         "pegInstructionsAllowed": False,
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,
-        "filters": [
-            {
-                "filterType": "PRICE_FILTER",
-                "minPrice": eight_decimals(pair.price_unit),
-                "maxPrice": eight_decimals(pair.price_unit * 10_000_000),
-                "tickSize": eight_decimals(pair.price_unit),
-            },
-            {
-                "filterType": "LOT_SIZE",
-                "minQty": eight_decimals(pair.amount_unit),
-                "maxQty": most,
-                "stepSize": eight_decimals(pair.amount_unit),
-            },
-            {"filterType": "ICEBERG_PARTS", "limit": 10},
-            {
-                "filterType": "MARKET_LOT_SIZE",
-                "minQty": "0.00000000",
-                "maxQty": pair.amount_text(int(pair.minute_volume * 20 / float(pair.step))),
-                "stepSize": "0.00000000",
-            },
-            {
-                "filterType": "TRAILING_DELTA",
-                "minTrailingAboveDelta": 10,
-                "maxTrailingAboveDelta": 2_000,
-                "minTrailingBelowDelta": 10,
-                "maxTrailingBelowDelta": 2_000,
-            },
-            {
-                "filterType": "PERCENT_PRICE_BY_SIDE",
-                "bidMultiplierUp": "5",
-                "bidMultiplierDown": "0.2",
-                "askMultiplierUp": "5",
-                "askMultiplierDown": "0.2",
-                "avgPriceMins": 5,
-            },
-            {
-                "filterType": "NOTIONAL",
-                "minNotional": f"{pair.min_notional:.8f}",
-                "applyMinToMarket": True,
-                "maxNotional": "9000000.00000000",
-                "applyMaxToMarket": False,
-                "avgPriceMins": 5,
-            },
-            {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
-            {"filterType": "MAX_NUM_ORDER_LISTS", "maxNumOrderLists": 20},
-            {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 5},
-        ],
+        "filters": _filters(listing),
         "permissions": [],
         "permissionSets": [["SPOT"]],
         "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
-        "allowedSelfTradePreventionModes": [
-            "NONE",
-            "EXPIRE_TAKER",
-            "EXPIRE_MAKER",
-            "EXPIRE_BOTH",
-            "DECREMENT",
-        ],
+        "allowedSelfTradePreventionModes": list(listing.preventions),
+    }
+
+
+def _filters(listing: Listing) -> list[Json]:
+    filters: list[Json] = [
+        {
+            "filterType": "PRICE_FILTER",
+            "minPrice": eight(listing.min_price),
+            "maxPrice": eight(listing.max_price),
+            "tickSize": eight(listing.tick),
+        },
+        {
+            "filterType": "LOT_SIZE",
+            "minQty": eight(listing.min_qty),
+            "maxQty": eight(listing.max_qty),
+            "stepSize": eight(listing.step),
+        },
+        {"filterType": "ICEBERG_PARTS", "limit": listing.iceberg_parts},
+        {
+            "filterType": "MARKET_LOT_SIZE",
+            "minQty": eight(listing.market_min_qty),
+            "maxQty": eight(listing.market_max_qty),
+            "stepSize": eight(listing.market_step),
+        },
+        {
+            "filterType": "TRAILING_DELTA",
+            "minTrailingAboveDelta": 10,
+            "maxTrailingAboveDelta": 2_000,
+            "minTrailingBelowDelta": 10,
+            "maxTrailingBelowDelta": 2_000,
+        },
+        {
+            "filterType": "PERCENT_PRICE_BY_SIDE",
+            "bidMultiplierUp": plain(listing.bid_up),
+            "bidMultiplierDown": plain(listing.bid_down),
+            "askMultiplierUp": plain(listing.ask_up),
+            "askMultiplierDown": plain(listing.ask_down),
+            "avgPriceMins": 5,
+        },
+        _notional(listing),
+        {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": listing.max_orders},
+        {"filterType": "MAX_NUM_ORDER_LISTS", "maxNumOrderLists": listing.max_lists},
+        {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": listing.max_algo_orders},
+    ]
+    if listing.max_position:
+        filters.append({"filterType": "MAX_POSITION", "maxPosition": eight(listing.max_position)})
+    return filters
+
+
+def _notional(listing: Listing) -> Json:
+    if listing.notional_filter == "MIN_NOTIONAL":
+        return {
+            "filterType": "MIN_NOTIONAL",
+            "minNotional": eight(listing.min_notional),
+            "applyToMarket": listing.min_to_market,
+            "avgPriceMins": 5,
+        }
+    return {
+        "filterType": "NOTIONAL",
+        "minNotional": eight(listing.min_notional),
+        "applyMinToMarket": listing.min_to_market,
+        "maxNotional": eight(listing.max_notional),
+        "applyMaxToMarket": listing.max_to_market,
+        "avgPriceMins": 5,
     }

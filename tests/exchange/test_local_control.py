@@ -149,19 +149,12 @@ async def test_the_ledger_tells_balances_and_requests() -> None:
         assert ledger["requests"][0]["query"] == "symbol=ADAUSDT&interval=1m&limit=1"
 
 
-async def test_the_account_is_not_offered_yet() -> None:
-    async with local_exchange() as ground:
-        answer = await ground.control("account", {"deposit": {"USDT": "1"}})
-        assert answer.status == 400
-        assert "not available yet" in answer.body["error"]
-
-
 async def test_the_socket_api_answers_time_and_refuses_the_rest() -> None:
     async with local_exchange() as ground, ground.socket("/ws-api/v3") as socket:
         await socket.send('{"id":"1","method":"time"}')
         assert (await frame(socket))["result"]["serverTime"] == NOON_MS
         await socket.send('{"id":"2","method":"order.place","params":{}}')
         refused = await frame(socket)
-        assert (refused["id"], refused["status"], refused["error"]["code"]) == ("2", 401, -2015)
+        assert (refused["id"], refused["status"], refused["error"]["code"]) == ("2", 400, -1102)
         await socket.send("nonsense")
         assert (await frame(socket))["error"]["code"] == -1135

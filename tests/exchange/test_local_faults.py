@@ -301,7 +301,6 @@ async def test_f27_refuses_reconnects() -> None:
 @pytest.mark.parametrize(
     ("entry", "says"),
     [
-        ({"fault": "F2"}, "does not offer yet"),
         ({"fault": "F28"}, "not the venue's"),
         ({"fault": "F99"}, "no fault 'F99'"),
         ({"fault": "F9", "params": {"variant": "comic"}}, "no variant 'comic'"),
