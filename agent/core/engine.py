@@ -16,6 +16,7 @@ from agent.core.daily import roll_day
 from agent.core.deciding import on_bar_closed, on_bar_differed
 from agent.core.entering import expire_signals, on_book, on_book_unreadable
 from agent.core.impairing import heal, impair
+from agent.core.instant import iso_utc
 from agent.core.leaving import drive
 from agent.core.market import DAY_MS
 from agent.core.operating import on_operator
@@ -128,7 +129,8 @@ def _learn(turn: Turn, event: e.Event) -> None:
 def _on_warmed_up(turn: Turn, event: e.WarmedUp) -> None:
     decided, newest = turn.state.durable.decided_open_ms, turn.state.last_bar
     if newest is not None and newest.open_ms > event.last_open_ms:
-        text = f"history ends at bar {event.last_open_ms}, before bar {newest.open_ms} that was delivered"
+        ends, delivered = iso_utc(event.last_open_ms), iso_utc(newest.open_ms)
+        text = f"history ends with the bar of {ends}, before that of {delivered} which was delivered"
         turn.alert(AlertLevel.ERROR, "warm-up", f"{text}: it is not used")
         return
     turn.change(window=event.window, warmup=(event.window.bars_seen, turn.state.warmup[1]))

@@ -166,12 +166,14 @@ def _levels_at_entry(turn: Turn, position: Position) -> Position:
     entry_price = position.entry_price
     assert entry_price is not None, "an open position was bought"
     plan, price = position.plan, float(entry_price)
-    bar_open = position.opened_ms // plan.bar_ms * plan.bar_ms
+    # Nothing is entered before its signal has closed, whatever another clock says about the fill.
+    first_bar = plan.signal_open_ms + plan.bar_ms
+    bar_open = max(position.opened_ms // plan.bar_ms * plan.bar_ms, first_bar)
     if position.entry_bar_open_ms == bar_open and position.levels.entry_price == price:
         return position
     levels = entered_at(plan.levels, price, plan.exits)
     position = replace(position, levels=levels, entry_bar_open_ms=bar_open)
-    if bar_open != plan.signal_open_ms + plan.bar_ms:
+    if bar_open != first_bar:
         position = position.noted("entered_late")
     return turn.put_position(position)
 

@@ -116,6 +116,18 @@ def test_an_entry_that_was_never_sent_is_no_position(play: Playbook) -> None:
     assert "the halt latch is set" in play.alerts()[-1]
 
 
+def test_a_fill_stamped_before_the_signal_closed_belongs_to_the_entry_bar(play: Playbook) -> None:
+    """The exchange stamps fills with another clock than the one that closed the bar."""
+    play.signal()
+    play.book()
+    entry = play.entry()
+    closed_ms = play.last_bar.open_ms + BAR
+    fill = replace(play.fill(entry, "0.4981", str(entry.qty)), at_ms=closed_ms - 3)
+    play.learn(e.FillsSeen((fill,)))
+    assert play.position().entry_bar_open_ms == closed_ms
+    assert "entered_late" not in play.position().notes
+
+
 # --- while an entry is half filled -------------------------------------------------------------------
 
 
