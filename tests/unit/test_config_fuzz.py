@@ -70,10 +70,10 @@ def everything_said(report: Report) -> str:
 
 
 def examined(content: str | bytes) -> Report:
-    started = time.perf_counter()
+    started = time.process_time()
     report = check_config(content, Path("config.json"))
     said = everything_said(report)
-    assert time.perf_counter() - started < LONGEST_S
+    assert time.process_time() - started < LONGEST_S
     assert report.exit_code in (0, 1, 2)
     for finding in (*report.errors, *report.warnings):
         assert finding.key
@@ -191,8 +191,8 @@ def test_the_worst_documents_of_full_size_are_quick() -> None:
         '{"timeframe":"' + " " * (mebibyte - 20) + '"}',
     ]
     for content in worst:
-        started = time.perf_counter()
+        started = time.process_time()
         report = check_config(content[:mebibyte])
         everything_said(report)
-        assert time.perf_counter() - started < 10, content[:40]
+        assert time.process_time() - started < 10, content[:40]
         assert not report.valid
