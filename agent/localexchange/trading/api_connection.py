@@ -23,6 +23,8 @@ from agent.localexchange.trading.frames import BadFrameError, Frames, Request, r
 from agent.localexchange.trading.user_streams import STREAM, UserStreams
 from agent.localexchange.wire import Json
 
+#: What the record says of a frame that was lost.
+_NOT_EXECUTED: Final = 499
 _FAULTS: Final = ("F1", "F2", "F3", "F4", "F5")
 
 
@@ -96,6 +98,8 @@ class ApiConnection(Line):
         executed = fault.kind in ("F2", "F4") or (fault.kind == "F5" and fault.params["executed"])
         if executed:
             self._frames.answer(request, self)
+        else:
+            self._frames.record(request, _NOT_EXECUTED)
         if fault.kind in ("F1", "F2"):
             if fault.variant == "reset":
                 self.abort()

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from agent.localexchange.exchange import Exchange
+from agent.localexchange.exchange import Exchange, SeenRequest
 from agent.localexchange.faults import Fault
 from agent.localexchange.parameters import RejectionError, missing
 from agent.localexchange.trading.endpoints import METHODS, Endpoint
@@ -91,7 +91,14 @@ class Frames:
             answer = _refused(request, rejection, self._exchange.clock.now_ms())
         if tells_limits:
             answer["rateLimits"] = self._trading.rate_limits(endpoint)
+        self.record(request, answer["status"])
         return answer
+
+    def record(self, request: Request, status: int) -> None:
+        """Frames stand beside requests of HTTP in the record."""
+        text = "&".join(f"{name}={value}" for name, value in request.params.items())
+        now_ms = self._exchange.clock.now_ms()
+        self._exchange.requests.append(SeenRequest(FRAME_METHOD, request.path, text, now_ms, status))
 
     def _admit(self, weight: int) -> None:
         now_ms = self._exchange.clock.now_ms()
