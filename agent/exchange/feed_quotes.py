@@ -23,11 +23,11 @@ from agent.exchange.feed_terms import FeedTerms, Wait
 from agent.exchange.pace import Pace
 from agent.exchange.waiting import first_of
 
-#: Two prices closer than this are the same market. The two copies are never from the same moment, and at a
-#: hundred times the speed the moments lie venue seconds apart.
+#: Two prices closer than this are the same market. The two copies are never from the same moment; where venue
+#: time runs faster the moments lie further apart, so the share grows with the speed up to a hundredfold.
 _AGREE_PERCENT: Final = Decimal(1)
 _AGREE_PERCENT_FAST: Final = Decimal(5)
-_FAST: Final = 100.0
+_FAST: Final = Decimal(100)
 
 
 class QuoteDesk:
@@ -130,7 +130,8 @@ class QuoteDesk:
             self._tell(theirs, True)
 
     def _agree(self, ours: Quote, theirs: Quote) -> bool:
-        percent = _AGREE_PERCENT if self._pace.rate < _FAST else _AGREE_PERCENT_FAST
+        faster = (min(Decimal(repr(self._pace.rate)), _FAST) - 1) / (_FAST - 1)
+        percent = _AGREE_PERCENT + faster * (_AGREE_PERCENT_FAST - _AGREE_PERCENT)
         return abs(ours.mid - theirs.mid) * 100 <= percent * theirs.mid
 
     def _tell(self, quote: Quote, trusted: bool) -> None:

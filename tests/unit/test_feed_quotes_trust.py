@@ -55,16 +55,17 @@ class Market:
 
 
 class Scene:
-    def __init__(self) -> None:
-        self.clock = ManualClock()
+    def __init__(self, speed: float = 1.0) -> None:
+        self.clock = ManualClock(speed=speed)
         self.market = Market(self.clock)
         self.events: list[Event] = []
         self.heard_ms = self.clock.machine_ms()
         self.updates = 0
+        self.pace = Pace(self.clock)
         self.desk = QuoteDesk(
             FeedRest(self.market, self.clock, FeedCounters()),
             self.clock,
-            Pace(self.clock),
+            self.pace,
             FeedTerms(poll_idle_s=60, max_missing_bars=3),
             self.events.append,
             lambda: self.heard_ms,
@@ -242,3 +243,29 @@ async def test_quotes_are_young_while_somebody_tells_them(scene: Scene) -> None:
         assert scene.told()[-1] == ("0.3500", "rest", False), "nobody confirms it any more"
         scene.push()
         assert scene.desk.is_young
+
+
+@pytest.mark.parametrize(
+    ("speed", "apart_percent", "agree"),
+    [
+        (1, "0.9", True),
+        (1, "1.1", False),
+        (60, "3", True),
+        (60, "4", False),
+        (1e3, "4", True),
+        (1e3, "6", False),
+    ],
+)
+async def test_how_far_two_copies_may_lie_apart_grows_with_the_speed(
+    speed: float, apart_percent: str, agree: bool
+) -> None:
+    scene = Scene(speed)
+    await scene.clock.advance(1_000)
+    scene.pace.look()
+    scene.desk.lead(True, False)
+    async with scene.running():
+        scene.told()
+        scene.push(str(scene.market.price * (1 + Decimal(apart_percent) / 100)))
+        await scene.clock.advance(1)
+        source = "websocket" if agree else "rest"
+        assert scene.told()[-1][1:] == (source, True)
