@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -161,6 +161,15 @@ async def account(**settings: Any) -> AsyncIterator[Account]:
     settings = {"balances": FUNDS, **settings}
     async with local_exchange(**settings) as ground, asyncio.timeout(3 * PATIENCE_S):
         yield Account(ground.running, ground.session)
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for something that is on its way."""
+    for _ in range(1_000):
+        if await holds():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came about")
 
 
 async def lost(asking: Any) -> str:
