@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import signal
@@ -25,6 +26,8 @@ import aiohttp
 from agent.command_line.place import our_versions
 from agent.control.client import ControlClient, ControlError, NotAnswering, connect
 from agent.control.messages import Notice, NoticeKind
+from agent.store.exports import EXPORTS, export_rows, write_rows
+from agent.store.reading import Reader
 
 ROOT: Final = Path(__file__).parents[2]
 PATIENCE_S: Final = 30.0
@@ -154,7 +157,7 @@ class Market(_Child):
     ws: str
 
     @classmethod
-    async def start(cls, *options: str, seed: int = 7, speed: float = 300, port: int = 0) -> Self:
+    async def start(cls, *options: str, seed: int = 7, speed: float = 60, port: int = 0) -> Self:
         words = ["--seed", str(seed), "--speed", f"{speed:g}", "--port", str(port), *options]
         market = await cls.spawn("-m", "agent.localexchange", *words)
         ready = json.loads(await market.says('"rest"'))
@@ -374,8 +377,21 @@ async def cli(data_dir: Path, *words: str, within_s: float = PATIENCE_S) -> Ende
     return await command("-m", "agent.cli", *words, "--data-dir", str(data_dir), within_s=within_s)
 
 
+def rows_of(data_dir: Path, what: str) -> list[dict[str, Any]]:
+    """The rows of an export, without a process for it."""
+    reader = Reader.open(data_dir / "trades.db")
+    try:
+        scope = reader.scopes()[0]
+        text = io.StringIO()
+        write_rows(export_rows(reader, what, scope.selection), EXPORTS[what].columns, "json", text)
+    finally:
+        reader.close()
+    rows: list[dict[str, Any]] = json.loads(text.getvalue())
+    return rows
+
+
 async def exported(data_dir: Path, what: str) -> list[dict[str, Any]]:
-    """The rows of an export."""
+    """The rows of an export, as the command writes them."""
     ended = await cli(data_dir, "export", what, "--format", "json")
     assert ended.code == 0, ended.err
     rows: list[dict[str, Any]] = ended.document

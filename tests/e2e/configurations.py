@@ -1,4 +1,8 @@
-"""Configurations for the tests: the exported example, with what a test needs changed."""
+"""Configurations for the tests: the exported example, with what a test needs changed.
+
+Most tests trade one-minute bars at an exchange 60 times as fast as life: a bar a second, and every deadline
+as strict as on a real exchange.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,13 @@ from typing import Any, Final
 from agent_process import ROOT
 
 #: Averages and windows so short that 600 bars of history are enough.
-QUICK: Final = {"ema_fast": 24, "ema_slow": 48, "z_window": 48, "atr_window": 12}
+WINDOWS: Final = {"ema_fast": 24, "ema_slow": 48, "z_window": 48, "atr_window": 12}
+#: With them a volume that hardly any bar has but one made for it.
+QUICK: Final = {**WINDOWS, "vol_z": 5.0, "tr_z": 1.2, "cloc_min": 0.6}
+BAR_MS: Final = 60_000
 
 #: What the market must be told, to make these windows see a signal.
-WISH: Final[dict[str, Any]] = {**QUICK, "interval": "15m"}
+WISH: Final[dict[str, Any]] = {**QUICK, "interval": "1m"}
 
 
 def example() -> dict[str, Any]:
@@ -31,8 +38,8 @@ def changed(document: dict[str, Any], **sections: Any) -> dict[str, Any]:
 
 
 def quick(**sections: Any) -> dict[str, Any]:
-    """The example with short windows, so that a start takes a second."""
-    return changed(changed(example(), seller_params=QUICK), **sections)
+    """The example with short windows on one-minute bars, so that a start takes a second."""
+    return changed(changed(example(), seller_params=QUICK, timeframe="1m"), **sections)
 
 
 def written(directory: Path, document: dict[str, Any]) -> Path:

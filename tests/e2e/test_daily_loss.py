@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from agent_process import cli, exported, iso, ms
+from agent_process import cli, iso, ms, rows_of
 from configurations import WISH, quick, written
 
 INITIAL = Decimal(10_000)
@@ -12,7 +12,7 @@ DAY_MS = 86_400_000
 
 
 async def test_the_daily_loss_sells_everything_and_keeps_entries_out_until_tomorrow(house, tmp_path):
-    market = await house.market(speed=600)
+    market = await house.market()
     limits = {
         "max_daily_loss_percent": 1.0,
         "max_position_size_percent": 50.0,
@@ -36,7 +36,7 @@ async def test_the_daily_loss_sells_everything_and_keeps_entries_out_until_tomor
         forced = await market.signal(**WISH)
         await watch.until("past the signal", lambda s: s["feed"]["last_closed_bar"] >= iso(forced["open_ms"]))
     await agent.kill()
-    (trade,) = await exported(tmp_path, "trades")
+    (trade,) = rows_of(tmp_path, "trades")
     assert trade["reason"] == "DAILY_LOSS"
 
     agent = await house.agent(tmp_path, *market.address)
@@ -56,7 +56,7 @@ async def test_the_daily_loss_sells_everything_and_keeps_entries_out_until_tomor
 
         # Tomorrow it trades again without being asked.
         midnight_ms = (ms(today["at"]) // DAY_MS + 1) * DAY_MS
-        await market.control("clock", {"advance_ms": midnight_ms + 600_000 - await market.now_ms()})
+        await market.control("clock", {"advance_ms": midnight_ms + 60_000 - await market.now_ms()})
         state = await watch.until(
             "tomorrow", lambda s: s["day"]["date"] > today["day"]["date"] and not s["entries_blocked_by"]
         )
@@ -65,7 +65,9 @@ async def test_the_daily_loss_sells_everything_and_keeps_entries_out_until_tomor
         await market.signal(**WISH)
         await watch.in_position()
     assert await agent.stopped() == 0
-    signals = [row for row in await exported(tmp_path, "decisions") if row["exhaustion"]]
+    # What closed between the jump to tomorrow and its being noticed may be late.
+    rows = rows_of(tmp_path, "decisions")
+    signals = [row for row in rows if row["exhaustion"] and row["outcome"] != "late"]
     assert [row["outcome"] for row in signals] == ["entered", "blocked", "blocked", "entered"]
     assert signals[1]["reason"].startswith("halted (daily loss)")
     assert signals[2]["reason"].startswith("daily loss limit reached on")

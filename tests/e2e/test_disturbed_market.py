@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
 
-from agent_process import exported, iso, ms
-from configurations import WISH, quick, written
+from agent_process import iso, ms, rows_of
+from configurations import BAR_MS, WISH, quick, written
 from ledgers import Books
 
 from agent.config.check import check_config
@@ -19,8 +19,6 @@ from agent.config.strategy import exit_params, seller_params
 from agent.core.market import Candle
 from agent.core.signal import SignalWindow
 from agent.store.latch import Latch
-
-BAR_MS = 900_000
 
 
 def leads(source):
@@ -40,12 +38,12 @@ def decided(open_ms):
     return lambda s: (s["feed"]["last_closed_bar"] or "") >= iso(open_ms)
 
 
-async def decision_of(data_dir, open_ms):
-    return next(row for row in await exported(data_dir, "decisions") if row["bar"] == iso(open_ms))
+def decision_of(data_dir, open_ms):
+    return next(row for row in rows_of(data_dir, "decisions") if row["bar"] == iso(open_ms))
 
 
 async def test_silence_is_bridged_by_rest_and_a_signal_is_still_traded(house, tmp_path):
-    market = await house.market(speed=600)
+    market = await house.market()
     written(tmp_path, quick())
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
@@ -57,12 +55,12 @@ async def test_silence_is_bridged_by_rest_and_a_signal_is_still_traded(house, tm
         assert leads("rest")(watch.latest)
         await market.cure()
         await watch.until("led by the socket again", free("websocket"))
-        assert (await decision_of(tmp_path, forced["open_ms"]))["outcome"] == "entered"
+        assert decision_of(tmp_path, forced["open_ms"])["outcome"] == "entered"
     assert await agent.stopped() == 0
 
 
 async def test_an_unreachable_exchange_blocks_entries_until_it_is_back(house, tmp_path):
-    market = await house.market(speed=600)
+    market = await house.market()
     written(tmp_path, quick())
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
@@ -78,9 +76,9 @@ async def test_an_unreachable_exchange_blocks_entries_until_it_is_back(house, tm
         state = await watch.until("free again", lambda s: s["feed"]["fresh"] and not s["entries_blocked_by"])
         assert state["day"]["trades"] == 0
     assert await agent.stopped() == 0
-    seen = await decision_of(tmp_path, forced["open_ms"])
+    seen = decision_of(tmp_path, forced["open_ms"])
     assert (seen["exhaustion"], seen["outcome"]) == (True, "late")
-    assert_unbroken([row["bar"] for row in await exported(tmp_path, "decisions")])
+    assert_unbroken([row["bar"] for row in rows_of(tmp_path, "decisions")])
 
 
 def assert_unbroken(bars):
@@ -89,7 +87,7 @@ def assert_unbroken(bars):
 
 
 async def test_html_and_limits_of_rest_leave_the_socket_in_charge(house, tmp_path):
-    market = await house.market(speed=600)
+    market = await house.market()
     written(tmp_path, quick())
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
@@ -102,20 +100,20 @@ async def test_html_and_limits_of_rest_leave_the_socket_in_charge(house, tmp_pat
         await watch.until("free", free("websocket"))
 
         # A 429: nobody but a rehearsal's clock asks before the time that the exchange named.
-        await market.fault("F6", params={"retry_after": 1_800})
+        await market.fault("F6", params={"retry_after": 300})
         await watch.until("without confirmation", blocked_by("quotes are not trusted"))
         await watch.until("free", free("websocket"))
         requests = (await market.control("ledger"))["requests"]
         refused_ms = next(r["ts"] for r in requests if r["status"] == 429)
         # What was under way when the first was refused may be refused as well.
-        banned = range(refused_ms + 300_000, refused_ms + 1_800_000)
+        banned = range(refused_ms + 30_000, refused_ms + 300_000)
         assert {r["path"] for r in requests if r["ts"] in banned} <= {"/api/v3/time"}
         assert any(r["ts"] > banned.stop and r["status"] == 200 for r in requests)
     assert await agent.stopped() == 0
 
 
 async def test_a_lost_connection_is_made_again_and_no_bar_is_missed(house, tmp_path):
-    market = await house.market(speed=600)
+    market = await house.market()
     written(tmp_path, quick())
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
@@ -129,7 +127,7 @@ async def test_a_lost_connection_is_made_again_and_no_bar_is_missed(house, tmp_p
             await market.cure()
         last = await watch.until("later", decided(ms(first["at"]) + 2 * BAR_MS))
     assert await agent.stopped() == 0
-    bars = [row["bar"] for row in await exported(tmp_path, "decisions")]
+    bars = [row["bar"] for row in rows_of(tmp_path, "decisions")]
     assert bars[-1] >= last["feed"]["last_closed_bar"]
     assert_unbroken(bars)
 
@@ -149,7 +147,7 @@ BROKEN_BARS = {
 
 
 async def test_each_bar_is_decided_once_on_true_values_whatever_the_socket_brings(house, tmp_path):
-    market = await house.market(speed=900)
+    market = await house.market()
     written(tmp_path, quick())
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
@@ -164,13 +162,13 @@ async def test_each_bar_is_decided_once_on_true_values_whatever_the_socket_bring
             await market.cure()
         await watch.until("free", lambda s: s["feed"]["fresh"] and not s["entries_blocked_by"])
     assert await agent.stopped() == 0
-    rows = await exported(tmp_path, "decisions")
+    rows = rows_of(tmp_path, "decisions")
     assert len(rows) >= len(BROKEN_BARS)
     assert_unbroken([row["bar"] for row in rows])
 
     # The same bars from the exchange's own history, computed at once.
     newest_ms = ms(rows[-1]["bar"])
-    klines = await market.get(f"/api/v3/klines?symbol=ADAUSDT&interval=15m&limit=1000&endTime={newest_ms}")
+    klines = await market.get(f"/api/v3/klines?symbol=ADAUSDT&interval=1m&limit=1000&endTime={newest_ms}")
     history = [Candle(k[0], *(float(k[i]) for i in range(1, 6))) for k in klines]
     start = len(history) - len(rows)
     config = check_config(json.dumps(quick())).config
@@ -184,14 +182,13 @@ async def test_each_bar_is_decided_once_on_true_values_whatever_the_socket_bring
 
 
 async def test_a_price_that_jumps_on_the_socket_alone_sells_nothing(house, tmp_path):
-    market = await house.market(speed=600)
+    market = await house.market()
     written(tmp_path, quick(backtest_params={"use_stop_loss": True}, agent={"entry_bar_exits": "all"}))
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
         await watch.until("free", free("websocket"))
         await market.signal(**WISH)
         await watch.until("protected", lambda s: s["positions"] and s["positions"][0]["protected_by"])
-        await market.control("clock", {"speed": 60})
         for factor in (1.5, 0.5):
             bar = watch.latest["at"]
             await market.fault("F26", params={"variant": "spike", "factor": factor}, count=40)
@@ -205,13 +202,13 @@ async def test_a_price_that_jumps_on_the_socket_alone_sells_nothing(house, tmp_p
         await market.price((target * Decimal("1.02")).quantize(Decimal("0.0001")))
         await watch.flat()
     assert await agent.stopped() == 0
-    (trade,) = await exported(tmp_path, "trades")
+    (trade,) = rows_of(tmp_path, "trades")
     assert trade["reason"] == "FIB_61.8"
     assert Books.read(tmp_path).fills == Books.read(tmp_path).their_fills
 
 
 async def test_an_exchange_that_comes_later_is_waited_for(house, tmp_path):
-    first = await house.market(speed=60)
+    first = await house.market()
     await first.stop()
     written(tmp_path, quick())
     agent = await house.agent(tmp_path, *first.address, clock="system")
@@ -221,7 +218,9 @@ async def test_an_exchange_that_comes_later_is_waited_for(house, tmp_path):
         assert (state["balance"], state["feed"]["source"]) == (None, "none")
         assert state["exchange"]["reachable"] is False
         assert "the pair's rules are not known yet" in state["entries_blocked_by"]
-        await house.market("--start", datetime.now(UTC).isoformat(), speed=1, port=first.port)
+        market = await house.market("--start", datetime.now(UTC).isoformat(), speed=1, port=first.port)
+        late_ms = time.time_ns() // 1_000_000 - await market.now_ms()
+        await market.control("clock", {"advance_ms": late_ms})
         await watch.running()
         await watch.until("free", free("websocket"))
     assert await agent.stopped() == 0
@@ -241,13 +240,12 @@ async def test_a_rehearsal_whose_exchange_is_not_there_can_be_ended_and_latched(
 
 
 async def test_an_exchange_restarted_under_an_open_position_finds_it_managed(house, tmp_path):
-    wish = {**WISH, "interval": "1m"}
-    market = await house.market(speed=60)
-    written(tmp_path, quick(timeframe="1m"))
+    market = await house.market()
+    written(tmp_path, quick())
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
         await watch.until("free", free("websocket"))
-        await market.signal(**wish)
+        await market.signal(**WISH)
         before = await watch.in_position()
         there_ms, here_s = await market.now_ms(), time.monotonic()
         await market.kill()
@@ -262,7 +260,7 @@ async def test_an_exchange_restarted_under_an_open_position_finds_it_managed(hou
         await watch.flat()
         await watch.until("free", free("websocket"))
     assert await agent.stopped() == 0
-    trades = await exported(tmp_path, "trades")
+    trades = rows_of(tmp_path, "trades")
     assert trades[0]["reason"] == "FIB_61.8"
     books = Books.read(tmp_path)
     assert books.fills == books.their_fills

@@ -55,10 +55,12 @@ async def test_from_the_exported_configuration_to_a_booked_trade(house, tmp_path
         assert line == "RUNNING | Paper Trading | ADA/USDT 15m | Balance: 10,000.00 USDT"
         forced = await market.signal(bounce="0.9", bounce_bars=3)
         await watch.in_position()
-        status, shown, paused = await asyncio.gather(
-            cli(tmp_path, "status", "--json"), cli(tmp_path, "status"), cli(tmp_path, "pause", "--yes")
-        )
+        # The market stands still while it is looked at.
+        await market.control("clock", {"pause": True})
+        status, shown = await asyncio.gather(cli(tmp_path, "status", "--json"), cli(tmp_path, "status"))
+        paused = await cli(tmp_path, "pause", "--yes")
         assert (status.code, shown.code, paused.code) == (0, 0, 0)
+        await market.control("clock", {"pause": False})
         await watch.flat()
         final = await watch.until("booked", lambda s: s["day"]["wins"] + s["day"]["losses"] == 1)
     assert await agent.stopped() == 0

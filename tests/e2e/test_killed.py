@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from decimal import Decimal
 
-from agent_process import cli, exported, iso
-from configurations import WISH, quick, written
+from agent_process import cli, iso, rows_of
+from configurations import BAR_MS, WISH, quick, written
 from ledgers import Books
 
-BAR_MS = 900_000
 INITIAL = Decimal(10_000)
 TICK = Decimal("0.0001")
-KILLS = 20
+#: More of them are a matter of patience: AGENT_KILLS=120.
+KILLS = int(os.environ.get("AGENT_KILLS", "12"))
 #: What the log says when something is on its way.
 TRADING = ("buying", "bought", "leaving", "closed at")
 
@@ -38,7 +39,7 @@ async def skip(market, venue_ms):
 
 async def candle(market, **shape):
     """The next whole bar will look like this; its open time."""
-    planned = await market.control("market", {"candle": {**shape, "interval": "15m"}})
+    planned = await market.control("market", {"candle": {**shape, "interval": "1m"}})
     return planned["open_ms"]
 
 
@@ -53,10 +54,10 @@ async def in_position_at(house, market, data_dir):
 
 
 async def test_a_position_is_taken_up_again_and_missed_bars_are_judged(house, tmp_path):
-    market = await house.market(speed=600)
+    market = await house.market()
     written(tmp_path, quick())
     agent, before = await in_position_at(house, market, tmp_path)
-    decided = await exported(tmp_path, "decisions")
+    decided = rows_of(tmp_path, "decisions")
     await agent.kill()
 
     agent = await house.agent(tmp_path, *market.address)
@@ -86,7 +87,7 @@ async def test_a_position_is_taken_up_again_and_missed_bars_are_judged(house, tm
         await watch.flat()
         await until_bar(watch, touching_ms + BAR_MS)
     await agent.kill()
-    (trade,) = await exported(tmp_path, "trades")
+    (trade,) = rows_of(tmp_path, "trades")
     assert trade["reason"] == "FIB_61.8"
     assert "seen_at_close" in trade["notes"].split("; ")
     assert Decimal(trade["exit"]) < target, "it was sold at what the market then offered"
@@ -102,7 +103,7 @@ async def test_a_position_is_taken_up_again_and_missed_bars_are_judged(house, tm
         assert state["day"]["trades"] == 1
     assert await agent.stopped() == 0
 
-    rows = await exported(tmp_path, "decisions")
+    rows = rows_of(tmp_path, "decisions")
     assert rows[: len(decided)] == decided, "what was decided stands"
     bars = [row["bar"] for row in rows]
     first_ms = min(missed["open_ms"], touching_ms)
@@ -113,11 +114,11 @@ async def test_a_position_is_taken_up_again_and_missed_bars_are_judged(house, tm
     late = next(row for row in rows if row["bar"] == iso(missed["open_ms"]))
     assert late["exhaustion"] is True
     assert late["outcome"] == "late"
-    assert len(await exported(tmp_path, "trades")) == 1
+    assert len(rows_of(tmp_path, "trades")) == 1
 
 
 async def test_a_stop_reached_while_down_is_settled_from_the_bars_missed(house, tmp_path):
-    market = await house.market(speed=600)
+    market = await house.market()
     written(tmp_path, quick(backtest_params={"use_stop_loss": True}))
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
@@ -145,7 +146,7 @@ async def test_a_stop_reached_while_down_is_settled_from_the_bars_missed(house, 
         await watch.flat()
         final = await watch.until("booked", lambda s: s["day"]["losses"] == 1)
     assert await agent.stopped() == 0
-    (trade,) = await exported(tmp_path, "trades")
+    (trade,) = rows_of(tmp_path, "trades")
     worsened = (stop * Decimal("0.9995")).quantize(TICK, "ROUND_FLOOR")
     assert Decimal(trade["exit"]) == worsened, "at the stop and the slippage assumed, not at today's price"
     assert trade["reason"] == "STOP"
@@ -159,7 +160,7 @@ async def test_a_stop_reached_while_down_is_settled_from_the_bars_missed(house, 
 async def test_kills_at_any_moment_leave_both_ledgers_equal(house, tmp_path):
     """Every bar of a falling market is a signal and every position leaves with the next bar."""
     chance = random.Random(20)
-    market = await house.market(speed=900)
+    market = await house.market()
     written(
         tmp_path,
         quick(
@@ -170,7 +171,7 @@ async def test_kills_at_any_moment_leave_both_ledgers_equal(house, tmp_path):
                 "use_time_exit": True,
                 "max_hold": 1,
             },
-            risk_management={"max_daily_trades": 100},
+            risk_management={"max_daily_trades": 100, "max_daily_loss_percent": 20.0},
         ),
     )
     killed_at = []

@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from agent_process import Ended, cli, command, exported
+from agent_process import Ended, cli, command, rows_of
 from configurations import WISH, changed, example, quick, written
 
 from agent.store.latch import Latch
 
-BAR = timedelta(minutes=15)
+BAR = timedelta(minutes=1)
 CANARY = "cAnArY5ecret"
 NOWHERE = ("--exchange-url", "http://127.0.0.1:9", "--exchange-ws-url", "ws://127.0.0.1:9")
 
@@ -138,7 +138,7 @@ async def test_options_that_make_no_sense(tmp_path):
 
 
 async def test_a_pair_the_exchange_does_not_have(house, tmp_path):
-    market = await house.market(speed=60)
+    market = await house.market()
     written(tmp_path, quick(exchange={"trading_pair": "ADA/XXX", "quote_currency": "XXX"}))
     ended = await engine(tmp_path, "--clock", "exchange", where=market.address)
     assert ended.code == 1
@@ -167,7 +167,7 @@ async def test_markets_that_cannot_be_opened(house, tmp_path):
 
 
 async def test_a_second_instance_is_kept_out_and_the_first_goes_on(house, tmp_path):
-    market = await house.market(speed=60)
+    market = await house.market()
     written(tmp_path, quick())
     agent = await house.agent(tmp_path / "data", *market.address, config=tmp_path / "config.json")
     async with agent.watched() as watch:
@@ -232,7 +232,7 @@ async def test_a_read_only_disk_is_named(little_disk, tmp_path):
 async def test_a_full_disk_blocks_entries_and_stops_in_an_emergency_all_the_same(
     house, little_disk, tmp_path
 ):
-    market = await house.market(speed=600)
+    market = await house.market()
     config = written(tmp_path, quick())
     agent = await house.agent(little_disk, *market.address, config=config)
     async with agent.watched() as watch:
@@ -297,8 +297,8 @@ async def test_bars_the_exchange_does_not_have_are_left_out_once_that_is_proven(
         if number not in missing:
             rows.append(f"{first + number * BAR:%Y-%m-%d %H:%M:%S},{prices},{1_000 + number}")
     candles.write_text("\n".join(rows))
-    begin = (first + 695 * BAR).isoformat()
-    market = await house.market("--candles", str(candles), "--start", begin, speed=1_200)
+    begin = (first + 692 * BAR).isoformat()
+    market = await house.market("--candles", str(candles), "--start", begin)
     written(tmp_path, quick())
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
@@ -308,8 +308,8 @@ async def test_bars_the_exchange_does_not_have_are_left_out_once_that_is_proven(
         await agent.complains("the exchange has no bars for 10 bar lengths")
         state = await watch.until("free", lambda s: not s["entries_blocked_by"])
     assert await agent.stopped() == 0
-    bars = [datetime.fromisoformat(row["bar"]) for row in await exported(tmp_path, "decisions")]
+    bars = [datetime.fromisoformat(row["bar"]) for row in rows_of(tmp_path, "decisions")]
     steps = [later - earlier for earlier, later in pairwise(bars)]
-    assert sorted(set(steps)) == [BAR, 11 * BAR]
     assert steps.count(11 * BAR) == 1
+    assert {*steps, BAR} == {BAR, 11 * BAR}
     assert state["day"]["trades"] == 0

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 import pytest
-from agent_process import ROOT, exported, iso, ms
+from agent_process import ROOT, iso, ms, rows_of
 from configurations import changed, example, written
 
 SHARED = ROOT.parent / "shared"
@@ -54,7 +54,7 @@ async def test_recorded_candles_are_entered_on_the_backtesters_bars(house, tmp_p
         assert watch.latest["entries_blocked_by"] == []
     assert await agent.stopped() == 0
 
-    ours = {row["bar"]: row for row in await exported(tmp_path, "decisions")}
+    ours = {row["bar"]: row for row in rows_of(tmp_path, "decisions")}
     assert min(ours) <= "2023-04-23T16:15", f"it began late: {first['at']}"
     features = {bar(row["date"]): row for row in rows(GOLDEN / "features.csv.gz")}
     for when, row in ours.items():
@@ -68,7 +68,7 @@ async def test_recorded_candles_are_entered_on_the_backtesters_bars(house, tmp_p
     outcomes = {when: row["outcome"] for when, row in ours.items() if row["exhaustion"]}
     assert len(expected) == 4
     assert set(outcomes.values()) <= NAMED, outcomes
-    trades = {row["signal_ts"]: row for row in await exported(tmp_path, "trades")}
+    trades = {row["signal_ts"]: row for row in rows_of(tmp_path, "trades")}
     assert set(trades) == {when for when, outcome in outcomes.items() if outcome == "entered"}
     assert [outcomes[when] for when in sorted(expected)] == ["entered", "entered", "entered", "no_room"]
     for when, trade in trades.items():

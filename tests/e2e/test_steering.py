@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from agent_process import cli, exported, iso
+from agent_process import cli, iso, rows_of
 from configurations import WISH, quick, written
 
 from agent.store.latch import Latch
@@ -26,13 +26,12 @@ async def done(data_dir, *words):
     return ended.document
 
 
-async def last_reason(data_dir):
-    trade = (await exported(data_dir, "trades"))[-1]
-    return trade["reason"]
+def last_reason(data_dir):
+    return rows_of(data_dir, "trades")[-1]["reason"]
 
 
 async def test_an_operator_pauses_closes_and_stops(house, tmp_path):
-    market = await house.market(speed=600)
+    market = await house.market()
     written(tmp_path, quick())
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
@@ -60,7 +59,7 @@ async def test_an_operator_pauses_closes_and_stops(house, tmp_path):
         assert [p["id"] for p in held["positions"]] == [1], "the position is kept"
         assert (await done(tmp_path, "close", "1", "--yes"))["text"] == "selling 1 position(s) at market"
         await watch.until("stopped", lambda s: s["state"] == "STOPPED" and not s["positions"])
-        assert await last_reason(tmp_path) == "MANUAL"
+        assert last_reason(tmp_path) == "MANUAL"
 
         await refused(
             tmp_path,
@@ -71,7 +70,7 @@ async def test_an_operator_pauses_closes_and_stops(house, tmp_path):
         await watch.in_position()
         await done(tmp_path, "stop", "--flatten", "--yes")
         await watch.until("stopped", lambda s: s["state"] == "STOPPED" and not s["positions"])
-        assert await last_reason(tmp_path) == "MANUAL"
+        assert last_reason(tmp_path) == "MANUAL"
     assert await agent.stopped() == 0
     states = [line.partition(" | ")[0] for line in agent.out.lines]
     assert states == [
@@ -81,7 +80,7 @@ async def test_an_operator_pauses_closes_and_stops(house, tmp_path):
 
 
 async def test_an_emergency_sells_and_stays_latched_through_a_kill(house, tmp_path):
-    market = await house.market(speed=600)
+    market = await house.market()
     written(tmp_path, quick())
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
@@ -91,7 +90,7 @@ async def test_an_emergency_sells_and_stays_latched_through_a_kill(house, tmp_pa
         await refused(tmp_path, **{"emergency-stop": "This would happen: EMERGENCY STOP (Paper Trading"})
         stopped = await done(tmp_path, "emergency-stop", "--yes")
         assert stopped == {"latched": True, "flat": True, "remaining": [], "engine": "acknowledged"}
-        assert await last_reason(tmp_path) == "EMERGENCY"
+        assert last_reason(tmp_path) == "EMERGENCY"
         again = await done(tmp_path, "emergency-stop", "--yes")
         assert again["flat"] is True
     await agent.kill()
@@ -113,7 +112,7 @@ async def test_an_emergency_sells_and_stays_latched_through_a_kill(house, tmp_pa
         assert (await done(tmp_path, "clear-halt", "--yes"))["state"] == "STOPPED"
         assert Latch(tmp_path / "halt.latch").read() is None
         assert (await done(tmp_path, "start", "--yes"))["state"] == "RUNNING"
-        decisions = {row["bar"]: row for row in await exported(tmp_path, "decisions")}
+        decisions = {row["bar"]: row for row in rows_of(tmp_path, "decisions")}
         seen = decisions[iso(forced["open_ms"])]
         assert seen["exhaustion"] is True
         assert (seen["outcome"], seen["reason"].split(":")[0]) == ("blocked", "halted (emergency)")
@@ -124,13 +123,13 @@ async def test_an_emergency_sells_and_stays_latched_through_a_kill(house, tmp_pa
         agent.send(signal.SIGUSR1)
         state = await watch.until("halted", lambda s: s["halt"] and s["halt"]["flat"])
         assert state["halt"]["by"] == "signal"
-        assert await last_reason(tmp_path) == "EMERGENCY"
+        assert last_reason(tmp_path) == "EMERGENCY"
     assert await agent.stopped() == 0
 
 
 async def test_a_halt_set_while_no_engine_ran_can_be_cleared(house, tmp_path):
     """Its time is this machine's, the market's is another: clearing must not wait for the one to reach it."""
-    market = await house.market(speed=600)
+    market = await house.market()
     written(tmp_path, quick())
     ended = await cli(tmp_path, "emergency-stop", "--yes", "--json")
     print(ended)
@@ -144,7 +143,7 @@ async def test_a_halt_set_while_no_engine_ran_can_be_cleared(house, tmp_path):
 
 
 async def test_a_frozen_engine_is_latched_and_sells_when_it_thaws(house, tmp_path):
-    market = await house.market(speed=600)
+    market = await house.market()
     written(tmp_path, quick())
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
@@ -166,12 +165,12 @@ async def test_a_frozen_engine_is_latched_and_sells_when_it_thaws(house, tmp_pat
         assert Latch(tmp_path / "halt.latch").read() is not None
         agent.send(signal.SIGCONT)
         await watch.until("halted and flat", lambda s: s["halt"] and s["halt"]["flat"])
-        assert await last_reason(tmp_path) == "EMERGENCY"
+        assert last_reason(tmp_path) == "EMERGENCY"
     assert await agent.stopped() == 0
 
 
 async def test_a_termination_is_quick_and_names_what_stays_open(house, tmp_path):
-    market = await house.market(speed=600)
+    market = await house.market()
     written(tmp_path, quick())
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
