@@ -1,15 +1,19 @@
 """Faults on order: which are set, what they match, how often they fired.
 
-Belongs here: the list of faults this exchange can commit, their parameters and matching; what each does to a
-request or a frame stands in `faults_http` and `faults_stream`. Stays true: a fault does nothing to what it
-does not match; it fires `count` times at most and not after `for_ms`; firing is counted. Times: `for_ms` is
-machine time, since faults disturb networks and sockets, except for F6 and F7, whose limits count in venue
-time.
+Belongs here: setting, matching and counting; the catalogue is in `fault_kinds`, what each fault does to a
+request, a frame or an order stands in `faults_http`, `faults_stream` and `trading`. Stays true: a fault
+does nothing to what it does not match; it fires `count` times at most and not after `for_ms`; firing is
+counted. Times: `for_ms` is machine time, since faults disturb networks and sockets, except where the
+catalogue says that it is the venue's (limits, maintenance, halts, filters, keys).
 
 An entry of {"add": [...]}: {"id": text, "fault": "F9", "match": {"method", "path", "stream", "nth"},
 "count": n, "for_ms": ms, "params": {...}}. `path` and `stream` are patterns with * and ?; `nth` lets the
-first n-1 matches pass. F25 and F26 spoil frames, or answers when `path` is given. Without `count` and
-`for_ms` a fault fires once; F8, F22 and a refusing F27 go on until they are cleared.
+first n-1 matches pass. `stream` is a market stream, `userDataStream` as a whole (F22, F27), or one kind of
+its events: `executionReport.TRADE.*`, `listStatus`. A frame of the socket API is matched as the method WS
+and the path /ws-api/v3/order.place. F21, F25 and F26 spoil frames, or answers when `path` or `method` is
+given; F1 to F5 concern requests that need a key, and others only when `path` names them. Without `count`
+and `for_ms` a fault fires once; F8, F22, a refusing F27 and F38 to F40 and F43 go on until they are
+cleared. F38 to F43 begin when they are set, or with the request they match.
 """
 
 from __future__ import annotations

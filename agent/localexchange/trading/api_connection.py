@@ -19,8 +19,9 @@ from agent.localexchange.channels import Frame
 from agent.localexchange.faults import Fault
 from agent.localexchange.faults_http import UNKNOWN_TEXTS
 from agent.localexchange.line import Line, Pulse
+from agent.localexchange.trading.event_faults import STREAM
 from agent.localexchange.trading.frames import BadFrameError, Frames, Request, read_request
-from agent.localexchange.trading.user_streams import STREAM, UserStreams
+from agent.localexchange.trading.user_streams import UserStreams
 from agent.localexchange.wire import Json
 
 #: What the record says of a frame that was lost.
@@ -61,6 +62,9 @@ class ApiConnection(Line):
         if self._silenced is None or not self._silenced(Frame(STREAM, data)):
             self.write(data)
 
+    def announce(self, event: Json) -> None:
+        self._tell({"event": event})
+
     def next_subscription(self) -> int:
         return next(self._numbers)
 
@@ -84,15 +88,18 @@ class ApiConnection(Line):
             request = read_request(message.data)
         except BadFrameError:
             error = {"code": -1135, "msg": "Invalid JSON Request"}
-            self.announce({"id": None, "status": 400, "error": error})
+            self._tell({"id": None, "status": 400, "error": error})
             return
         if not self._tells_limits:
             request.params.setdefault("returnRateLimits", "false")
         fault = self._frames.lost(request, _FAULTS)
         if fault is None:
-            self.announce(self._frames.answer(request, self))
+            self._tell(self._frames.answer(request, self))
         else:
             self._spoil(fault, request)
+
+    def _tell(self, frame: Json) -> None:
+        self.write(orjson.dumps(frame))
 
     def _spoil(self, fault: Fault, request: Request) -> None:
         executed = fault.kind in ("F2", "F4") or (fault.kind == "F5" and fault.params["executed"])
@@ -106,7 +113,7 @@ class ApiConnection(Line):
             return
         if fault.kind == "F5":
             error = {"code": int(fault.variant), "msg": UNKNOWN_TEXTS[fault.variant]}
-            self.announce({"id": request.id, "status": 500, "error": error})
+            self._tell({"id": request.id, "status": 500, "error": error})
             return
         error = {"code": -1000, "msg": "An unknown error occurred while processing the request."}
-        self.announce({"id": request.id, "status": int(fault.params["status"]), "error": error})
+        self._tell({"id": request.id, "status": int(fault.params["status"]), "error": error})

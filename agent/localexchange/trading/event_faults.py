@@ -16,6 +16,8 @@ from agent.localexchange.faults import Fault, FaultBoard
 from agent.localexchange.trading.wire_events import event_name
 from agent.localexchange.wire import Json
 
+#: The name under which faults of streams know the whole user stream.
+STREAM: Final = "userDataStream"
 #: Which events a reordering holds back, by variant.
 _HELD: Final = {"fill_before_ack": "NEW", "cancel_before_fill": "TRADE"}
 
@@ -37,6 +39,8 @@ class EventFaults:
     def spoilt(self, event: Json, send: Callable[[Json], None]) -> None:
         """Send what becomes of `event`: it, nothing, more, something else, or all of that later."""
         name = event_name(event)
+        if self._silenced():
+            return
         released = [held for held in self._held if _waits_for(held, event)]
         self._held = [held for held in self._held if held not in released]
         if not released and self._hold(event, name, send):
@@ -47,6 +51,14 @@ class EventFaults:
                 send(self._strange(event, name))
         for held in released:
             send(held.event)
+
+    def _silenced(self) -> bool:
+        """Whether a silence of all sockets, old and new, swallows this event."""
+        for fault in self._board.of_kind("F22"):
+            concerns = fault.match.path is None and fault.match.frames_of(STREAM)
+            if fault.params["new_sockets"] and concerns and self._board.fire(fault):
+                return True
+        return False
 
     def _hold(self, event: Json, name: str, send: Callable[[Json], None]) -> bool:
         for fault in self._board.of_kind("F13"):

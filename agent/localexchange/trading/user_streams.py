@@ -8,15 +8,12 @@ to an event they do once, for all listeners alike.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from agent.localexchange.trading.event_faults import EventFaults
 from agent.localexchange.trading.wire_events import event_of, terminated
 from agent.localexchange.venue.events import News
 from agent.localexchange.wire import Json
-
-#: The name under which faults of streams know all of it.
-STREAM: Final = "userDataStream"
 
 
 class Listener(Protocol):
