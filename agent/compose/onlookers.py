@@ -5,7 +5,9 @@ Also what must be said when it ends: which positions stay open, and whether anyt
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from typing import Final
 
 from agent.compose.progress import WarmupProgress
 from agent.control.messages import Notice, NoticeKind
@@ -16,6 +18,8 @@ from agent.core.money import plain
 from agent.core.phase import Phase
 from agent.core.snapshot import state_line
 from agent.core.state import AgentState
+
+LOG: Final = logging.getLogger("agent")
 
 
 class Onlookers:
@@ -28,6 +32,7 @@ class Onlookers:
         self._progress = progress
         self._watch = watch
         self._phase: Phase | None = None
+        self._unheard = False
         self._watching: bool | None = None
 
     def __call__(self, state: AgentState, commands: tuple[Command, ...]) -> None:
@@ -35,7 +40,7 @@ class Onlookers:
         self._progress.show(state.warmup)
         if state.phase is not self._phase:
             self._phase = state.phase
-            print(state_line(state), flush=True)
+            self._say(state_line(state))
         watching = bool(state.open_positions()) or bool(state.in_flight())
         if watching is not self._watching:
             self._watching = watching
@@ -49,6 +54,16 @@ class Onlookers:
                     "at": iso_utc(state.now_ms),
                 }
                 self._control.notice(Notice(NoticeKind.ALERT, body))
+
+    def _say(self, line: str) -> None:
+        """On standard output, for as long as somebody reads it."""
+        if self._unheard:
+            return
+        try:
+            print(line, flush=True)
+        except OSError as error:
+            self._unheard = True
+            LOG.warning("nobody reads standard output any more (%s): changes of state are only logged", error)
 
 
 def left_open(state: AgentState) -> list[str]:

@@ -26,7 +26,11 @@ class WarmupProgress:
             self._on_terminal(bars, needed)
         elif (tenths := 10 * bars // needed) > self._tenths:
             self._tenths = tenths
-            print(f"loading history: {bars} of {needed} bars", file=sys.stderr)
+            try:
+                print(f"loading history: {bars} of {needed} bars", file=sys.stderr)
+            except OSError:
+                # Nobody reads it; the log says when history is loaded.
+                self._closed = True
 
     def close(self) -> None:
         """Nothing is shown any more."""
