@@ -19,7 +19,7 @@ from agent.core.market import Candle
 from agent.core.ports import Clock, Sink
 from agent.exchange import feed_terms as terms
 from agent.exchange.ailments import Ailments
-from agent.exchange.bar_sequence import BarSequence, Decided, Differed, Outcome
+from agent.exchange.bar_sequence import BarSequence, Decided, Differed, Outcome, Rejected
 from agent.exchange.feed_rest import FeedRest
 from agent.exchange.feed_terms import CandleArchive, FeedCounters, FeedTerms, Wait
 from agent.exchange.pace import Pace
@@ -66,6 +66,7 @@ class BarDesk:
         self._saving_wanted = asyncio.Event()
         self._unsaved: list[Candle] = []
         self._hole_since_ms = 0
+        self._last_rejected: Rejected | None = None
         self.last_push: Candle | None = None
         """The socket's latest word on the bar in progress."""
 
@@ -263,7 +264,11 @@ class BarDesk:
                 self._sink(BarDiffered(outcome.decided, outcome.theirs))
             else:
                 self._counters.bad_candles += 1
-                _log.warning("a candle for %d ms was dropped: %s", outcome.open_ms, "; ".join(outcome.faults))
+                if outcome != self._last_rejected:
+                    # It is asked for again and again; the log hears of it once.
+                    self._last_rejected = outcome
+                    faults = "; ".join(outcome.faults)
+                    _log.warning("a candle for %d ms was dropped: %s", outcome.open_ms, faults)
 
     def _count(self, by: ClosedBy) -> None:
         if by is ClosedBy.FLAG:

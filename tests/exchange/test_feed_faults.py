@@ -186,13 +186,16 @@ async def test_broken_answers_of_rest_cost_nothing_but_time(variant: str) -> Non
         await g.assert_whole()
 
 
-async def test_bad_rows_of_rest_are_not_decided_on() -> None:
+async def test_bad_rows_of_rest_are_not_decided_on_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
     async with ground(sockets=False) as g:
         async with g.feeding():
             await g.bars_more(1)
             g.fault("F26", match={"path": "/api/v3/klines"}, params={"variant": "high_below_low"}, count=4)
             await g.bars_more(4)
+        assert g.fired("F26") == 4
         await g.assert_whole()
+    told = [record.getMessage() for record in caplog.records if "was dropped" in record.getMessage()]
+    assert len(told) == len(set(told)) >= 1
 
 
 async def test_a_price_that_only_the_socket_tells_is_not_trusted() -> None:
