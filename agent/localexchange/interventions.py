@@ -93,6 +93,10 @@ class Interventions:
         prices = path.price.copy()
         prices[0, place + 1 :] = price
         self._forget_after(minute)
+        if place + 1 >= prices.shape[1]:
+            # Nothing of this minute is left to change.
+            self._go_on_from(minute + 1, price)
+            return
         self._paths[minute] = replace(path, price=prices)
         self._planned[minute] = _Planned(
             int(prices[0, 0]), int(prices.max()), int(prices.min()), price, int(path.amount.sum())

@@ -194,6 +194,18 @@ def test_moving_the_price_changes_the_future_alone() -> None:
     assert day == added_up(minutes, day)
 
 
+@pytest.mark.parametrize("second", [0, 1, 30, 58, 59])
+def test_a_price_moved_in_any_second_leaves_a_candle_that_can_be_believed(second: int) -> None:
+    market = tape()
+    minute_ms = NOW_MS // MINUTE_MS * MINUTE_MS
+    market.move_to(9_000, minute_ms + second * 1_000 + 500)
+    market.move_to(7_000, minute_ms + second * 1_000 + 700)
+    minute, after = market.klines("1m", minute_ms, None, 2, minute_ms + 2 * MINUTE_MS)
+    for bar in (minute, after):
+        assert bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high
+    assert 6_900 < after.close < 7_100
+
+
 def test_a_second_move_replaces_what_was_planned() -> None:
     market = tape()
     force_signal(market, Wish("15m", Thresholds(), Decimal("0.7"), 8), NOW_MS)
