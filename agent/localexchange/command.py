@@ -17,7 +17,7 @@ from pathlib import Path
 
 import orjson
 
-from agent.core.money import money
+from agent.core.money import forbid_float_money, money
 from agent.localexchange.market_csv import UnreadableCandlesError
 from agent.localexchange.serve import HOST, Settings, serve
 
@@ -67,6 +67,7 @@ def _refuse(sentence: str, code: int = 1) -> int:
 
 
 def _run(settings: Settings) -> int:
+    forbid_float_money()
     try:
         import uvloop
     except ImportError:

@@ -85,10 +85,6 @@ class Desk:
         if self.venue.registry.any_open:
             self._stirred.set()
 
-    def poke(self) -> None:
-        """The clock or the market was moved: look now."""
-        self._stirred.set()
-
     async def run(self) -> None:
         """Keep the open orders in the market's present until cancelled."""
         while True:

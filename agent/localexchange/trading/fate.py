@@ -83,8 +83,13 @@ class Fate:
 
 
 def _share(fault: Fault) -> Decimal:
+    return _part(fault, "share")
+
+
+def _part(fault: Fault, name: str) -> Decimal:
+    """A param between 0 and 1; what is no number counts as 0."""
     try:
-        return min(Decimal(1), max(ZERO, Decimal(str(fault.params["share"]))))
+        return min(Decimal(1), max(ZERO, Decimal(str(fault.params[name]))))
     except ArithmeticError:
         return ZERO
 
@@ -100,4 +105,4 @@ def _commission(twist: Twist, fault: Fault) -> Twist:
         case "free":
             return replace(twist, fee_rate=ZERO)
         case _:
-            return replace(twist, fee_rate=Decimal(str(fault.params["rate"])))
+            return replace(twist, fee_rate=_part(fault, "rate"))
