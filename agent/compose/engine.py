@@ -25,6 +25,7 @@ from agent.compose.onlookers import Onlookers, left_open
 from agent.compose.paper_book import LedgerPaperStore
 from agent.compose.patience import patiently
 from agent.compose.progress import WarmupProgress
+from agent.compose.same_world import another_run
 from agent.compose.unreachable import Unreachable
 from agent.config.model import Config
 from agent.config.strategy import assumed_fee_rate, assumed_slippage_rate, setup
@@ -151,6 +152,12 @@ class Engine:
         scope = paper_scope(directory.trades_db, AGENT_ID, self._addresses.venue, pair)
         ledger = Ledger.open(directory.trades_db, scope)
         stored = await asyncio.to_thread(ledger.load)
+        if isinstance(clock, ExchangeClock):
+            refusal = another_run(stored, self._addresses.venue, clock.now_ms())
+            if refusal is not None:
+                ledger.close()
+                print(refusal, file=sys.stderr)
+                return REFUSED
         core_setup = setup(
             config,
             venue=self._addresses.venue,

@@ -1,8 +1,8 @@
 """Which configuration is in force: the one given, unless something is still open under another.
 
-No gate may stop the management of an open position. A position keeps the exchange and pair of its entry,
-and with them the configuration that was accepted then; a start with another one manages what is open to its
-exit and makes no entries.
+No gate may stop the management of an open position. A position keeps the exchange, pair and timeframe of its
+entry, and with them the configuration that was accepted then; a start with another one manages what is open
+to its exit and makes no entries.
 """
 
 from __future__ import annotations
@@ -30,38 +30,48 @@ def decide_setup(options: RunOptions, asked: Config | None, directory: DataDir) 
     """The configuration to run with, or a sentence saying why none can. `asked` is None when refused."""
     reader = Reader.open(directory.trades_db)
     try:
-        elsewhere = _open_elsewhere(options, asked, reader)
-        if elsewhere is None:
-            if asked is not None:
-                return Decided(asked, None)
-            return "The configuration is refused and no accepted one with something open is stored."
-        where = f"{elsewhere.pair} at {elsewhere.venue} ({elsewhere.mode})"
-        if options.exchange is not None and not _is_at(elsewhere, options):
-            return (
-                f"A position or order is open for {where} in {directory.path}, and --exchange-url names"
-                " another exchange. Use another --data-dir for a rehearsal."
-            )
-        accepted = reader.config(elsewhere)
-        stored = check_config(accepted.text, directory.path / "stored config").config if accepted else None
-        if stored is None:
-            return f"A position or order is open for {where}, but its configuration cannot be read any more."
-        why = "the configuration is refused" if asked is None else "the configuration names another market"
-        return Decided(stored, f"{why} and something is still open for {where}")
+        for scope in reader.exposed_scopes():
+            accepted = reader.config(scope)
+            then = check_config(accepted.text, directory.path / "stored config").config if accepted else None
+            why = _why_not(asked, then, scope, options)
+            if why is not None:
+                return _kept(then, why, scope, options, directory)
+        if asked is not None:
+            return Decided(asked, None)
+        return "The configuration is refused and no accepted one with something open is stored."
     finally:
         reader.close()
 
 
-def _open_elsewhere(options: RunOptions, asked: Config | None, reader: Reader) -> Scope | None:
-    """The scope with something open that `asked` would not manage. Past simulated exchanges are gone."""
-    for scope in reader.exposed_scopes():
-        if asked is not None:
-            venue = addresses_of(asked, options.exchange).venue
-            if (scope.venue, scope.pair, scope.mode) == (venue, asked.exchange.trading_pair, asked.mode):
-                continue
-        if _is_simulated(scope) and not _is_at(scope, options):
-            continue
-        return scope
-    return None
+def _why_not(asked: Config | None, then: Config | None, scope: Scope, options: RunOptions) -> str | None:
+    """Why what is open in `scope` cannot be managed under `asked`; None when it can, or is gone.
+
+    `then` is what was accepted there. A simulated exchange of the past is gone with everything it held.
+    """
+    if asked is not None:
+        venue = addresses_of(asked, options.exchange).venue
+        if (scope.venue, scope.pair, scope.mode) == (venue, asked.exchange.trading_pair, asked.mode):
+            if then is None or then.timeframe == asked.timeframe:
+                return None
+            # Its exits are judged on bars of the length it was entered on.
+            return f"the timeframe was {then.timeframe} and is now {asked.timeframe}"
+    if _is_simulated(scope) and not _is_at(scope, options):
+        return None
+    return "the configuration is refused" if asked is None else "the configuration names another market"
+
+
+def _kept(
+    then: Config | None, why: str, scope: Scope, options: RunOptions, directory: DataDir
+) -> Decided | str:
+    where = f"{scope.pair} at {scope.venue} ({scope.mode})"
+    if options.exchange is not None and not _is_at(scope, options):
+        return (
+            f"A position or order is open for {where} in {directory.path}, and --exchange-url names"
+            " another exchange. Use another --data-dir for a rehearsal."
+        )
+    if then is None:
+        return f"A position or order is open for {where}, but its configuration cannot be read any more."
+    return Decided(then, f"{why} and something is still open for {where}; start again once that is closed")
 
 
 def _is_at(scope: Scope, options: RunOptions) -> bool:

@@ -73,6 +73,21 @@ def test_a_position_of_the_same_market_is_managed_under_the_new_configuration(
     assert decide(tmp_path, asked) == Decided(asked, None)
 
 
+def test_another_timeframe_keeps_the_stored_setup_without_entries(store: Store, tmp_path: Path) -> None:
+    then = accepted()
+    open_under(store, REAL, then)
+    decided = decide(tmp_path, accepted(timeframe="5m"))
+    assert isinstance(decided, Decided)
+    assert decided.config.config_hash == then.config_hash
+    assert (decided.exits_only_because or "").startswith("the timeframe was 15m and is now 5m and something")
+
+
+def test_another_timeframe_with_nothing_open_is_in_force(store: Store, tmp_path: Path) -> None:
+    open_under(store, REAL, accepted(), PositionState.CLOSED)
+    asked = accepted(timeframe="5m")
+    assert decide(tmp_path, asked) == Decided(asked, None)
+
+
 def test_another_pair_keeps_the_stored_setup_without_entries(store: Store, tmp_path: Path) -> None:
     then = accepted()
     open_under(store, REAL, then)
