@@ -50,7 +50,7 @@ QUIET = ("--start", "2025-05-03T00:00:00Z")
 
 
 async def test_from_the_exported_configuration_to_a_booked_trade(house, tmp_path):
-    market = await house.market(*QUIET, speed=600)
+    market = await house.market(*QUIET, speed=240)
     written(tmp_path, example())
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from agent_process import Ended, cli, command, rows_of
+from agent_process import Ended, cli, command, iso, ms, rows_of
 from configurations import WISH, changed, example, quick, written
 
 from agent.store.latch import Latch
@@ -180,6 +180,22 @@ async def test_a_second_instance_is_kept_out_and_the_first_goes_on(house, tmp_pa
         refused(reset, 4, f"rocess {agent.pid} ")
         assert watch.latest["state"] == "RUNNING"
     assert await agent.stopped() == 0
+
+
+async def test_a_market_started_again_from_its_beginning_is_not_taken_for_the_one_before(house, tmp_path):
+    market = await house.market()
+    written(tmp_path, quick())
+    agent = await house.agent(tmp_path / "data", *market.address, config=tmp_path / "config.json")
+    async with agent.watched() as watch:
+        await watch.running()
+        before = await watch.until("a bar later", lambda s: rows_of(tmp_path / "data", "decisions"))
+    assert await agent.stopped() == 0
+    await market.stop()
+    stored = rows_of(tmp_path / "data", "decisions")
+    again = await house.market("--start", iso(ms(before["at"]) - 3_600_000), port=market.port)
+    ended = await engine(tmp_path, "--clock", "exchange", where=again.address)
+    refused(ended, 1, "it was started again from the beginning. Use another --data-dir")
+    assert rows_of(tmp_path / "data", "decisions") == stored
 
 
 async def test_data_directories_that_cannot_be_used(tmp_path):
