@@ -40,7 +40,14 @@ fi
 
 [ -x .venv/bin/python ] || "$PYTHON" -m venv .venv
 echo "setup: installing the locked dependencies into .venv"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+# The lock file is complete, so nothing is left to resolve: a resolver would look at releases newer than the
+# locked ones and refuse them for having no hash. "pip check" then proves that nothing is missing.
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+.venv/bin/python -m pip --disable-pip-version-check check >/dev/null || {
+    .venv/bin/python -m pip --disable-pip-version-check check >&2
+    echo "setup: the locked dependencies do not fit together; requirements.lock needs 'make lock'" >&2
+    exit 1
+}
 echo "$want" > "$STAMP"
 echo "setup: done"

@@ -87,7 +87,9 @@ TRADING_KINDS: Final[Mapping[str, Kind]] = {
     "F3": Kind("5xx without execution", {"status": 503, "variant": "text"}, ("text", "json", "html")),
     "F4": Kind("5xx after execution", {"status": 502, "variant": "text"}, ("text", "json", "html")),
     "F5": Kind(
-        "-1007 or -1006, executed or not", {"variant": "-1007", "executed": True}, ("-1007", "-1006", "-1001")
+        "an answer that leaves the outcome open (-1007, -1006 and the like), executed or not",
+        {"variant": "-1007", "executed": True},
+        ("-1007", "-1006", "-1000", "-1001", "-1008"),
     ),
     "F11": Kind("an event of the user stream doubled", {"times": 2}),
     "F12": Kind("an event of the user stream dropped", {}),

@@ -23,8 +23,10 @@ Produce = Callable[[], Awaitable[web.Response]]
 _LOOK_EVERY_MS: Final = 20
 #: What the exchange says when it does not know what became of a request.
 UNKNOWN_TEXTS: Final = {
+    "-1000": "An unknown error occurred while processing the request.",
     "-1001": "Internal error; unable to process your request. Please try again.",
     "-1006": "An unexpected response was received from the message bus. Execution status unknown.",
+    "-1008": "Server is currently overloaded with other requests. Please try again in a few minutes.",
     "-1007": "Timeout waiting for response from backend server. "
     "Send status unknown; execution status unknown.",
 }
@@ -105,12 +107,11 @@ def _server_error(fault: Fault) -> web.Response:
         return web.Response(text=_HTML, status=status, content_type="text/html")
     if fault.variant == "text":
         return web.Response(text="Service Unavailable", status=status)
-    text = "An unknown error occurred while processing the request."
-    return _json(orjson.dumps({"code": -1000, "msg": text}), status)
+    return _json(orjson.dumps({"code": -1000, "msg": UNKNOWN_TEXTS["-1000"]}), status)
 
 
 def _unknown_outcome(fault: Fault) -> web.Response:
-    status = 504 if fault.variant == "-1007" else 500
+    status = {"-1007": 504, "-1008": 503}.get(fault.variant, 500)
     body = {"code": int(fault.variant), "msg": UNKNOWN_TEXTS[fault.variant]}
     return _json(orjson.dumps(body), status)
 

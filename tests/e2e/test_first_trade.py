@@ -46,18 +46,18 @@ def value(fills):
 
 
 #: Days before the market's own next signal, so that the forced one is the first.
-QUIET = ("--start", "2025-05-03T00:00:00Z")
+QUIET = ("--start", "2025-05-03T02:00:00Z")
 
 
 async def test_from_the_exported_configuration_to_a_booked_trade(house, tmp_path):
-    market = await house.market(*QUIET, speed=240)
+    market = await house.market(*QUIET, speed=120)
     written(tmp_path, example())
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
         await watch.running()
         line = await agent.says("RUNNING")
         assert line == "RUNNING | Paper Trading | ADA/USDT 15m | Balance: 10,000.00 USDT"
-        forced = await market.signal(bounce="0.9", bounce_bars=3)
+        forced = await market.signal()
         await watch.in_position()
         # The market stands still while it is looked at.
         await market.control("clock", {"pause": True})
@@ -65,6 +65,8 @@ async def test_from_the_exported_configuration_to_a_booked_trade(house, tmp_path
         paused = await cli(tmp_path, "pause", "--yes")
         assert (status.code, shown.code, paused.code) == (0, 0, 0)
         await market.control("clock", {"pause": False})
+        target = Decimal(status.document["positions"][0]["target"])
+        await market.price((target * Decimal("1.01")).quantize(Decimal("0.0001")))
         await watch.flat()
         final = await watch.until("booked", lambda s: s["day"]["wins"] + s["day"]["losses"] == 1)
     assert await agent.stopped() == 0

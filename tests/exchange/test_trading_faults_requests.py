@@ -71,7 +71,9 @@ async def test_a_failing_server_with_another_status() -> None:
         assert [(await sell(a)).status for _ in range(3)] == [504, 504, 200]
 
 
-@pytest.mark.parametrize(("variant", "status"), [("-1006", 500), ("-1007", 504), ("-1001", 500)])
+@pytest.mark.parametrize(
+    ("variant", "status"), [("-1006", 500), ("-1007", 504), ("-1000", 500), ("-1001", 500), ("-1008", 503)]
+)
 @pytest.mark.parametrize("done", [True, False])
 async def test_the_exchange_does_not_know_itself(variant: str, status: int, done: bool) -> None:
     async with account() as a:

@@ -115,5 +115,5 @@ class ApiConnection(Line):
             error = {"code": int(fault.variant), "msg": UNKNOWN_TEXTS[fault.variant]}
             self._tell({"id": request.id, "status": 500, "error": error})
             return
-        error = {"code": -1000, "msg": "An unknown error occurred while processing the request."}
+        error = {"code": -1000, "msg": UNKNOWN_TEXTS["-1000"]}
         self._tell({"id": request.id, "status": int(fault.params["status"]), "error": error})

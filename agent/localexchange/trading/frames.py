@@ -76,16 +76,15 @@ class Frames:
 
     def answer(self, request: Request, listener: Listener) -> Json:
         """Execute one frame."""
-        params = dict(request.params)
-        tells_limits = params.pop("returnRateLimits", "true") != "false"
+        tells_limits = request.params.get("returnRateLimits") != "false"
         endpoint = METHODS.get(request.method)
         self._trading.standing.passes(FRAME_METHOD, request.path)
         try:
-            self._admit(_SUBSCRIBE_WEIGHT if endpoint is None else endpoint.weight(params))
+            self._admit(_SUBSCRIBE_WEIGHT if endpoint is None else endpoint.weight(request.params))
             answer: Json = {
                 "id": request.id,
                 "status": 200,
-                "result": self._result(request, params, listener),
+                "result": self._result(request, endpoint, listener),
             }
         except RejectionError as rejection:
             answer = _refused(request, rejection, self._exchange.clock.now_ms())
@@ -108,7 +107,7 @@ class Frames:
         if self._trading.standing.unavailable:
             raise RejectionError(-1016, "This service is no longer available.", 503)
 
-    def _result(self, request: Request, params: Mapping[str, str], listener: Listener) -> object:
+    def _result(self, request: Request, endpoint: Endpoint | None, listener: Listener) -> object:
         match request.method:
             case "ping":
                 return {}
@@ -127,14 +126,10 @@ class Frames:
             case "userDataStream.subscribe.signature":
                 return self._subscribe(request, listener)
             case "userDataStream.unsubscribe":
-                return self._unsubscribe(params, listener)
-        endpoint = METHODS.get(request.method)
+                return self._unsubscribe(request.params, listener)
         if endpoint is None:
             raise RejectionError(-1130, "Data sent for parameter 'method' is not valid.")
-        return self._signed(endpoint, request, params)
-
-    def _signed(self, endpoint: Endpoint, request: Request, params: Mapping[str, str]) -> object:
-        key, raw = _key(params), raw_of_frame(request.params)
+        key, raw = _key(request.params), raw_of_frame(request.params)
         return self._trading.execute(endpoint, key, raw, FRAME_METHOD, request.path)
 
     def _subscribe(self, request: Request, listener: Listener) -> Json:
