@@ -115,14 +115,15 @@ class Trading(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0, 50))
     def cancel(self, pick: int) -> None:
-        self._attempt(lambda: self.desk.cancel(self._any(pick)))
+        order = self._any(pick)
+        self._attempt(lambda: self.desk.cancel(order))
 
     @rule(pick=st.integers(0, 50), side=sides, qty=amounts, price=ticks, stop=st.booleans())
     def cancel_replace(self, pick: int, side: str, qty: Decimal, price: int, stop: bool) -> None:
-        terms = self._terms(side, Kind.LIMIT, qty, price, price)
+        which, terms = Which(self._any(pick).id), self._terms(side, Kind.LIMIT, qty, price, price)
         self._attempt(
             lambda: self.desk.venue.cancel_replace(
-                Which(self._any(pick).id), "x", "", terms, self.desk.book, stop_on_failure=stop
+                which, "x", "", terms, self.desk.book, stop_on_failure=stop
             )
         )
 
