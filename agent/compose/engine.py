@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import secrets
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -20,9 +18,10 @@ from agent.compose.door import Door
 from agent.compose.hurry import unhurried
 from agent.compose.install_tag import install_tag
 from agent.compose.ledger_journal import LedgerJournal, state_from
-from agent.compose.market import addresses_of, clock_for, market_feed, public_market, weight_gate
-from agent.compose.onlookers import Onlookers, left_open
+from agent.compose.market import addresses_of
+from agent.compose.onlookers import left_open
 from agent.compose.paper_book import LedgerPaperStore
+from agent.compose.parts import Parts
 from agent.compose.patience import patiently
 from agent.compose.progress import WarmupProgress
 from agent.compose.same_world import another_run
@@ -30,7 +29,6 @@ from agent.compose.unreachable import Unreachable
 from agent.config.model import Config
 from agent.config.strategy import assumed_fee_rate, assumed_slippage_rate, setup
 from agent.control.messages import PROTOCOL, Versions
-from agent.control.server import ControlServer
 from agent.core.boot import latched_halt
 from agent.core.events import (
     EmergencyRequested,
@@ -47,8 +45,6 @@ from agent.core.ports import MarketDataError
 from agent.core.signal import SignalWindow
 from agent.core.snapshot import is_flat
 from agent.core.state import AgentState, HaltReason
-from agent.exchange.health import HealthProbe
-from agent.exchange.paper.broker import PaperBroker
 from agent.exchange.warm_up import WarmUp
 from agent.options import RunOptions
 from agent.shell.clock import ExchangeClock, SystemClock
@@ -56,7 +52,7 @@ from agent.shell.dispatch import Dispatcher
 from agent.shell.runtime import JournalError, Runtime
 from agent.shell.supervisor import Supervisor
 from agent.store.batch import Batch
-from agent.store.candles import CandleStore, SeriesKey, StoredSeries
+from agent.store.candles import SeriesKey, StoredSeries
 from agent.store.data_dir import DataDir
 from agent.store.latch import Latch
 from agent.store.ledger import Ledger
@@ -64,7 +60,7 @@ from agent.store.paper import paper_scope
 from agent.store.paper_rows import PaperRows
 from agent.store.revision import SCHEMA_REVISION
 from agent.store.trouble import StoreTrouble
-from agent.store.writer import Watch, Writer
+from agent.store.writer import Watch
 
 T = TypeVar("T")
 
@@ -73,7 +69,6 @@ AGENT_ID: Final = "agent"
 RATE_LIMIT_KEY: Final = "rate_limit"
 #: A stop must be over in five seconds; requests under way get this much of it.
 STOP_GRACE_S: Final = 2.0
-LATCH_LOOK_S: Final = 0.5
 
 DONE: Final = 0
 REFUSED: Final = 1
@@ -110,14 +105,20 @@ class Engine:
     """One run of the engine in `directory`, whose lock the caller holds."""
 
     def __init__(
-        self, options: RunOptions, config: Config, directory: DataDir, exits_only_because: str | None
+        self,
+        options: RunOptions,
+        config: Config,
+        directory: DataDir,
+        exits_only_because: str | None,
+        parts: Parts | None = None,
     ) -> None:
+        self._parts = parts or Parts()
         self._options = options
         self._config = config
         self._directory = directory
         self._exits_only_because = exits_only_because
         self._addresses = addresses_of(config, options.exchange)
-        self._chance = random.Random(secrets.randbits(128))
+        self._chance = self._parts.chance()
         self._runtime: Runtime | None = None
 
     def emergency_by_signal(self) -> None:
@@ -137,7 +138,7 @@ class Engine:
 
     async def run(self, stopping: asyncio.Event) -> int:
         """Trade until `stopping`; returns the exit code."""
-        clock, samples = clock_for(self._options, self._config, self._addresses)
+        clock, samples = self._parts.clock(self._options, self._config, self._addresses)
         try:
             if isinstance(clock, ExchangeClock) and not await self._clock_started(clock, stopping):
                 return DONE
@@ -147,7 +148,7 @@ class Engine:
                 await samples.close()
 
     async def _run(self, clock: SystemClock | ExchangeClock, stopping: asyncio.Event) -> int:
-        config, directory = self._config, self._directory
+        config, directory, parts = self._config, self._directory, self._parts
         pair = config.exchange.trading_pair
         scope = paper_scope(directory.trades_db, AGENT_ID, self._addresses.venue, pair)
         ledger = Ledger.open(directory.trades_db, scope)
@@ -170,7 +171,7 @@ class Engine:
         halted = latch.read()
         latched = latched_halt(halted.reason, halted.at_ms) if halted else None
         state = state_from(core_setup, stored, clock.now_ms(), latched)
-        writer = Writer(ledger, Watch(failed=_store_failed, broken=_store_broken))
+        writer = parts.writer(ledger, Watch(failed=_store_failed, broken=_store_broken))
         journal = LedgerJournal(writer, agent.__version__)
         latch_file = LatchFile(latch)
         runtime = self._runtime = Runtime(state, clock, journal, latch_file, self._chance)
@@ -181,19 +182,19 @@ class Engine:
         # A deadline in the time of a simulated exchange says nothing about the next one's.
         kept = stored.documents.get(RATE_LIMIT_KEY) if isinstance(clock, SystemClock) else None
         blocked_until_ms = kept if isinstance(kept, int) else 0
-        gate = weight_gate(self._addresses, clock, blocked_until_ms, on_blocked)
-        market = public_market(self._addresses, config, gate, clock)
-        candles = CandleStore(directory.candles_db)
+        gate = parts.gate(self._addresses, clock, blocked_until_ms, on_blocked)
+        market = parts.market(self._addresses, config, gate, clock)
+        candles = parts.candles(directory.candles_db)
         series = candles.series(
             SeriesKey(self._addresses.venue, config.exchange.trading_pair, config.timeframe)
         )
         rows = PaperRows(directory.trades_db, scope)
-        feed = market_feed(market, self._addresses, config, clock, series, self._chance)
+        feed = parts.feed(market, self._addresses, config, clock, series, self._chance)
         door = Door(runtime, agent.__version__)
-        control = ControlServer(door, Versions(PROTOCOL, agent.__version__, SCHEMA_REVISION))
-        supervisor = Supervisor(_task_failed(runtime))
+        control = parts.control(door, Versions(PROTOCOL, agent.__version__, SCHEMA_REVISION))
+        supervisor = Supervisor(_task_failed(runtime), monotonic_s=lambda: clock.machine_ms() / 1000)
         progress = WarmupProgress()
-        observer = Onlookers(control, progress, feed.watch_closely)
+        observer = parts.onlookers(control, progress, feed.watch_closely)
         runtime.observe(observer)
         if not self._begins(state.phase):
             observer(state, ())
@@ -208,7 +209,7 @@ class Engine:
             """Reach the exchange, load history, and from then on follow the market."""
             nonlocal connection
             instrument = await patiently(market.instrument, clock.sleep_machine, "the exchange", holding)
-            broker = PaperBroker(
+            broker = parts.paper_broker(
                 market=market,
                 instrument=instrument,
                 fee_bp=core_setup.fee_rate * 10_000,
@@ -226,7 +227,7 @@ class Engine:
                 runtime.sink(event)
 
             supervisor.keep("paper broker", lambda: broker.run(runtime.sink))
-            supervisor.keep("health probe", HealthProbe(market, gate, clock, learn).run)
+            supervisor.keep("health probe", parts.probe(market, gate, clock, learn).run)
             learn(InstrumentSeen(instrument))
             told = runtime.sink
             warm = WarmUp(market, series, market.source, clock, core_setup.seller, core_setup.exits, told)
@@ -244,7 +245,7 @@ class Engine:
 
         try:
             supervisor.keep("engine loop", runtime.run)
-            supervisor.keep("latch watch", lambda: _watch_latch(runtime, latch_file))
+            supervisor.keep("latch watch", lambda: _watch_latch(runtime, latch_file, parts.latch_look_s))
             supervisor.keep(
                 "control channel", lambda: control.run(directory.path, time.time_ns() // 1_000_000)
             )
@@ -300,14 +301,14 @@ class Engine:
         return True
 
 
-async def _watch_latch(runtime: Runtime, latch: LatchFile) -> None:
+async def _watch_latch(runtime: Runtime, latch: LatchFile, look_every_s: float) -> None:
     """Another process may let the latch fall, perhaps while this one was frozen: then do our part.
 
     A file that is merely damaged or gone keeps entries back (see `is_set`) and sells nothing.
     """
     told = False
     while True:
-        await asyncio.sleep(LATCH_LOOK_S)
+        await asyncio.sleep(look_every_s)
         reason = latch.reason()
         if reason is None or runtime.state.durable.halt is not None:
             told = False

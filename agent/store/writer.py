@@ -64,6 +64,11 @@ class Writer:
         self._closing = False
         self._failing = False
         self._broken: Exception | None = None
+        self._thread: threading.Thread | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Where batches are written: on a thread of their own, so that no disk keeps the loop waiting."""
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
         self._thread.start()
 
@@ -98,7 +103,8 @@ class Writer:
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join(timeout_s)
+        if self._thread is not None:
+            self._thread.join(timeout_s)
         return self.backlog
 
     def _run(self) -> None:
@@ -108,12 +114,15 @@ class Writer:
                     # New work ends the pause early: it may be the order that must not wait.
                     self._changed.wait_for(self._has_new_work, self._retry_after_s)
                 self._changed.wait_for(lambda: self._closing or bool(self._queue))
-                self._tried = self._submitted
-                group = list(islice(self._queue, _GROUP))
-            if not group:
+            if not self._write_next() and self._closing:
                 return
-            if not self._write(group) and self._closing:
-                return
+
+    def _write_next(self) -> bool:
+        """Try to write what is at the head of the queue. False when it failed or when nothing waits."""
+        with self._changed:
+            self._tried = self._submitted
+            group = list(islice(self._queue, _GROUP))
+        return bool(group) and self._write(group)
 
     def _has_new_work(self) -> bool:
         return self._closing or self._submitted > self._tried
