@@ -1,7 +1,8 @@
 """The engine with all its parts, from start to stop.
 
 The loop and the control channel run first, so that a halted or waiting agent can be asked and stopped;
-then the exchange is reached, then history is loaded, then the feed begins where the last decision was made.
+then the exchange is reached. What is open is followed at once; otherwise history is loaded first, and the
+feed begins where the last decision was made.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 import agent
 from agent.compose.door import Door
+from agent.compose.early_feed import Unjudged, examined_to_ms
 from agent.compose.hurry import unhurried
 from agent.compose.install_tag import install_tag
 from agent.compose.ledger_journal import LedgerJournal, state_from
@@ -222,26 +224,37 @@ class Engine:
             connection = Dispatcher(broker, market, latch_file, runtime.sink, runtime.intent_of)
             runtime.connect(connection)
 
+            unjudged = Unjudged()
+
             def learn(event: Event) -> None:
                 broker.observe(event)
+                unjudged.note(event)
                 runtime.sink(event)
 
             supervisor.keep("paper broker", lambda: broker.run(runtime.sink))
             supervisor.keep("health probe", parts.probe(market, gate, clock, learn).run)
             learn(InstrumentSeen(instrument))
+            after_open_ms = examined_to_ms(runtime.state, clock.now_ms())
+
+            async def follow() -> None:
+                window = runtime.state.window
+                begin_ms = window.last_open_ms if window else after_open_ms
+                assert begin_ms is not None, "the feed starts when something is open, or history is loaded"
+                await feed.run(learn, begin_ms)
+
+            if after_open_ms is not None:
+                # What is open does not wait for history.
+                supervisor.keep("market feed", follow)
             told = runtime.sink
             warm = WarmUp(market, series, market.source, clock, core_setup.seller, core_setup.exits, told)
             warmed = await patiently(warm.run, clock.sleep_machine, "the exchange's history", holding)
             decided = runtime.state.durable.decided_open_ms
             warmed = await asyncio.to_thread(_as_of, warmed, decided, series, warm.needed, config.bar_ms)
             progress.close()
-            runtime.sink(warmed)
-
-            async def follow() -> None:
-                window = runtime.state.window
-                await feed.run(learn, window.last_open_ms if window else warmed.last_open_ms)
-
-            supervisor.keep("market feed", follow)
+            unjudged.hand_over(warmed, runtime.sink)
+            if after_open_ms is None:
+                after_open_ms = warmed.last_open_ms
+                supervisor.keep("market feed", follow)
 
         try:
             supervisor.keep("engine loop", runtime.run)
@@ -358,7 +371,7 @@ def _as_of(
     known = series.read(since_ms, decided_open_ms + bar_length_ms)
     if len(known) < min(needed, warmed.window.bars_seen) // 2 or int(known.open_ms[-1]) != decided_open_ms:
         LOG.warning(
-            "bars since the last decision are not judged: the history before it is not known any more"
+            "signals since the last decision are not judged: the history before it is not known any more"
         )
         return warmed
     window = SignalWindow.warm(warmed.window.params, warmed.window.exits, known)

@@ -128,8 +128,9 @@ def _learn(turn: Turn, event: e.Event) -> None:
 
 def _on_warmed_up(turn: Turn, event: e.WarmedUp) -> None:
     decided, newest = turn.state.durable.decided_open_ms, turn.state.last_bar
-    if newest is not None and newest.open_ms > event.last_open_ms:
-        ends, delivered = iso_utc(event.last_open_ms), iso_utc(newest.open_ms)
+    known_to_ms = event.last_open_ms if event.followed_to_ms is None else event.followed_to_ms
+    if newest is not None and newest.open_ms > known_to_ms:
+        ends, delivered = iso_utc(known_to_ms), iso_utc(newest.open_ms)
         text = f"history ends with the bar of {ends}, before that of {delivered} which was delivered"
         turn.alert(AlertLevel.ERROR, "warm-up", f"{text}: it is not used")
         return

@@ -81,11 +81,16 @@ class WarmupAdvanced:
 
 @dataclass(frozen=True, slots=True)
 class WarmedUp:
-    """The indicator window over all history up to and including the bar at `last_open_ms`."""
+    """The indicator window over all history up to and including the bar at `last_open_ms`.
+
+    Bars may have been delivered before, for the exits of open positions; those behind `last_open_ms` are
+    delivered once more right after this, so that their signals are judged: up to `followed_to_ms`.
+    """
 
     window: SignalWindow
     last_open_ms: int
     last_close: float
+    followed_to_ms: int | None = None
 
 
 # --- health ------------------------------------------------------------------------------------

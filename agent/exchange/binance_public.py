@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from agent.core.instrument import Instrument, PriceBand
@@ -68,9 +69,17 @@ class BinancePublic:
         return instrument_of(found[0], self.pair)
 
     async def candles(self, since_ms: int, limit: int) -> list[Candle]:
-        return await read_candles(self._klines, self.source, since_ms, limit, short_page_ends=True)
+        return await self._read(Urgency.WATCH, since_ms, limit)
 
-    async def _klines(self, since_ms: int, limit: int) -> object:
+    async def past_candles(self, since_ms: int, limit: int) -> list[Candle]:
+        """The same for loading history, which waits for every other request."""
+        return await self._read(Urgency.HISTORY, since_ms, limit)
+
+    async def _read(self, urgency: Urgency, since_ms: int, limit: int) -> list[Candle]:
+        fetch = partial(self._klines, urgency)
+        return await read_candles(fetch, self.source, since_ms, limit, short_page_ends=True)
+
+    async def _klines(self, urgency: Urgency, since_ms: int, limit: int) -> object:
         request = {
             "symbol": self.symbol,
             "interval": self.source.interval,
@@ -78,7 +87,7 @@ class BinancePublic:
             "limit": limit,
         }
         return await self._client.ask(
-            Urgency.WATCH,
+            urgency,
             _WEIGHT_CANDLES,
             f"{self.pair} candles",
             lambda: self._api.public_get_klines(request),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from agent.core.instrument import Instrument
@@ -74,11 +75,19 @@ class CcxtPublic:
         return _instrument(market, self._api.precisionMode, what)
 
     async def candles(self, since_ms: int, limit: int) -> list[Candle]:
-        return await read_candles(self._ohlcv, self.source, since_ms, limit, short_page_ends=False)
+        return await self._read(Urgency.WATCH, since_ms, limit)
 
-    async def _ohlcv(self, since_ms: int, limit: int) -> object:
+    async def past_candles(self, since_ms: int, limit: int) -> list[Candle]:
+        """The same for loading history, which waits for every other request."""
+        return await self._read(Urgency.HISTORY, since_ms, limit)
+
+    async def _read(self, urgency: Urgency, since_ms: int, limit: int) -> list[Candle]:
+        fetch = partial(self._ohlcv, urgency)
+        return await read_candles(fetch, self.source, since_ms, limit, short_page_ends=False)
+
+    async def _ohlcv(self, urgency: Urgency, since_ms: int, limit: int) -> object:
         return await self._client.ask(
-            Urgency.WATCH,
+            urgency,
             1,
             f"{self.pair} candles",
             lambda: self._api.fetch_ohlcv(self.pair, self.source.interval, since_ms, limit),

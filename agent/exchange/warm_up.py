@@ -19,7 +19,7 @@ import numpy as np
 from agent.core.events import WarmedUp, WarmupAdvanced
 from agent.core.market import Candle
 from agent.core.parameters import ExitParams, SellerParams
-from agent.core.ports import Clock, MarketData, MarketDataError, Sink
+from agent.core.ports import Clock, MarketDataError, Sink
 from agent.core.series import CandleSeries
 from agent.core.signal import SignalWindow, warmup_bars_needed
 from agent.exchange.bar_sequence import same_candle
@@ -43,12 +43,18 @@ class CandleHistory(Protocol):
     def discard(self) -> None: ...
 
 
+class CandlePages(Protocol):
+    """The exchange's history, for those who can wait (`BinancePublic`)."""
+
+    async def past_candles(self, since_ms: int, limit: int) -> list[Candle]: ...
+
+
 class WarmUp:
     """Run once per start. `sink` receives WarmupAdvanced; the window itself is returned."""
 
     def __init__(
         self,
-        market: MarketData,
+        market: CandlePages,
         history: CandleHistory,
         source: BarSource,
         clock: Clock,
@@ -106,7 +112,7 @@ class WarmUp:
             why = "they lie in the future"
         else:
             from_ms = max(since_ms, last_ms - (_COMPARED - 1) * self._bar_ms)
-            theirs = self._closed(await self._market.candles(from_ms, _PAGE))
+            theirs = self._closed(await self._market.past_candles(from_ms, _PAGE))
             ours = {c.open_ms: c for c in stored.part(max(0, len(stored) - _COMPARED), len(stored))}
             shared = [c for c in theirs if c.open_ms in ours]
             differing = [c for c in shared if not same_candle(c, ours[c.open_ms])]
@@ -126,7 +132,9 @@ class WarmUp:
     async def _fetch(self, first_ms: int, end_ms: int) -> None:
         """Every closed bar the exchange has in [first_ms, end_ms), page by page."""
         while first_ms < end_ms:
-            rows = await self._market.candles(first_ms, min(_PAGE, (end_ms - first_ms) // self._bar_ms + 1))
+            rows = await self._market.past_candles(
+                first_ms, min(_PAGE, (end_ms - first_ms) // self._bar_ms + 1)
+            )
             newest_ms = max((row.open_ms for row in rows), default=first_ms - self._bar_ms)
             await self._keep(row for row in self._closed(rows, end_ms) if row.open_ms < end_ms)
             self._advance()
@@ -137,7 +145,7 @@ class WarmUp:
         """What closed while the rest was loaded."""
         while self._bars:
             first_ms = max(self._bars) + self._bar_ms
-            rows = await self._market.candles(first_ms, _PAGE)
+            rows = await self._market.past_candles(first_ms, _PAGE)
             closed = self._closed(rows)
             await self._keep(closed)
             if len(rows) < _PAGE or not closed:

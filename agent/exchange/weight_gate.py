@@ -2,9 +2,10 @@
 
 Belongs here: the weight used in the running minute, the order of those who wait, and the time until which the
 exchange told everybody to be silent. Stays true: a cancel or an exit goes before an entry, that before
-reconciliation, that before everything else; ordinary requests leave a reserve that only cancels and exits
-may use; before a Retry-After deadline nothing is sent at all, not even those. The deadline is venue time and
-is told to `on_blocked`, so that it survives a restart.
+reconciliation and prices, that before watching, that before loading history; history leaves room for all
+others, and ordinary requests leave a reserve that only cancels and exits may use; before a Retry-After
+deadline nothing is sent at all, not even those. The deadline is venue time and is told to `on_blocked`, so
+that it survives a restart.
 
 Minutes are venue minutes, because that is how the exchange counts. What it reports as used counts more than
 what we counted: other programs may share the address.
@@ -27,6 +28,8 @@ from agent.exchange.waiting import first_of
 
 #: Share of the limit that ordinary requests may use. What lies above is the reserve for cancels and exits.
 ORDINARY_SHARE: Final = 0.40
+#: A start may load 100 pages of history; prices and orders of an open position keep their room meanwhile.
+HISTORY_SHARE: Final = 0.25
 #: Not to be able to close a position is worse than a full minute, so these may go nearly to the limit.
 URGENT_SHARE: Final = 0.95
 #: Binance's limit per address; exchangeInfo tells the current one.
@@ -47,6 +50,7 @@ class Urgency(IntEnum):
     ENTER = 1
     RECONCILE = 2
     WATCH = 3
+    HISTORY = 4
 
 
 @dataclass(order=True, slots=True)
@@ -196,7 +200,9 @@ class WeightGate:
 
 
 def _share(urgency: Urgency) -> float:
-    return URGENT_SHARE if urgency is Urgency.LEAVE else ORDINARY_SHARE
+    if urgency is Urgency.LEAVE:
+        return URGENT_SHARE
+    return HISTORY_SHARE if urgency is Urgency.HISTORY else ORDINARY_SHARE
 
 
 def _int(text: str | None) -> int | None:

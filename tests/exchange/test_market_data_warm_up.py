@@ -178,10 +178,10 @@ async def test_a_history_that_begins_later_is_used_as_far_as_it_goes(store: Cand
 
         listed_ms = 0
 
-        async def candles(self, since_ms: int, limit: int) -> list[Candle]:
+        async def past_candles(self, since_ms: int, limit: int) -> list[Candle]:
             if since_ms + limit * BAR < self.listed_ms:
                 return []
-            return [c for c in await super().candles(since_ms, limit) if c.open_ms >= self.listed_ms]
+            return [c for c in await super().past_candles(since_ms, limit) if c.open_ms >= self.listed_ms]
 
     async with ground(speed=1.0) as g:
         market = Young(g.addresses, "ADA/USDT", "1m", g.gate, g.clock)

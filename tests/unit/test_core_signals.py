@@ -102,6 +102,26 @@ def test_history_older_than_a_delivered_bar_is_not_used() -> None:
     assert play.state.window is not None
 
 
+def test_bars_that_came_while_history_was_loaded_are_judged_when_they_come_again() -> None:
+    play = Playbook().ready()
+    play.quiet_bar()
+    known = list(play.history)
+    play.restart()
+    play.learn(e.InstrumentSeen(play.instrument))
+    play.quiet_bar()
+    play.signal()
+    early = play.history[len(known) :]
+    assert play.state.window is None
+    assert len(play.decisions()) == 1, "no window, no decision"
+    window = SignalWindow.warm(SELLER, EXITS, known)
+    play.learn(e.WarmedUp(window, known[-1].open_ms, known[-1].close, early[-1].open_ms))
+    assert play.state.window is not None
+    for candle in early:
+        play.learn(e.BarClosed(candle, ClosedBy.FLAG))
+    assert [d.bar_open_ms for d in play.decisions()] == [c.open_ms for c in (known[-1], *early)]
+    assert play.decisions()[-1].exhaustion
+
+
 @pytest.mark.parametrize(("shift", "flag"), [(0.0, True), (1e-7, True), (-1e-7, True), (1e-4, False)])
 def test_a_z_score_at_its_threshold_is_marked_borderline(shift: float, flag: bool) -> None:
     play = Playbook().ready()

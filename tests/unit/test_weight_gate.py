@@ -88,6 +88,20 @@ async def test_the_more_urgent_goes_first_whenever_it_came() -> None:
     assert queue.left == ["cancel", "entry", "account", "candles", "more candles"]
 
 
+async def test_history_leaves_room_for_prices_and_orders() -> None:
+    clock = ManualClock()
+    gate = WeightGate(clock, limit_per_minute=100)
+    queue = Queue(gate)
+    await gate.admit(Urgency.HISTORY, 25)
+    await queue.join("page", Urgency.HISTORY, 2)
+    await queue.join("price", Urgency.RECONCILE, 2)
+    await queue.join("bars", Urgency.WATCH, 2)
+    assert queue.left == ["price", "bars"], "nobody waits behind history"
+    await queue.join("bars", Urgency.WATCH, 12)
+    await queue.leave()
+    assert queue.left == ["price", "bars"]
+
+
 async def test_minutes_are_venue_minutes() -> None:
     clock = ManualClock(speed=60.0)
     gate = WeightGate(clock, limit_per_minute=100)
