@@ -1,0 +1,154 @@
+"""Candles, volume and moving averages.
+
+Law: everything is a batch: one call for each colour, whatever the number of bars. History goes to the
+still layer, the last bucket to the live one; both are drawn by the same functions. Rising bodies are
+hollow when they are wide enough, so direction does not hang on colour.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QPainter, QPen
+
+from ui.chart.batch import Batch
+from ui.chart.candles import CLOSE, EMA_FAST, EMA_SLOW, HIGH, LOW, OPEN, VOLUME, Bars, Floats
+from ui.chart.frame import Frame
+from ui.chart.palette import Palette
+from ui.chart.scene import Scene
+
+_BODY_SHARE = 0.72
+_HOLLOW_FROM = 5
+_HOLLOW_TINT = 0.22
+_VOLUME_TINT = 0.38
+
+
+class CandlePainter:
+    def __init__(self) -> None:
+        self._batch = Batch()
+
+    def history(self, painter: QPainter, frame: Frame, scene: Scene) -> None:
+        """All visible bars but those of the last bucket."""
+        seen = visible(scene.candles.history(frame.bars_per_column), frame, 0)
+        self.volume(painter, frame, scene, seen)
+        painter.setClipRect(frame.plot)
+        self.bars(painter, frame, scene.palette, seen)
+        self._averages(painter, frame, scene, visible(scene.candles.history(frame.bars_per_column), frame, 1))
+        painter.setClipping(False)
+
+    def latest(self, painter: QPainter, frame: Frame, scene: Scene) -> None:
+        """The last bucket and the tips of the averages."""
+        k = frame.bars_per_column
+        last = scene.candles.latest(k)
+        if frame.left - k <= last.x[0] <= frame.right + k:
+            self.volume(painter, frame, scene, last)
+            painter.setClipRect(frame.plot)
+            self.bars(painter, frame, scene.palette, last)
+            past = scene.candles.history(k)
+            joined = Bars(
+                np.concatenate([past.x[-1:], last.x]),
+                np.concatenate([past.columns[:, -1:], last.columns], axis=1),
+            )
+            self._averages(painter, frame, scene, joined)
+            painter.setClipping(False)
+
+    def bars(self, painter: QPainter, frame: Frame, palette: Palette, bars: Bars) -> None:
+        if not len(bars.x):
+            return
+        ratio = frame.pixel_ratio
+        line, body = _widths(frame)
+        rising = bars.columns[CLOSE] >= bars.columns[OPEN]
+        wick_x = np.round(frame.x_of(bars.x) * ratio) - line // 2
+        high, low, opened, closed = (
+            np.round(frame.y_of(bars.columns[row]) * ratio) for row in (HIGH, LOW, OPEN, CLOSE)
+        )
+        top, height = np.minimum(opened, closed), np.maximum(np.abs(opened - closed), line)
+        with _device_pixels(painter, ratio):
+            for side, colour in ((rising, palette.up), (~rising, palette.down)):
+                painter.setBrush(QColor(colour))
+                self._batch.rects(painter, wick_x[side], high[side], line, np.maximum(low - high, line)[side])
+                if body > line:
+                    left = wick_x[side] - (body - line) // 2
+                    self._batch.rects(painter, left, top[side], body, height[side])
+            if body >= _HOLLOW_FROM * line:
+                hollow = rising & (height > 2 * line)
+                painter.setBrush(QColor(palette.faded(palette.up, _HOLLOW_TINT)))
+                self._batch.rects(
+                    painter,
+                    wick_x[hollow] - (body - line) // 2 + line,
+                    top[hollow] + line,
+                    body - 2 * line,
+                    height[hollow] - 2 * line,
+                )
+
+    def volume(self, painter: QPainter, frame: Frame, scene: Scene, bars: Bars) -> None:
+        area = frame.volume
+        if area is None or not len(bars.x):
+            return
+        ratio, palette = frame.pixel_ratio, scene.palette
+        line, body = _widths(frame)
+        rising = bars.columns[CLOSE] >= bars.columns[OPEN]
+        left = np.round(frame.x_of(bars.x) * ratio) - line // 2 - (body - line) // 2
+        full = (area.height() - 2) * ratio
+        height = np.clip(np.round(bars.columns[VOLUME] / frame.volume_top * full), 0, full)
+        height = np.where(bars.columns[VOLUME] > 0, np.maximum(height, 1), 0)
+        painter.setClipRect(area)
+        with _device_pixels(painter, ratio):
+            for side, colour in ((rising, palette.up), (~rising, palette.down)):
+                painter.setBrush(QColor(palette.faded(colour, _VOLUME_TINT)))
+                self._batch.rects(
+                    painter, left[side], area.bottom() * ratio - height[side], body, height[side]
+                )
+        painter.setClipping(False)
+
+    def _averages(self, painter: QPainter, frame: Frame, scene: Scene, bars: Bars) -> None:
+        shown, palette = scene.shown, scene.palette
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        x = frame.x_of(bars.x)
+        if shown.ema_slow:
+            self._curve(painter, x, frame.y_of(bars.columns[EMA_SLOW]), palette.ema_slow)
+        if shown.ema_fast:
+            self._curve(painter, x, frame.y_of(bars.columns[EMA_FAST]), palette.ema_fast)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+
+    def _curve(self, painter: QPainter, x: Floats, y: Floats, colour: str) -> None:
+        known = np.isfinite(y)
+        if not known.all():
+            x, y = x[known], y[known]
+        if len(x) < 2:
+            return
+        pen = QPen(QColor(colour), 0)
+        painter.setPen(pen)
+        self._batch.lines(painter, x[:-1], y[:-1], x[1:], y[1:])
+        self._batch.lines(painter, x[:-1], y[:-1] + 0.5, x[1:], y[1:] + 0.5)
+        painter.setPen(Qt.PenStyle.NoPen)
+
+
+def visible(bars: Bars, frame: Frame, margin: int) -> Bars:
+    """The bars in view, and `margin` more on either side."""
+    reach = frame.bars_per_column
+    begin = max(0, int(np.searchsorted(bars.x, frame.left - reach)) - margin)
+    end = int(np.searchsorted(bars.x, frame.right + reach, side="right")) + margin
+    return Bars(bars.x[begin:end], bars.columns[:, begin:end])
+
+
+def _widths(frame: Frame) -> tuple[int, int]:
+    """Device pixels of a wick and of a body; both odd or both even, so that the wick is in the middle."""
+    line = max(1, round(frame.pixel_ratio))
+    body = int(frame.bar_px * frame.bars_per_column * frame.pixel_ratio * _BODY_SHARE)
+    return line, max(line, body - (body - line) % 2)
+
+
+class _device_pixels:  # noqa: N801
+    """Draw in device pixels for a while: batches of whole numbers stay exactly where they are put."""
+
+    def __init__(self, painter: QPainter, ratio: float) -> None:
+        self._painter, self._ratio = painter, ratio
+
+    def __enter__(self) -> None:
+        self._painter.save()
+        self._painter.setPen(Qt.PenStyle.NoPen)
+        self._painter.scale(1 / self._ratio, 1 / self._ratio)
+
+    def __exit__(self, *_: object) -> None:
+        self._painter.restore()

@@ -1,0 +1,205 @@
+"""The picture in two layers: what stands still is kept as a pixmap, what lives is drawn over it.
+
+Law: a tick draws the pixmap, the last candle, tags, read-out and crosshair: its cost does not depend on
+how many candles are loaded or seen. The still layer is drawn again only when view, history, overlays,
+size or style change. x is never moved here; y only in automatic scale (see viewport).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from PySide6.QtCore import QPointF, QSizeF, Qt
+from PySide6.QtGui import QColor, QFont, QPainter, QPixmap
+
+from ui.chart.axis_painter import AXIS_PAD_PX, paint_axes
+from ui.chart.candle_painter import CandlePainter, visible
+from ui.chart.candles import EMA_FAST, EMA_SLOW, HIGH, LOW, VOLUME
+from ui.chart.cursor_painter import HEADER_PX, Cursor, paint_cursor, paint_header, paint_note
+from ui.chart.frame import Fonts, Frame
+from ui.chart.numbers import price
+from ui.chart.overlay_painter import Mark, OverlayPainter
+from ui.chart.scene import Scene
+from ui.chart.tag_painter import TagPainter
+from ui.chart.viewport import PriceRange, TimeRange
+
+_SQUASH_MOST = 2.2
+_VOLUME_ROOM = 1.25
+_NOTE_REACH_PX = 11.0
+
+
+class Picture:
+    """Draws a scene; `time` and `price` are the view's ranges."""
+
+    def __init__(self, scene: Scene, font: QFont) -> None:
+        self.scene = scene
+        self.time = TimeRange()
+        self.price = PriceRange()
+        self.marks: list[Mark] = []
+        self.still_drawn = 0
+        self._fonts = Fonts.of(font)
+        self._size = QSizeF(100, 100)
+        self._ratio = 1.0
+        self._frame: Frame | None = None
+        self._still: QPixmap | None = None
+        self._exact = True
+        self._volume_top = 0.0
+        self._wished: list[float] = []
+        self._past_low, self._past_high = math.inf, -math.inf
+        self._candles = CandlePainter()
+        self._overlays = OverlayPainter()
+        self._tags = TagPainter()
+
+    def set_font(self, font: QFont) -> None:
+        self._fonts = Fonts.of(font)
+        self.moved()
+
+    def resize(self, size: QSizeF, pixel_ratio: float) -> None:
+        if size != self._size or pixel_ratio != self._ratio:
+            self._size, self._ratio = size, pixel_ratio
+            self.moved()
+
+    def moved(self) -> None:
+        """The view changed by the user's hand: fit prices exactly."""
+        self._exact = True
+        self.changed()
+
+    def changed(self) -> None:
+        """Something of the still layer changed: prices stay as long as they fit."""
+        self._frame = self._still = None
+
+    def ticked(self) -> None:
+        """The last candle changed."""
+        if self._frame is None:
+            return
+        low, high = self._content()
+        top = self._volume_top
+        last = self.scene.candles.latest(self._frame.bars_per_column)
+        seen = self._frame.left <= last.x[0] <= self._frame.right
+        louder = seen and bool(last.columns[VOLUME].max() > top > 0)
+        if louder or (self.price.automatic and math.isfinite(low) and self.price.hold(low, high)):
+            self.changed()
+
+    @property
+    def frame(self) -> Frame:
+        if self._frame is None:
+            self._frame = self._arrange()
+        return self._frame
+
+    def mark_at(self, at: QPointF) -> Mark | None:
+        """The mark nearest to the pointer, if it is near and has something to say."""
+        near = [
+            (math.hypot(mark.x - at.x(), mark.y - at.y()), index)
+            for index, mark in enumerate(self.marks)
+            if mark.note
+        ]
+        distance, index = min(near, default=(math.inf, -1))
+        return self.marks[index] if distance <= _NOTE_REACH_PX else None
+
+    def paint(self, painter: QPainter, cursor: Cursor | None, note: tuple[QPointF, str] | None) -> None:
+        frame = self.frame
+        if self._still is None:
+            self._still = self._draw_still(frame)
+        painter.drawPixmap(0, 0, self._still)
+        scene = self.scene
+        if not len(scene.candles):
+            paint_header(painter, frame, scene, self._fonts, -1)
+            painter.setPen(QColor(scene.palette.text_dim))
+            painter.drawText(
+                frame.plot, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, scene.message
+            )
+            return
+        self._candles.latest(painter, frame, scene)
+        paint_header(painter, frame, scene, self._fonts, cursor.index if cursor else -1)
+        self._tags.paint(painter, frame, scene, self._fonts)
+        if cursor is not None:
+            paint_cursor(painter, frame, scene, self._fonts, cursor)
+        if note is not None:
+            paint_note(painter, frame, scene, self._fonts, *note)
+
+    def _draw_still(self, frame: Frame) -> QPixmap:
+        self.still_drawn += 1
+        pixmap = QPixmap((self._size * self._ratio).toSize())
+        pixmap.setDevicePixelRatio(self._ratio)
+        pixmap.fill(QColor(self.scene.palette.background))
+        painter = QPainter(pixmap)
+        self._overlays.under(painter, frame, self.scene)
+        paint_axes(painter, frame, self.scene, self._fonts)
+        self.marks = []
+        if len(self.scene.candles):
+            self._candles.history(painter, frame, self.scene)
+            self.marks = self._overlays.over(painter, frame, self.scene, self._fonts)
+        painter.end()
+        return pixmap
+
+    def _arrange(self) -> Frame:
+        scene = self.scene
+        if len(scene.candles):
+            draft = self._frame_of(None)
+            self._measure(draft)
+            low, high = self._content()
+            if self.price.automatic and math.isfinite(low):
+                if self._exact:
+                    self.price.fit(low, high)
+                else:
+                    self.price.hold(low, high)
+            self._exact = False
+        return self._frame_of(self._volume_top if scene.shown.volume else None)
+
+    def _frame_of(self, volume_top: float | None) -> Frame:
+        size = (self._size.width(), self._size.height())
+        return Frame.arrange(size, HEADER_PX, self._axis_px(), self.time, self.price, volume_top, self._ratio)
+
+    def _axis_px(self) -> float:
+        scene, metrics = self.scene, self._fonts.small_metrics
+        highest = float(scene.candles.columns[HIGH].max()) if len(scene.candles) else 1.0
+        widest = price(max(highest, self.price.high), scene.instrument.price_decimals)
+        words = ("▲ " + "0" * len(widest), "+00.00 % 24h")
+        return float(math.ceil(max(metrics.horizontalAdvance(text) for text in words) + 2 * AXIS_PAD_PX))
+
+    def _measure(self, frame: Frame) -> None:
+        """Extremes of the visible history and of what should be seen with it."""
+        scene = self.scene
+        past = visible(scene.candles.history(frame.bars_per_column), frame, 0)
+        last = scene.candles.latest(frame.bars_per_column)
+        self._past_low, self._past_high = math.inf, -math.inf
+        loudest = 0.0
+        if len(past.x):
+            self._past_low = float(past.columns[LOW].min())
+            self._past_high = float(past.columns[HIGH].max())
+            loudest = float(past.columns[VOLUME].max())
+        if frame.left <= last.x[0] <= frame.right:
+            live = float(last.columns[VOLUME].max())
+            loudest = max(loudest, live * _VOLUME_ROOM if live > loudest else live)
+        self._volume_top = loudest or 1.0
+        self._wished = self._wishes(frame)
+
+    def _wishes(self, frame: Frame) -> list[float]:
+        """Prices to be seen too, unless the candles would become flat: open positions, averages."""
+        scene, prices = self.scene, []
+        if scene.shown.positions and scene.candles.last_x >= frame.left:
+            for position in scene.positions:
+                levels = (position.entry_price, position.stop, position.target, position.take_profit)
+                prices += [level for level in levels if level is not None]
+        past = visible(scene.candles.history(frame.bars_per_column), frame, 0)
+        for row, wanted in ((EMA_FAST, scene.shown.ema_fast), (EMA_SLOW, scene.shown.ema_slow)):
+            values = past.columns[row]
+            values = values[np.isfinite(values)]
+            if wanted and len(values):
+                prices += [float(values.min()), float(values.max())]
+        return prices
+
+    def _content(self) -> tuple[float, float]:
+        candles = self.scene.candles
+        low, high = self._past_low, self._past_high
+        if self.time.left - 1 <= candles.last_x <= self.time.right + 1:
+            low = min(low, float(candles.columns[LOW, -1]))
+            high = max(high, float(candles.columns[HIGH, -1]))
+        if not math.isfinite(low):
+            return low, high
+        most = (high - low) * _SQUASH_MOST
+        for wish in sorted(self._wished, key=lambda value: max(low - value, value - high)):
+            if max(high, wish) - min(low, wish) <= most:
+                low, high = min(low, wish), max(high, wish)
+        return low, high

@@ -1,0 +1,133 @@
+"""The tags on the price axis: last price with its countdown, and the open positions' lines.
+
+Law: the last price stays where it is, other tags make room for it and for each other. Every tag says in
+words or by arrow what its colour says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter
+
+from ui.chart.axis_painter import AXIS_PAD_PX
+from ui.chart.batch import Batch
+from ui.chart.candles import CLOSE, OPEN
+from ui.chart.frame import Fonts, Frame
+from ui.chart.numbers import arrow, percent, price, remaining
+from ui.chart.scene import Scene
+
+_LINE_PX = 14.0
+_PAD_PX = 3.0
+
+
+@dataclass(slots=True)
+class Tag:
+    """Lines of text at a height on the axis; `plate` stands to its left, inside the plot."""
+
+    y: float
+    lines: list[str]
+    colour: str
+    filled: bool
+    plate: str = ""
+
+    @property
+    def height(self) -> float:
+        return len(self.lines) * _LINE_PX + 2 * _PAD_PX
+
+
+class TagPainter:
+    def __init__(self) -> None:
+        self._batch = Batch()
+
+    def paint(self, painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts) -> None:
+        """The last price's line and all tags."""
+        if not len(scene.candles):
+            return
+        last = self._last(scene, frame)
+        if frame.plot.top() <= last.y <= frame.plot.bottom():
+            y, step = frame.snap(last.y), 6.0
+            count = int(frame.plot.width() / step) + 1
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(last.colour))
+            self._batch.rects(
+                painter, [frame.plot.left() + step * i for i in range(count)], y, 2.0, frame.hairline
+            )
+        tags = self._positions(frame, scene) if scene.shown.positions else []
+        last.y = min(max(last.y, frame.plot.top() + _LINE_PX / 2), frame.plot.bottom() - _LINE_PX / 2)
+        _make_room(tags, last, frame)
+        for tag in tags:
+            self._draw(painter, frame, scene, fonts, tag, tag.y - tag.height / 2)
+        # Its first line, not its middle, is at the price.
+        self._draw(painter, frame, scene, fonts, last, last.y - _LINE_PX / 2 - _PAD_PX)
+
+    def _last(self, scene: Scene, frame: Frame) -> Tag:
+        candles, palette = scene.candles, scene.palette
+        opened, closed = float(candles.columns[OPEN, -1]), float(candles.columns[CLOSE, -1])
+        day = scene.change_of_day()
+        change = day if day is not None else (closed / opened - 1) * 100 if opened else 0.0
+        lines = [f"{arrow(closed - opened)} {price(closed, scene.instrument.price_decimals)}"]
+        lines.append(percent(change) + (" 24h" if day is not None else ""))
+        if scene.shown.countdown and scene.now_ms is not None:
+            closes_ms = int(candles.open_ms[-1]) + scene.instrument.bar_ms
+            lines.append(remaining(closes_ms - scene.now_ms))
+        return Tag(frame.y_of(closed), lines, palette.up if closed >= opened else palette.down, True)
+
+    def _positions(self, frame: Frame, scene: Scene) -> list[Tag]:
+        palette, decimals = scene.palette, scene.instrument.price_decimals
+        tags = []
+        for position in scene.positions:
+            gain = palette.entry
+            if position.gain is not None:
+                gain = palette.up if position.gain else palette.down
+            for value, words, colour in (
+                (position.entry_price, f"Entry   {position.text}".rstrip(), gain),
+                (position.stop, "Stop", palette.down),
+                (position.target, "Target", palette.up),
+                (position.take_profit, "Take profit", palette.up),
+            ):
+                if value is not None:
+                    y = frame.y_of(value)
+                    if frame.plot.top() <= y <= frame.plot.bottom():
+                        tags.append(Tag(y, [price(value, decimals)], colour, False, words))
+        return tags
+
+    def _draw(
+        self, painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, tag: Tag, top: float
+    ) -> None:
+        palette = scene.palette
+        box = QRectF(frame.prices.left() + 1, frame.snap(top), frame.prices.width() - 1, tag.height)
+        draw_plate(painter, box, tag.colour, palette.background, filled=tag.filled)
+        painter.setFont(fonts.small)
+        painter.setPen(QColor(palette.text_on_colour if tag.filled else tag.colour))
+        base = box.top() + _PAD_PX + 11
+        for index, words in enumerate(tag.lines):
+            painter.drawText(QPointF(box.left() + AXIS_PAD_PX - 1, base + index * _LINE_PX), words)
+        if tag.plate:
+            width = fonts.small_metrics.horizontalAdvance(tag.plate) + 12
+            plate = QRectF(frame.plot.right() - width - 4, box.top(), width, box.height())
+            draw_plate(painter, plate, tag.colour, palette.background, filled=False)
+            painter.drawText(QPointF(plate.left() + 6, base), tag.plate)
+
+
+def draw_plate(painter: QPainter, box: QRectF, colour: str, background: str, *, filled: bool) -> None:
+    """A filled or an outlined box, without antialiasing."""
+    painter.fillRect(box, QColor(colour))
+    if not filled:
+        painter.fillRect(box.adjusted(1, 1, -1, -1), QColor(background))
+
+
+def _make_room(tags: list[Tag], last: Tag, frame: Frame) -> None:
+    """Push overlapping tags apart: those above the last price upwards, the others downwards."""
+    gap = 1.0
+    above = sorted((tag for tag in tags if tag.y <= last.y), key=lambda tag: -tag.y)
+    edge = last.y - _LINE_PX / 2 - _PAD_PX - gap
+    for tag in above:
+        tag.y = min(tag.y, edge - tag.height / 2)
+        edge = tag.y - tag.height / 2 - gap
+    below = sorted((tag for tag in tags if tag.y > last.y), key=lambda tag: tag.y)
+    edge = last.y - _LINE_PX / 2 - _PAD_PX + last.height + gap
+    for tag in below:
+        tag.y = max(tag.y, edge + tag.height / 2)
+        edge = tag.y + tag.height / 2 + gap
