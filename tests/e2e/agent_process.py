@@ -30,7 +30,10 @@ from agent.store.exports import EXPORTS, export_rows, write_rows
 from agent.store.reading import Reader
 
 ROOT: Final = Path(__file__).parents[2]
-PATIENCE_S: Final = 30.0
+#: How long a machine with other work to do may take for anything that takes an idle one a second.
+PATIENCE_S: Final = 90.0
+#: So often a signal may meet an agent that cannot enter at that very moment, on a machine that stumbles.
+_SIGNALS: Final = 8
 #: Between two attempts to attach to an engine that is still starting.
 _ATTACH_AGAIN_S: Final = 0.02
 
@@ -200,6 +203,17 @@ class Market(_Child):
     async def price(self, price: object) -> None:
         await self.control("market", {"price": str(price)})
 
+    async def hold(self) -> None:
+        """Venue time stands still."""
+        await self.control("clock", {"pause": True})
+
+    async def go_on(self) -> None:
+        await self.control("clock", {"pause": False})
+
+    async def skip_to(self, venue_ms: int) -> None:
+        """Venue time jumps; it never goes back."""
+        await self.control("clock", {"advance_ms": max(0, venue_ms - await self.now_ms())})
+
     async def fault(self, name: str, **more: Any) -> None:
         await self.control("faults", {"add": [{"id": name, "fault": name, **more}]})
 
@@ -329,11 +343,32 @@ class Watch:
         return await self.until("free to enter", lambda s: not s["entries_blocked_by"], within_s)
 
     async def in_position(self, within_s: float = PATIENCE_S) -> Mapping[str, Any]:
-        """An open position whose entry is over."""
-        return await self.until("in position", lambda s: s["positions"] and not s["orders"], within_s)
+        """An open position whose entry is over; a stop may rest under it."""
+        return await self.until("in position", _holds, within_s)
+
+    async def enters(self, market: Market, **wish: Any) -> Mapping[str, Any]:
+        """Give signals until one is entered, and the state with the open position.
+
+        A market faster than life gives an agent that the machine kept waiting good reasons not to enter.
+        """
+        for _ in range(_SIGNALS):
+            await self.entries_allowed()
+            forced = await market.signal(**wish)
+            next_bar = iso(forced["close_ms"] + 1)
+            state = await self.until(
+                "entered, or past the signal",
+                lambda s, after=next_bar: s["positions"] or (s["feed"]["last_closed_bar"] or "") >= after,
+            )
+            if state["positions"]:
+                return await self.in_position()
+        raise AssertionError(f"{_SIGNALS} signals were not entered\n{self._agent.said}")
 
     async def flat(self, within_s: float = PATIENCE_S) -> Mapping[str, Any]:
         return await self.until("flat", lambda s: not s["positions"] and not s["orders"], within_s)
+
+
+def _holds(state: Mapping[str, Any]) -> bool:
+    return bool(state["positions"]) and not any(order["side"] == "BUY" for order in state["orders"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Configurations for the tests: the exported example, with what a test needs changed.
 
-Most tests trade one-minute bars at an exchange 60 times as fast as life: a bar a second, and every deadline
-as strict as on a real exchange.
+Most tests trade one-minute bars at an exchange 60 times as fast as life: a bar a second. What is not the
+subject of a test has time enough for a machine with other work to do: a signal is late after five minutes of
+venue time instead of half a one.
 """
 
 from __future__ import annotations
@@ -18,8 +19,12 @@ WINDOWS: Final = {"ema_fast": 24, "ema_slow": 48, "z_window": 48, "atr_window": 
 QUICK: Final = {**WINDOWS, "vol_z": 5.0, "tr_z": 1.2, "cloc_min": 0.6}
 BAR_MS: Final = 60_000
 
-#: What the market must be told, to make these windows see a signal.
-WISH: Final[dict[str, Any]] = {**QUICK, "interval": "1m"}
+#: What the market must be told, to make these windows see a signal. Afterwards it stands still for more
+#: than a day, so that a position stays as it is until a test moves the price.
+STILL: Final[dict[str, Any]] = {"bounce": "0.05", "bounce_bars": 2_000}
+WISH: Final[dict[str, Any]] = {**QUICK, "interval": "1m", **STILL}
+#: A signal older than this is late.
+LATE_MS: Final = 300_000
 
 
 def example() -> dict[str, Any]:
@@ -39,7 +44,8 @@ def changed(document: dict[str, Any], **sections: Any) -> dict[str, Any]:
 
 def quick(**sections: Any) -> dict[str, Any]:
     """The example with short windows on one-minute bars, so that a start takes a second."""
-    return changed(changed(example(), seller_params=QUICK, timeframe="1m"), **sections)
+    patient = {"late_after_seconds": LATE_MS // 1_000}
+    return changed(changed(example(), seller_params=QUICK, timeframe="1m", agent=patient), **sections)
 
 
 def written(directory: Path, document: dict[str, Any]) -> Path:

@@ -21,9 +21,7 @@ async def test_the_daily_loss_sells_everything_and_keeps_entries_out_until_tomor
     written(tmp_path, quick(risk_management=limits))
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
-        await watch.running()
-        await market.signal(**WISH)
-        state = await watch.in_position()
+        state = await watch.enters(market, **WISH)
         entry = Decimal(state["positions"][0]["entry_price"])
         await market.price((entry * Decimal("0.97")).quantize(Decimal("0.0001")))
         state = await watch.until("halted and flat", lambda s: s["halt"] and s["halt"]["flat"])
@@ -56,18 +54,16 @@ async def test_the_daily_loss_sells_everything_and_keeps_entries_out_until_tomor
 
         # Tomorrow it trades again without being asked.
         midnight_ms = (ms(today["at"]) // DAY_MS + 1) * DAY_MS
-        await market.control("clock", {"advance_ms": midnight_ms + 60_000 - await market.now_ms()})
+        await market.skip_to(midnight_ms + 60_000)
         state = await watch.until(
             "tomorrow", lambda s: s["day"]["date"] > today["day"]["date"] and not s["entries_blocked_by"]
         )
         assert state["day"]["trades"] == 0
         assert Decimal(state["day"]["start_equity"]) == INITIAL + Decimal(trade["pnl_quote"])
-        await market.signal(**WISH)
-        await watch.in_position()
+        await watch.enters(market, **WISH)
     assert await agent.stopped() == 0
-    # What closed between the jump to tomorrow and its being noticed may be late.
-    rows = rows_of(tmp_path, "decisions")
-    signals = [row for row in rows if row["exhaustion"] and row["outcome"] != "late"]
+    rows = [row for row in rows_of(tmp_path, "decisions") if row["exhaustion"]]
+    signals = [row for row in rows if row["outcome"] == "entered" or "daily loss" in row["reason"]]
     assert [row["outcome"] for row in signals] == ["entered", "blocked", "blocked", "entered"]
     assert signals[1]["reason"].startswith("halted (daily loss)")
     assert signals[2]["reason"].startswith("daily loss limit reached on")

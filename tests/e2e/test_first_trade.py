@@ -10,7 +10,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from agent_process import cli, exported
-from configurations import example, written
+from configurations import STILL, changed, example, written
 
 #: SPEC 16: what other programs rely on.
 OF_THE_STATUS = {
@@ -45,26 +45,23 @@ def value(fills):
     return sum(Decimal(fill["price"]) * Decimal(fill["quantity"]) for fill in fills)
 
 
-#: Days before the market's own next signal, so that the forced one is the first.
-QUIET = ("--start", "2025-05-03T02:00:00Z")
+#: At 300 times the speed a signal's half minute would be a tenth of a second.
+PATIENT = {"late_after_seconds": 900}
 
 
 async def test_from_the_exported_configuration_to_a_booked_trade(house, tmp_path):
-    market = await house.market(*QUIET, speed=120)
-    written(tmp_path, example())
+    market = await house.market(speed=300)
+    written(tmp_path, changed(example(), agent=PATIENT))
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
         await watch.running()
         line = await agent.says("RUNNING")
         assert line == "RUNNING | Paper Trading | ADA/USDT 15m | Balance: 10,000.00 USDT"
-        forced = await market.signal()
-        await watch.in_position()
-        # The market stands still while it is looked at.
-        await market.control("clock", {"pause": True})
+        began_ms = await market.now_ms()
+        await watch.enters(market, **STILL)
         status, shown = await asyncio.gather(cli(tmp_path, "status", "--json"), cli(tmp_path, "status"))
         paused = await cli(tmp_path, "pause", "--yes")
         assert (status.code, shown.code, paused.code) == (0, 0, 0)
-        await market.control("clock", {"pause": False})
         target = Decimal(status.document["positions"][0]["target"])
         await market.price((target * Decimal("1.01")).quantize(Decimal("0.0001")))
         await watch.flat()
@@ -83,15 +80,13 @@ async def test_from_the_exported_configuration_to_a_booked_trade(house, tmp_path
     assert position["target"] is not None
     assert position["stop"] is None
     assert Decimal(position["target"]) > Decimal(position["entry_price"])
-    # Asked a moment later, when the position may already be sold; its view has tests of its own.
     assert "Paper Trading | ADA/USDT 15m" in shown.out
 
     tables = await asyncio.gather(*(exported(tmp_path, kind) for kind in KINDS))
     rows = dict(zip(KINDS, tables, strict=True))
     (trade,) = rows["trades"]
     signal_bar = at(trade["signal_ts"])
-    first_ms = forced["open_ms"]
-    assert signal_bar.timestamp() * 1_000 >= first_ms, "nothing was near before the forced signal"
+    assert (signal_bar + BAR).timestamp() * 1_000 >= began_ms, "it closed after the start"
     assert signal_bar + BAR <= at(trade["entry_ts"]) < signal_bar + 2 * BAR
     assert at(trade["exit_ts"]) >= signal_bar + 2 * BAR, "the entry bar is not examined for the target"
     assert (trade["reason"], trade["mode"]) == ("FIB_61.8", "paper")

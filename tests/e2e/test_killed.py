@@ -8,7 +8,7 @@ import random
 from decimal import Decimal
 
 from agent_process import cli, iso, rows_of
-from configurations import BAR_MS, WISH, quick, written
+from configurations import BAR_MS, LATE_MS, WISH, quick, written
 from ledgers import Books
 
 INITIAL = Decimal(10_000)
@@ -32,9 +32,14 @@ def remembered(state):
     return positions, day, state["balance"]
 
 
-async def skip(market, venue_ms):
-    """Time passes at the exchange while nobody watches."""
-    await market.control("clock", {"advance_ms": venue_ms})
+async def killed(agent, market):
+    """Nobody watches any more, and venue time waits for the test."""
+    await market.hold()
+    await agent.kill()
+
+
+def protected(state):
+    return state["positions"] and state["positions"][0]["protected_by"]
 
 
 async def candle(market, **shape):
@@ -47,10 +52,14 @@ async def in_position_at(house, market, data_dir):
     """An engine with a position, and its state; the market has just given its signal."""
     agent = await house.agent(data_dir, *market.address)
     async with agent.watched() as watch:
-        await watch.running()
-        await market.signal(**WISH)
-        state = await watch.in_position()
+        state = await watch.enters(market, **WISH)
     return agent, state
+
+
+async def restarted(house, market, data_dir, *options):
+    """Another engine there; venue time, which stood still without one, goes on."""
+    await market.go_on()
+    return await house.agent(data_dir, *market.address, *options)
 
 
 async def test_a_position_is_taken_up_again_and_missed_bars_are_judged(house, tmp_path):
@@ -58,16 +67,16 @@ async def test_a_position_is_taken_up_again_and_missed_bars_are_judged(house, tm
     written(tmp_path, quick())
     agent, before = await in_position_at(house, market, tmp_path)
     decided = rows_of(tmp_path, "decisions")
-    await agent.kill()
+    await killed(agent, market)
 
-    agent = await house.agent(tmp_path, *market.address)
+    agent = await restarted(house, market, tmp_path)
     async with agent.watched() as watch:
         after = await watch.until("back", lambda s: s["price"]["trusted"] and s["balance"])
         assert remembered(after) == remembered(before)
         books = Books.read(tmp_path)
         assert set(books.their_orders) == set(books.intents) == set(books.orders)
         assert len(books.orders) == 1
-    await agent.kill()
+    await killed(agent, market)
 
     # While nobody watches, one bar reaches the target and comes back.
     target = Decimal(before["positions"][0]["target"])
@@ -81,12 +90,12 @@ async def test_a_position_is_taken_up_again_and_missed_bars_are_judged(house, tm
         close=str(entry),
         volume="9e4",
     )
-    await skip(market, touching_ms + 2 * BAR_MS - await market.now_ms())
-    agent = await house.agent(tmp_path, *market.address)
+    await market.skip_to(touching_ms + 2 * BAR_MS)
+    agent = await restarted(house, market, tmp_path)
     async with agent.watched() as watch:
         await watch.flat()
         await until_bar(watch, touching_ms + BAR_MS)
-    await agent.kill()
+    await killed(agent, market)
     (trade,) = rows_of(tmp_path, "trades")
     assert trade["reason"] == "FIB_61.8"
     assert "seen_at_close" in trade["notes"].split("; ")
@@ -95,8 +104,8 @@ async def test_a_position_is_taken_up_again_and_missed_bars_are_judged(house, tm
 
     # A signal that was missed is recorded and not entered.
     missed = await market.signal(**WISH)
-    await skip(market, missed["open_ms"] + 2 * BAR_MS - await market.now_ms())
-    agent = await house.agent(tmp_path, *market.address)
+    await market.skip_to(missed["close_ms"] + LATE_MS + BAR_MS)
+    agent = await restarted(house, market, tmp_path)
     async with agent.watched() as watch:
         state = await until_bar(watch, missed["open_ms"])
         assert state["positions"] == []
@@ -122,10 +131,9 @@ async def test_a_stop_reached_while_down_is_settled_from_the_bars_missed(house, 
     written(tmp_path, quick(backtest_params={"use_stop_loss": True}))
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
-        await watch.running()
-        await market.signal(**WISH)
-        state = await watch.until("protected", lambda s: s["positions"] and s["positions"][0]["protected_by"])
-    await agent.kill()
+        await watch.enters(market, **WISH)
+        state = await watch.until("protected", protected)
+    await killed(agent, market)
     (position,) = state["positions"]
     (resting,) = state["orders"]
     stop, entry = Decimal(resting["price"]), Decimal(position["entry_price"])
@@ -140,8 +148,8 @@ async def test_a_stop_reached_while_down_is_settled_from_the_bars_missed(house, 
         close=str(entry),
         volume="9e4",
     )
-    await skip(market, through_ms + 2 * BAR_MS - await market.now_ms())
-    agent = await house.agent(tmp_path, *market.address)
+    await market.skip_to(through_ms + 2 * BAR_MS)
+    agent = await restarted(house, market, tmp_path)
     async with agent.watched() as watch:
         await watch.flat()
         final = await watch.until("booked", lambda s: s["day"]["losses"] == 1)

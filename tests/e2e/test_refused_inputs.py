@@ -259,8 +259,7 @@ async def test_a_full_disk_blocks_entries_and_stops_in_an_emergency_all_the_same
         assert watch.latest["state"] == "RUNNING"
         filler.unlink()
         await watch.until("free", lambda s: not s["entries_blocked_by"])
-        await market.signal(**WISH)
-        await watch.in_position()
+        await watch.enters(market, **WISH)
         fill(filler)
         await watch.until("blocked", blocked_by("store failing"))
         stopped = await cli(little_disk, "emergency-stop", "--yes", "--json", "--wait", "0")

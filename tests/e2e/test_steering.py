@@ -41,8 +41,7 @@ async def test_an_operator_pauses_closes_and_stops(house, tmp_path):
         await refused(tmp_path, **{"resume": "This would happen: Allow entries again"})
         assert (await done(tmp_path, "resume", "--yes"))["state"] == "RUNNING"
 
-        await market.signal(**WISH)
-        await watch.in_position()
+        await watch.enters(market, **WISH)
         await refused(
             tmp_path,
             **{
@@ -66,8 +65,7 @@ async def test_an_operator_pauses_closes_and_stops(house, tmp_path):
             **{"close --all --yes": "No position is open.", "pause --yes": "Nothing to pause while STOPPED."},
         )
         assert (await done(tmp_path, "start", "--yes"))["state"] == "RUNNING"
-        await market.signal(**WISH)
-        await watch.in_position()
+        await watch.enters(market, **WISH)
         await done(tmp_path, "stop", "--flatten", "--yes")
         await watch.until("stopped", lambda s: s["state"] == "STOPPED" and not s["positions"])
         assert last_reason(tmp_path) == "MANUAL"
@@ -84,9 +82,7 @@ async def test_an_emergency_sells_and_stays_latched_through_a_kill(house, tmp_pa
     written(tmp_path, quick())
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
-        await watch.running()
-        await market.signal(**WISH)
-        await watch.in_position()
+        await watch.enters(market, **WISH)
         await refused(tmp_path, **{"emergency-stop": "This would happen: EMERGENCY STOP (Paper Trading"})
         stopped = await done(tmp_path, "emergency-stop", "--yes")
         assert stopped == {"latched": True, "flat": True, "remaining": [], "engine": "acknowledged"}
@@ -118,8 +114,7 @@ async def test_an_emergency_sells_and_stays_latched_through_a_kill(house, tmp_pa
         assert (seen["outcome"], seen["reason"].split(":")[0]) == ("blocked", "halted (emergency)")
 
         # The button and the service use the signal.
-        await market.signal(**WISH)
-        await watch.in_position()
+        await watch.enters(market, **WISH)
         agent.send(signal.SIGUSR1)
         state = await watch.until("halted", lambda s: s["halt"] and s["halt"]["flat"])
         assert state["halt"]["by"] == "signal"
@@ -147,9 +142,7 @@ async def test_a_frozen_engine_is_latched_and_sells_when_it_thaws(house, tmp_pat
     written(tmp_path, quick())
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
-        await watch.running()
-        await market.signal(**WISH)
-        await watch.in_position()
+        await watch.enters(market, **WISH)
         agent.send(signal.SIGSTOP)
         status, stop = await asyncio.gather(
             cli(tmp_path, "status", "--json"),
@@ -174,9 +167,7 @@ async def test_a_termination_is_quick_and_names_what_stays_open(house, tmp_path)
     written(tmp_path, quick())
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
-        await watch.running()
-        await market.signal(**WISH)
-        state = await watch.in_position()
+        state = await watch.enters(market, **WISH)
         size = state["positions"][0]["size"]
     agent.stop()
     assert await agent.ended(within_s=5) == 0
