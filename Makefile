@@ -8,7 +8,7 @@ help:
 	@echo "make demo      trade on paper against the built-in demo market"
 	@echo "make run       trade on paper with CONFIG=config.json on the real market"
 	@echo "make test      run the tests (coverage of agent/ at least 85 %)"
-	@echo "make test-e2e  whole engines and exchanges as processes (about 4 minutes, quiet machine)"
+	@echo "make test-e2e  of them only whole engines and exchanges as processes"
 	@echo "make lint      formatting, types, architecture"
 	@echo "make bench     measure speed and memory"
 	@echo "make setup     only build .venv"
@@ -23,10 +23,9 @@ run: setup
 	@$(PY) -m agent.main --config $(CONFIG) --headless
 
 test: setup
-	@QT_QPA_PLATFORM=offscreen $(PY) -m pytest -n 2 --dist loadfile -q --ignore=tests/e2e \
+	@QT_QPA_PLATFORM=offscreen $(PY) -m pytest -n 2 --dist loadfile -q \
 	    --cov=agent --cov-report=term --cov-fail-under=85
 
-# Whole processes against a market that runs faster than life: needs a machine with nothing else to do.
 test-e2e: setup
 	@$(PY) -m pytest -q tests/e2e
 

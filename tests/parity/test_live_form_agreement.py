@@ -27,6 +27,9 @@ from agent.replay.live_form import LiveReplay
 REAL_15M = "ada15m_2023_loose"
 SLIPPAGE_BP = Decimal(5)
 
+#: Hot loops over and over: tracing their lines would take as long as the test and tell nothing new.
+pytestmark = pytest.mark.no_cover
+
 
 class Run:
     """One live replay of a case and what came of it."""

@@ -20,6 +20,9 @@ from tests.playbook import EXITS, LIMITS, SELLER, D, make_instrument, make_setup
 from tests.tiny_world import Crash, TinyWorld, check_books, describe
 
 ACTIONS = 120
+
+#: Hot loops over and over: tracing their lines would take as long as the test and tell nothing new.
+pytestmark = pytest.mark.no_cover
 Act = Callable[[TinyWorld, Random], None]
 Way = Callable[[int], None]
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from config_documents import example
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -173,6 +174,7 @@ def test_any_env_file(tmp_path_factory: Any, content: bytes) -> None:
     assert CANARY not in said
 
 
+@pytest.mark.no_cover
 def test_the_worst_documents_of_full_size_are_quick() -> None:
     mebibyte = 1024 * 1024
     worst = [

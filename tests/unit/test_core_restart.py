@@ -205,6 +205,7 @@ def end_of(name: str, crashes: list[int]) -> TinyWorld:
     return world
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", STORIES)
 def test_killed_at_every_moment_the_books_agree(name: str) -> None:
     undisturbed = end_of(name, [])
