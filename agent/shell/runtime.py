@@ -1,9 +1,10 @@
 """The loop around the core: queue, step, commit, dispatch, publish.
 
 One task steps; nothing else touches the state. Order commands wait for the transaction of the step that
-asked for them; everything else leaves at once. When the store cannot write, an entry is not sent, but a
-sale is: protecting what is held does not wait for a disk. Nothing that goes wrong around a step keeps its
-orders from leaving, and after every step the rest of the program gets its turn.
+asked for them; everything else leaves at once. When the store cannot write, or has not written within a
+second, an entry is not sent, but a sale is: protecting what is held does not wait for a disk. Nothing that
+goes wrong around a step keeps its orders from leaving, and after every step the rest of the program gets its
+turn.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ LEVELS: Final = {
     AlertLevel.ERROR: logging.ERROR,
     AlertLevel.CRITICAL: logging.CRITICAL,
 }
+#: Machine time a commit may take before the disk counts as failing; less while it does already.
+COMMIT_PATIENCE_MS: Final = 1_000.0
+FAILING_PATIENCE_MS: Final = 100.0
 ENDED: Final = Answer(False, "the engine has stopped")
 
 
@@ -208,8 +212,13 @@ class Runtime:
 
     async def _after_commit(self, durable: Awaitable[None], orders: list[OrderCommand]) -> None:
         assert self._dispatcher is not None
+        writing = asyncio.ensure_future(durable)
+        if not await self._written_in_time(writing):
+            # The rows are still on their way, in order; only leaving cannot wait for them.
+            self._not_durable(orders, "the disk does not answer")
+            orders = []
         try:
-            await durable
+            await writing
         except JournalError as error:
             self._not_durable(orders, str(error))
             return
@@ -222,6 +231,16 @@ class Runtime:
             self.sink(Healed(Impairment.STORE_FAILING))
         for command in orders:
             self._dispatcher.send(command)
+
+    async def _written_in_time(self, writing: asyncio.Future[None]) -> bool:
+        if not writing.done():
+            patience_ms = FAILING_PATIENCE_MS if self._store_failing else COMMIT_PATIENCE_MS
+            patience = asyncio.ensure_future(self._clock.sleep_machine(patience_ms))
+            try:
+                await asyncio.wait((writing, patience), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                patience.cancel()
+        return writing.done()
 
     def _not_durable(self, orders: list[OrderCommand], why: str) -> None:
         if not self._store_failing:

@@ -373,6 +373,39 @@ async def test_a_protective_stop_is_placed_although_the_disk_fails() -> None:
         assert room.impairments() == {e.Impairment.STORE_FAILING}
 
 
+async def test_a_disk_that_does_not_answer_holds_entries_back_and_nothing_else() -> None:
+    room = Room(holding())
+    room.quote(0.5)
+    async with room.running():
+        room.disk.hold()
+        room.runtime.sink(e.CloseRequested("test", None))
+        await settle()
+        assert not room.exchange.asked, "a moment's patience"
+        await room.clock.later(1_000)
+        assert [request for request, _ in room.exchange.asked] == ["replace"]
+        assert room.state.impairments[e.Impairment.STORE_FAILING] == "the disk does not answer"
+        assert not room.disk.steps
+        room.disk.release()
+        await settle()
+        assert room.impairments() == set()
+        assert room.disk.steps, "what was slow is written all the same"
+
+
+async def test_an_entry_whose_intent_is_written_too_late_is_not_sent() -> None:
+    room = Room()
+    async with room.running():
+        room.disk.hold()
+        await room.signal()
+        await room.clock.later(1_000)
+        room.disk.release()
+        await settle()
+        assert not room.exchange.placed
+        (order,) = room.state.orders.values()
+        assert order.status is OrderStatus.REJECTED
+        assert "the disk does not answer" in order.detail
+        assert room.impairments() == set(), "and entries go on"
+
+
 async def test_entries_go_on_once_the_disk_works_again() -> None:
     room = Room()
     async with room.running():
