@@ -82,6 +82,17 @@ def decisions(data_dir: DataDir = None, limit: Limit = 20, as_json: AsJson = Fal
     return decisions_command(data_dir, limit, as_json)
 
 
+@app.command()
+def stats(data_dir: DataDir = None, as_json: AsJson = False) -> int:
+    """How it goes: account, live against backtest, execution.
+
+    Also how far the way to live is walked.
+    """
+    from agent.command_line.statistics import stats_command
+
+    return stats_command(data_dir, as_json)
+
+
 # --- steering ----------------------------------------------------------------------------------
 
 

@@ -175,6 +175,7 @@ class Engine:
         state = state_from(core_setup, stored, clock.now_ms(), latched)
         writer = parts.writer(ledger, Watch(failed=_store_failed, broken=_store_broken))
         journal = LedgerJournal(writer, agent.__version__)
+        journal.note_start(state)
         latch_file = LatchFile(latch)
         runtime = self._runtime = Runtime(state, clock, journal, latch_file, self._chance)
 

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Awaitable
 
 from agent.core.boot import boot
+from agent.core.commands import AlertLevel
 from agent.core.position import Position
+from agent.core.records import EventRow
 from agent.core.snapshot import snapshot
 from agent.core.state import AgentState, Durable, Halt, Setup
 from agent.shell.journal import Changes
@@ -47,9 +49,18 @@ class LedgerJournal:
         )
         return self._durable(batch)
 
+    def note_start(self, state: AgentState) -> None:
+        """Begin a life of the engine in the events: what was before it was another one's, or nobody's."""
+        setup = state.setup
+        text = f"started: version {self._version}, config {setup.config_hash[:12]}, {setup.mode}"
+        # A disk that refuses this must not keep the engine from managing what is open.
+        self._writer.submit(Batch(state.now_ms, rows=(_engine_event(state.now_ms, text),)))
+
     def write_last_status(self, state: AgentState) -> Awaitable[None]:
-        """What `status` shows when no engine runs."""
-        return self._durable(Batch(state.now_ms, documents={STATUS_KEY: self.stored_status(state)}))
+        """What `status` shows when no engine runs, and the end of this life in the events."""
+        documents = {STATUS_KEY: self.stored_status(state)}
+        stopped = _engine_event(state.now_ms, "stopped")
+        return self._durable(Batch(state.now_ms, rows=(stopped,), documents=documents))
 
     def accept_config(self, config_hash: str, text: str, at_ms: int) -> Awaitable[None]:
         return self._durable(Batch(at_ms, config=AcceptedConfig(config_hash, text, at_ms)))
@@ -71,6 +82,10 @@ class LedgerJournal:
                 raise JournalError(str(error)) from None
 
         return durable()
+
+
+def _engine_event(at_ms: int, text: str) -> EventRow:
+    return EventRow(at_ms, AlertLevel.INFO.value, "engine", text)
 
 
 def state_from(setup: Setup, stored: Stored, at_ms: int, latched: Halt | None) -> AgentState:

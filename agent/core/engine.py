@@ -36,6 +36,7 @@ from agent.core.phase import PhaseEvent
 from agent.core.position import PositionEvent, PositionState, move
 from agent.core.quoting import on_quote
 from agent.core.reconcile import account_due_ms, ask_account, on_account, on_account_unreadable
+from agent.core.records import EventRow
 from agent.core.state import AgentState
 from agent.core.turn import Turn
 
@@ -79,8 +80,8 @@ def _learn(turn: Turn, event: e.Event) -> None:
         case e.Healed(by=by):
             if heal(turn, by) and by is e.Impairment.EXCHANGE_UNREACHABLE:
                 ask_account(turn)
-        case e.FeedReported(source=source, fresh=fresh):
-            turn.change(source=source, fresh=fresh)
+        case e.FeedReported():
+            _on_feed(turn, event)
         case e.ExchangeReported():
             turn.change(exchange=event)
         case e.InstrumentSeen(instrument=instrument):
@@ -124,6 +125,14 @@ def _learn(turn: Turn, event: e.Event) -> None:
 
 
 # --- readiness and health --------------------------------------------------------------------------
+
+
+def _on_feed(turn: Turn, event: e.FeedReported) -> None:
+    """Each change is written down: from it uptime is counted, in which a stale feed is down."""
+    if (event.source, event.fresh) != (turn.state.source, turn.state.fresh):
+        words = f"{'fresh' if event.fresh else 'stale'}, from {event.source.value}"
+        turn.keep(EventRow(turn.at_ms, AlertLevel.INFO.value, "feed", words))
+    turn.change(source=event.source, fresh=event.fresh)
 
 
 def _on_warmed_up(turn: Turn, event: e.WarmedUp) -> None:

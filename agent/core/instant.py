@@ -18,3 +18,11 @@ def iso_utc(at_ms: int | None) -> str | None:
         return None
     moment = _EPOCH + timedelta(milliseconds=at_ms)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+
+
+def ms_of_iso(text: str) -> int:
+    """The other way. Raises ValueError for text that is no moment, or has no offset."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"no offset from UTC: {text!r}")
+    return round((moment - _EPOCH) / timedelta(milliseconds=1))

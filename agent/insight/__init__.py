@@ -1,0 +1,1 @@
+"""What the stored rows say: how trading goes, against what was promised, and why. Pure over the core."""

@@ -1,0 +1,42 @@
+"""Times, spans and amounts inside the sentences of this package: plain text, UTC, no colour."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from agent.core.instant import iso_utc
+from agent.core.money import plain
+
+
+def moment(at_ms: int) -> str:
+    """`2025-01-15 14:32` UTC; with seconds where they are not zero."""
+    text = iso_utc(at_ms).replace("T", " ")
+    return text[:16] if at_ms % 60_000 == 0 else text[:19]
+
+
+def span(ms: int) -> str:
+    """`2 d 3 h`, `1 h 12 min`, `4 min 5 s`, `12 s`, `350 ms`: the two largest units."""
+    if ms < 1_000:
+        return f"{ms} ms"
+    seconds = ms // 1_000
+    for size, name, small, small_name in (
+        (86_400, "d", 3_600, "h"),
+        (3_600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if seconds >= size:
+            rest = seconds % size // small
+            return f"{seconds // size} {name}" + (f" {rest} {small_name}" if rest else "")
+    return f"{seconds} s"
+
+
+def amount(value: Decimal, currency: str, *, signed: bool = False) -> str:
+    """Two decimals, or every digit of what is smaller than one unit."""
+    if 0 < abs(value) < 1:
+        value = value.quantize(Decimal("1e-8"))
+        return f"{'+' if signed and value > 0 else ''}{plain(value)} {currency}"
+    return f"{value:{'+' if signed else ''},.2f} {currency}"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    return "undefined" if value is None else f"{value:.{digits}g}"
