@@ -120,7 +120,7 @@ def position(seen: Market, bars_ago: int = 30, decimals: int = 4) -> tuple[OpenP
             entry_price=entry,
             stop=round(low - (top - low) * 0.15, decimals),
             target=levels[2].price,
-            text="+12.41 USDT  +0.42 %",
+            text="+12.41 USDT\n+0.42 %",
             gain=True,
             note=f"Bought 1,960.7 ADA at {entry:,.{decimals}f}\nFee 0.50 USDT\nStop and target rest here",
         ),

@@ -7,12 +7,14 @@ The buffer lives as long as the batch, hence longer than the call that reads it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import numpy as np
 import shiboken6
 from numpy.typing import ArrayLike, NDArray
-from PySide6.QtCore import QLineF, QRectF
+from PySide6.QtCore import QLineF, QRectF, Qt
 from PySide6.QtGui import QPainter
 
 
@@ -44,3 +46,13 @@ class Batch:
         if count:
             target[:, 0], target[:, 1], target[:, 2], target[:, 3] = a, b, c, d
         return count
+
+
+@contextmanager
+def device_pixels(painter: QPainter, ratio: float) -> Iterator[None]:
+    """Draw in device pixels for a while: batches of whole numbers stay exactly where they are put."""
+    painter.save()
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.scale(1 / ratio, 1 / ratio)
+    yield
+    painter.restore()

@@ -11,7 +11,7 @@ import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPainter, QPen
 
-from ui.chart.batch import Batch
+from ui.chart.batch import Batch, device_pixels
 from ui.chart.candles import CLOSE, EMA_FAST, EMA_SLOW, HIGH, LOW, OPEN, VOLUME, Bars, Floats
 from ui.chart.frame import Frame
 from ui.chart.palette import Palette
@@ -63,7 +63,7 @@ class CandlePainter:
             np.round(frame.y_of(bars.columns[row]) * ratio) for row in (HIGH, LOW, OPEN, CLOSE)
         )
         top, height = np.minimum(opened, closed), np.maximum(np.abs(opened - closed), line)
-        with _device_pixels(painter, ratio):
+        with device_pixels(painter, ratio):
             for side, colour in ((rising, palette.up), (~rising, palette.down)):
                 painter.setBrush(QColor(colour))
                 self._batch.rects(painter, wick_x[side], high[side], line, np.maximum(low - high, line)[side])
@@ -93,7 +93,7 @@ class CandlePainter:
         height = np.clip(np.round(bars.columns[VOLUME] / frame.volume_top * full), 0, full)
         height = np.where(bars.columns[VOLUME] > 0, np.maximum(height, 1), 0)
         painter.setClipRect(area)
-        with _device_pixels(painter, ratio):
+        with device_pixels(painter, ratio):
             for side, colour in ((rising, palette.up), (~rising, palette.down)):
                 painter.setBrush(QColor(palette.faded(colour, _VOLUME_TINT)))
                 self._batch.rects(
@@ -137,18 +137,3 @@ def _widths(frame: Frame) -> tuple[int, int]:
     line = max(1, round(frame.pixel_ratio))
     body = int(frame.bar_px * frame.bars_per_column * frame.pixel_ratio * _BODY_SHARE)
     return line, max(line, body - (body - line) % 2)
-
-
-class _device_pixels:  # noqa: N801
-    """Draw in device pixels for a while: batches of whole numbers stay exactly where they are put."""
-
-    def __init__(self, painter: QPainter, ratio: float) -> None:
-        self._painter, self._ratio = painter, ratio
-
-    def __enter__(self) -> None:
-        self._painter.save()
-        self._painter.setPen(Qt.PenStyle.NoPen)
-        self._painter.scale(1 / self._ratio, 1 / self._ratio)
-
-    def __exit__(self, *_: object) -> None:
-        self._painter.restore()

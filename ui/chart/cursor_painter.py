@@ -94,6 +94,7 @@ def paint_header(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, in
             painter.setPen(QColor(colour))
             painter.drawText(QPointF(x, 17), words)
             x += width + 16
+    end_of_title = x
     x = left
     tone = QColor(palette.up if shown.rising else palette.down)
     for label, words in (*shown.pairs[:4], ("", shown.change), shown.pairs[4]):
@@ -106,9 +107,11 @@ def paint_header(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, in
         painter.drawText(QPointF(x, 35), words)
         x += fonts.normal_metrics.horizontalAdvance(words) + 12
     width = fonts.normal_metrics.horizontalAdvance(shown.time)
-    if x + width <= room:
-        painter.setPen(dim)
+    painter.setPen(dim)
+    if x + 4 + width <= room:
         painter.drawText(QPointF(x + 4, 35), shown.time)
+    elif end_of_title + width <= room:
+        painter.drawText(QPointF(room - width, 17), shown.time)
 
 
 def paint_cursor(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, cursor: Cursor) -> None:

@@ -29,7 +29,8 @@ class Ladder:
 
 @dataclass(frozen=True, slots=True)
 class OpenPosition:
-    """A position as it stands. `text` is the unrealised result, `gain` its sign (None: not known).
+    """A position as it stands. `text` is the unrealised result in one or two short lines, `gain` its sign
+    (None: not known).
 
     `note` is the entry's tooltip, lines separated by newlines.
     """

@@ -51,7 +51,8 @@ class Palette:
 
 
 GREEN_RED = Palette(up="#4caf50", down="#ef5350")
-BLUE_ORANGE = replace(GREEN_RED, up="#42a5f5", down="#ff9f40")
+# The averages stand off from candles of nearly their own colour by being lighter.
+BLUE_ORANGE = replace(GREEN_RED, up="#42a5f5", down="#ff9f40", ema_fast="#84ffff", ema_slow="#ffe9a8")
 
 # The ladder's colours by ratio, the same in both palettes.
 LADDER_COLOURS: dict[float, str] = {

@@ -18,14 +18,16 @@ from ui.chart.candle_painter import CandlePainter, visible
 from ui.chart.candles import EMA_FAST, EMA_SLOW, HIGH, LOW, VOLUME
 from ui.chart.cursor_painter import HEADER_PX, Cursor, paint_cursor, paint_header, paint_note
 from ui.chart.frame import Fonts, Frame
+from ui.chart.mark_painter import NO_MARKS, MarkPainter
 from ui.chart.numbers import price
-from ui.chart.overlay_painter import Mark, OverlayPainter
+from ui.chart.overlay_painter import OverlayPainter, level_words
 from ui.chart.scene import Scene
-from ui.chart.tag_painter import TagPainter
-from ui.chart.viewport import PriceRange, TimeRange
+from ui.chart.tag_painter import WORDS, TagPainter
+from ui.chart.viewport import GAP_SHARE, PriceRange, TimeRange
 
 _SQUASH_MOST = 2.2
 _VOLUME_ROOM = 1.25
+_BLANK_MOST = 0.3
 _NOTE_REACH_PX = 11.0
 
 
@@ -36,19 +38,22 @@ class Picture:
         self.scene = scene
         self.time = TimeRange()
         self.price = PriceRange()
-        self.marks: list[Mark] = []
+        self.marks = NO_MARKS
         self.still_drawn = 0
         self._fonts = Fonts.of(font)
         self._size = QSizeF(100, 100)
         self._ratio = 1.0
         self._frame: Frame | None = None
         self._still: QPixmap | None = None
+        self._spare: QPixmap | None = None
+        self._spare_for: tuple[QSizeF, float] | None = None
         self._exact = True
         self._volume_top = 0.0
         self._wished: list[float] = []
         self._past_low, self._past_high = math.inf, -math.inf
         self._candles = CandlePainter()
         self._overlays = OverlayPainter()
+        self._marks = MarkPainter()
         self._tags = TagPainter()
 
     def set_font(self, font: QFont) -> None:
@@ -81,21 +86,35 @@ class Picture:
         if louder or (self.price.automatic and math.isfinite(low) and self.price.hold(low, high)):
             self.changed()
 
+    def keep_blank(self) -> None:
+        """Keep room right of the newest bar, more of it for the labels of an open ladder."""
+        scene, metrics = self.scene, self._fonts.small_metrics
+        words = [
+            level_words(level, scene.instrument.price_decimals)
+            for ladder in scene.ladders
+            if ladder.until_ms is None and scene.shown.ladder
+            for level in ladder.levels
+        ]
+        needed = max((metrics.horizontalAdvance(text) + 16 for text in words), default=0.0)
+        blank = max(GAP_SHARE, min(_BLANK_MOST, needed / max(1.0, self.frame.plot.width())))
+        if blank != self.time.blank:
+            self.time.blank = blank
+            if self.time.following and len(scene.candles):
+                self.time.follow(scene.candles.last_x)
+            self.moved()
+
     @property
     def frame(self) -> Frame:
         if self._frame is None:
             self._frame = self._arrange()
         return self._frame
 
-    def mark_at(self, at: QPointF) -> Mark | None:
-        """The mark nearest to the pointer, if it is near and has something to say."""
-        near = [
-            (math.hypot(mark.x - at.x(), mark.y - at.y()), index)
-            for index, mark in enumerate(self.marks)
-            if mark.note
-        ]
-        distance, index = min(near, default=(math.inf, -1))
-        return self.marks[index] if distance <= _NOTE_REACH_PX else None
+    def note_at(self, at: QPointF) -> tuple[QPointF, str] | None:
+        """The mark under the pointer: where it is and what it says."""
+        index = self.marks.at(at.x(), at.y())
+        if index is None:
+            return None
+        return QPointF(self.marks.x[index], self.marks.y[index]), self.marks.notes[index]
 
     def paint(self, painter: QPainter, cursor: Cursor | None, note: tuple[QPointF, str] | None) -> None:
         frame = self.frame
@@ -120,16 +139,21 @@ class Picture:
 
     def _draw_still(self, frame: Frame) -> QPixmap:
         self.still_drawn += 1
-        pixmap = QPixmap((self._size * self._ratio).toSize())
-        pixmap.setDevicePixelRatio(self._ratio)
+        pixmap = self._spare
+        if pixmap is None or self._spare_for != (self._size, self._ratio):
+            pixmap = QPixmap((self._size * self._ratio).toSize())
+            pixmap.setDevicePixelRatio(self._ratio)
+            self._spare, self._spare_for = pixmap, (self._size, self._ratio)
         pixmap.fill(QColor(self.scene.palette.background))
         painter = QPainter(pixmap)
         self._overlays.under(painter, frame, self.scene)
         paint_axes(painter, frame, self.scene, self._fonts)
-        self.marks = []
+        self.marks = NO_MARKS
         if len(self.scene.candles):
             self._candles.history(painter, frame, self.scene)
-            self.marks = self._overlays.over(painter, frame, self.scene, self._fonts)
+            self._overlays.over(painter, frame, self.scene, self._fonts)
+            painter.setClipRect(frame.plot)
+            self.marks = self._marks.paint(painter, frame, self.scene)
         painter.end()
         return pixmap
 
@@ -155,7 +179,9 @@ class Picture:
         scene, metrics = self.scene, self._fonts.small_metrics
         highest = float(scene.candles.columns[HIGH].max()) if len(scene.candles) else 1.0
         widest = price(max(highest, self.price.high), scene.instrument.price_decimals)
-        words = ("▲ " + "0" * len(widest), "+00.00 % 24h")
+        words = ["▲ " + "0" * len(widest), "+00.00 % 24h"]
+        if scene.positions and scene.shown.positions:
+            words.append(f"{max(WORDS, key=len)} {'0' * len(widest)}")
         return float(math.ceil(max(metrics.horizontalAdvance(text) for text in words) + 2 * AXIS_PAD_PX))
 
     def _measure(self, frame: Frame) -> None:

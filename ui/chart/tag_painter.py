@@ -20,17 +20,18 @@ from ui.chart.scene import Scene
 
 _LINE_PX = 14.0
 _PAD_PX = 3.0
+# Entry, stop, target, take-profit: what a tag says before its price.
+WORDS = ("Entry", "Stop", "Target", "TP")
 
 
 @dataclass(slots=True)
 class Tag:
-    """Lines of text at a height on the axis; `plate` stands to its left, inside the plot."""
+    """Lines of text at a height on the axis; the first line is at that height."""
 
     y: float
     lines: list[str]
     colour: str
     filled: bool
-    plate: str = ""
 
     @property
     def height(self) -> float:
@@ -56,11 +57,9 @@ class TagPainter:
             )
         tags = self._positions(frame, scene) if scene.shown.positions else []
         last.y = min(max(last.y, frame.plot.top() + _LINE_PX / 2), frame.plot.bottom() - _LINE_PX / 2)
-        _make_room(tags, last, frame)
-        for tag in tags:
-            self._draw(painter, frame, scene, fonts, tag, tag.y - tag.height / 2)
-        # Its first line, not its middle, is at the price.
-        self._draw(painter, frame, scene, fonts, last, last.y - _LINE_PX / 2 - _PAD_PX)
+        _make_room(tags, last)
+        for tag in (*tags, last):
+            self._draw(painter, frame, scene, fonts, tag, tag.y - _LINE_PX / 2 - _PAD_PX)
 
     def _last(self, scene: Scene, frame: Frame) -> Tag:
         candles, palette = scene.candles, scene.palette
@@ -81,34 +80,33 @@ class TagPainter:
             gain = palette.entry
             if position.gain is not None:
                 gain = palette.up if position.gain else palette.down
-            for value, words, colour in (
-                (position.entry_price, f"Entry   {position.text}".rstrip(), gain),
-                (position.stop, "Stop", palette.down),
-                (position.target, "Target", palette.up),
-                (position.take_profit, "Take profit", palette.up),
+            result = [words.strip() for words in position.text.split("\n") if words.strip()]
+            for value, word, colour, more in (
+                (position.entry_price, WORDS[0], gain, result if len(scene.positions) < 3 else result[:1]),
+                (position.stop, WORDS[1], palette.down, []),
+                (position.target, WORDS[2], palette.up, []),
+                (position.take_profit, WORDS[3], palette.up, []),
             ):
                 if value is not None:
                     y = frame.y_of(value)
                     if frame.plot.top() <= y <= frame.plot.bottom():
-                        tags.append(Tag(y, [price(value, decimals)], colour, False, words))
+                        tags.append(Tag(y, [f"{word} {price(value, decimals)}", *more], colour, False))
         return tags
 
     def _draw(
         self, painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, tag: Tag, top: float
     ) -> None:
         palette = scene.palette
-        box = QRectF(frame.prices.left() + 1, frame.snap(top), frame.prices.width() - 1, tag.height)
+        left = frame.prices.left() + frame.hairline
+        box = QRectF(left, frame.snap(top), frame.prices.right() - left, tag.height)
         draw_plate(painter, box, tag.colour, palette.background, filled=tag.filled)
         painter.setFont(fonts.small)
         painter.setPen(QColor(palette.text_on_colour if tag.filled else tag.colour))
-        base = box.top() + _PAD_PX + 11
+        base, room = box.top() + _PAD_PX + 11, box.width() - AXIS_PAD_PX
         for index, words in enumerate(tag.lines):
-            painter.drawText(QPointF(box.left() + AXIS_PAD_PX - 1, base + index * _LINE_PX), words)
-        if tag.plate:
-            width = fonts.small_metrics.horizontalAdvance(tag.plate) + 12
-            plate = QRectF(frame.plot.right() - width - 4, box.top(), width, box.height())
-            draw_plate(painter, plate, tag.colour, palette.background, filled=False)
-            painter.drawText(QPointF(plate.left() + 6, base), tag.plate)
+            if fonts.small_metrics.horizontalAdvance(words) > room:
+                words = fonts.small_metrics.elidedText(words, Qt.TextElideMode.ElideRight, room)
+            painter.drawText(QPointF(box.left() + AXIS_PAD_PX - 2, base + index * _LINE_PX), words)
 
 
 def draw_plate(painter: QPainter, box: QRectF, colour: str, background: str, *, filled: bool) -> None:
@@ -118,16 +116,14 @@ def draw_plate(painter: QPainter, box: QRectF, colour: str, background: str, *, 
         painter.fillRect(box.adjusted(1, 1, -1, -1), QColor(background))
 
 
-def _make_room(tags: list[Tag], last: Tag, frame: Frame) -> None:
-    """Push overlapping tags apart: those above the last price upwards, the others downwards."""
-    gap = 1.0
-    above = sorted((tag for tag in tags if tag.y <= last.y), key=lambda tag: -tag.y)
-    edge = last.y - _LINE_PX / 2 - _PAD_PX - gap
-    for tag in above:
-        tag.y = min(tag.y, edge - tag.height / 2)
-        edge = tag.y - tag.height / 2 - gap
-    below = sorted((tag for tag in tags if tag.y > last.y), key=lambda tag: tag.y)
-    edge = last.y - _LINE_PX / 2 - _PAD_PX + last.height + gap
-    for tag in below:
-        tag.y = max(tag.y, edge + tag.height / 2)
-        edge = tag.y + tag.height / 2 + gap
+def _make_room(tags: list[Tag], last: Tag) -> None:
+    """Push overlapping tags apart: those at or above the last price upwards, the others downwards."""
+    offset, gap = _LINE_PX / 2 + _PAD_PX, 1.0
+    edge = last.y - offset - gap
+    for tag in sorted((tag for tag in tags if tag.y <= last.y), key=lambda tag: -tag.y):
+        top = min(tag.y - offset, edge - tag.height)
+        tag.y, edge = top + offset, top - gap
+    edge = last.y - offset + last.height + gap
+    for tag in sorted((tag for tag in tags if tag.y > last.y), key=lambda tag: tag.y):
+        top = max(tag.y - offset, edge)
+        tag.y, edge = top + offset, top + tag.height + gap

@@ -286,8 +286,8 @@ class ChartView(QWidget):
 
     def hovered_note(self) -> str:
         """The tooltip that is shown, empty if none."""
-        mark = self._picture.mark_at(self._pointer) if self._pointer is not None else None
-        return mark.note if mark else ""
+        found = self._picture.note_at(self._pointer) if self._pointer is not None else None
+        return found[1] if found else ""
 
     def sizeHint(self) -> QSize:
         return QSize(900, 560)
@@ -299,8 +299,7 @@ class ChartView(QWidget):
         painter = QPainter(self)
         note = None
         if self._pointer is not None and not self._gestures.dragging:
-            mark = self._picture.mark_at(self._pointer)
-            note = (QPointF(mark.x, mark.y), mark.note) if mark else None
+            note = self._picture.note_at(self._pointer)
         self._picture.paint(painter, self._cursor(), note)
         painter.end()
 
@@ -395,6 +394,7 @@ class ChartView(QWidget):
             self._picture.moved()
         else:
             self._picture.changed()
+        self._picture.keep_blank()
         self._back.setVisible(not self.following and len(self._scene.candles) > 0)
         if not self._back.isHidden():
             plot = self._picture.frame.plot

@@ -21,11 +21,12 @@ _BLANK = 0.6
 
 @dataclass(slots=True)
 class TimeRange:
-    """The visible bars, from `left` to `right`."""
+    """The visible bars, from `left` to `right`; `blank` is the share kept free right of the newest."""
 
     left: float = 0.0
     right: float = 100.0
     following: bool = True
+    blank: float = GAP_SHARE
 
     @property
     def bars(self) -> float:
@@ -54,7 +55,7 @@ class TimeRange:
 
     def zoom(self, factor: float, anchor: float, first: float, last: float) -> None:
         """Show `factor` times as many bars, with `anchor` staying where it is."""
-        most = max(2 * MIN_BARS, (last - first + 1) * (1 + 2 * GAP_SHARE))
+        most = max(2 * MIN_BARS, (last - first + 1) * (1 + self.blank + GAP_SHARE))
         factor = max(factor, MIN_BARS / self.bars)
         if factor > 1:
             factor = min(factor, max(1.0, most / self.bars))
@@ -79,9 +80,8 @@ class TimeRange:
         self.left = self.right - bars
         self.following = True
 
-    @staticmethod
-    def _gap(bars: float) -> float:
-        return max(2.5, GAP_SHARE * bars)
+    def _gap(self, bars: float) -> float:
+        return max(2.5, self.blank * bars)
 
     def _keep_inside(self, first: float, last: float) -> None:
         bars = self.bars
