@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -56,6 +57,8 @@ class RunOptions:
     exchange: ExchangeAddress | None
     clock: ClockName
     log_json: bool
+    ask_secret: Callable[[str], str | None] | None = None
+    """Asks a person for one credential by name; None when there is nobody to ask."""
 
 
 def exchange_address(rest: str | None, ws: str | None) -> ExchangeAddress | None:

@@ -11,25 +11,38 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import agent
+from agent.compose.access import PAPER, Access
+from agent.compose.accounts import AccountTaken, Traded, trading_alone
 from agent.compose.door import Door
 from agent.compose.early_feed import Unjudged, examined_to_ms
+from agent.compose.first_reading import account_read
 from agent.compose.hurry import unhurried
 from agent.compose.install_tag import install_tag
 from agent.compose.ledger_journal import LedgerJournal, state_from
-from agent.compose.market import addresses_of
+from agent.compose.market import markets_of
 from agent.compose.onlookers import left_open
+from agent.compose.order_desk import (
+    OrderDesk,
+    PaperDesk,
+    SignedDesk,
+    WaitingDesk,
+    expected_fee_rate,
+)
 from agent.compose.paper_book import LedgerPaperStore
 from agent.compose.parts import Parts
 from agent.compose.patience import patiently
 from agent.compose.progress import WarmupProgress
 from agent.compose.same_world import another_run
-from agent.compose.unreachable import Unreachable
+from agent.compose.silences import Silences
+from agent.compose.two_markets import TwoFeeds
+from agent.compose.whose import Whose, open_scopes, whose
 from agent.config.model import Config
-from agent.config.strategy import assumed_fee_rate, assumed_slippage_rate, setup
+from agent.config.strategy import setup
 from agent.control.messages import PROTOCOL, Versions
 from agent.core.boot import latched_halt
 from agent.core.events import (
@@ -43,17 +56,18 @@ from agent.core.events import (
     WarmedUp,
 )
 from agent.core.phase import Phase
-from agent.core.ports import MarketDataError
+from agent.core.ports import Clock, Feed, MarketData, MarketDataError
 from agent.core.signal import SignalWindow
 from agent.core.snapshot import is_flat
 from agent.core.state import AgentState, HaltReason
+from agent.exchange.addresses import Addresses
 from agent.exchange.warm_up import WarmUp
+from agent.exchange.weight_gate import WeightGate
 from agent.options import RunOptions
 from agent.shell.clock import ExchangeClock, SystemClock
 from agent.shell.dispatch import Dispatcher
 from agent.shell.runtime import JournalError, Runtime
 from agent.shell.supervisor import Supervisor
-from agent.store.batch import Batch
 from agent.store.candles import SeriesKey, StoredSeries
 from agent.store.data_dir import DataDir
 from agent.store.latch import Latch
@@ -68,12 +82,14 @@ T = TypeVar("T")
 
 LOG: Final = logging.getLogger("agent")
 AGENT_ID: Final = "agent"
-RATE_LIMIT_KEY: Final = "rate_limit"
 #: A stop must be over in five seconds; requests under way get this much of it.
 STOP_GRACE_S: Final = 2.0
 
 DONE: Final = 0
 REFUSED: Final = 1
+LOCKED: Final = 4
+#: Not an exit code: the same start is to be made once more.
+AGAIN: Final = -1
 
 
 class LatchFile:
@@ -113,15 +129,19 @@ class Engine:
         directory: DataDir,
         exits_only_because: str | None,
         parts: Parts | None = None,
+        access: Access = PAPER,
     ) -> None:
         self._parts = parts or Parts()
+        self._access = access
         self._options = options
         self._config = config
         self._directory = directory
         self._exits_only_because = exits_only_because
-        self._addresses = addresses_of(config, options.exchange)
+        self._markets = markets_of(config, options.exchange)
         self._chance = self._parts.chance()
         self._runtime: Runtime | None = None
+        self._stopping: asyncio.Event | None = None
+        self._again = False
 
     def emergency_by_signal(self) -> None:
         """SIGUSR1: latch and flatten. Safe to call from a signal handler of the loop.
@@ -140,32 +160,79 @@ class Engine:
 
     async def run(self, stopping: asyncio.Event) -> int:
         """Trade until `stopping`; returns the exit code."""
-        clock, samples = self._parts.clock(self._options, self._config, self._addresses)
+        self._stopping = stopping
+        clock, samples = self._parts.clock(self._options, self._config, self._markets.orders)
         try:
-            if isinstance(clock, ExchangeClock) and not await self._clock_started(clock, stopping):
+            if isinstance(clock, ExchangeClock) and not await _unless_stopped(_started(clock), stopping):
                 return DONE
-            return await self._run(clock, stopping)
+            found = await _unless_stopped(self._whose(clock), stopping)
+            if found is None:
+                return DONE
+            if isinstance(found, str):
+                print(f"{found}.", file=sys.stderr)
+                return REFUSED
+            self._exits_only_because = self._exits_only_because or found.exits_only_because
+            with self._alone(found):
+                return await self._run(clock, found, stopping)
+        except AccountTaken as taken:
+            print(f"{taken}.", file=sys.stderr)
+            return LOCKED
         finally:
             if samples is not None:
                 await samples.close()
 
-    async def _run(self, clock: SystemClock | ExchangeClock, stopping: asyncio.Event) -> int:
+    async def _whose(self, clock: Clock) -> Whose | str:
+        """The scope of this run. On an account of the exchange that may take a request."""
+        database, venue = self._directory.trades_db, self._markets.orders.venue
+        pair, account = self._config.exchange.trading_pair, self._access.account
+        if self._config.mode == "paper":
+            return Whose(paper_scope(database, AGENT_ID, venue, pair))
+        exposed = open_scopes(database)
+        if account is None:
+            # Started all the same, so something is open there.
+            return Whose(next(s for s in exposed if (s.venue, s.pair) == (venue, pair)), self._access.why)
+        gate = self._gate(self._markets.orders, clock)
+        return await whose(AGENT_ID, self._config, account, self._directory.path, exposed, gate, clock)
+
+    @contextmanager
+    def _alone(self, found: Whose) -> Iterator[None]:
+        """Outside paper: one engine for each exchange, account and pair."""
+        scope = found.scope
+        if scope.mode == "paper":
+            yield
+            return
+        traded = Traded(scope.venue, scope.account, scope.pair, self._config.agent.capital)
+        with trading_alone(traded, time.time_ns() // 1_000_000):
+            yield
+
+    def _gate(self, addresses: Addresses, clock: Clock) -> WeightGate:
+        """The gate of one host; what the exchange asked for before the start still holds."""
+        # A deadline in the time of a simulated exchange says nothing about the next one's.
+        lasting = isinstance(clock, SystemClock)
+        silences = Silences(self._directory.path)
+        until_ms = silences.until_ms(addresses.venue) if lasting else 0
+
+        def keep(blocked_until_ms: int) -> None:
+            silences.keep(addresses.venue, blocked_until_ms)
+
+        return self._parts.gate(addresses, clock, until_ms, keep if lasting else _forget)
+
+    async def _run(self, clock: SystemClock | ExchangeClock, found: Whose, stopping: asyncio.Event) -> int:
         config, directory, parts = self._config, self._directory, self._parts
-        pair = config.exchange.trading_pair
-        scope = paper_scope(directory.trades_db, AGENT_ID, self._addresses.venue, pair)
+        markets, scope = self._markets, found.scope
         ledger = Ledger.open(directory.trades_db, scope)
         stored = await asyncio.to_thread(ledger.load)
         if isinstance(clock, ExchangeClock):
-            refusal = another_run(stored, self._addresses.venue, clock.now_ms())
+            refusal = another_run(stored, scope.venue, clock.now_ms())
             if refusal is not None:
                 ledger.close()
                 print(refusal, file=sys.stderr)
                 return REFUSED
         core_setup = setup(
             config,
-            venue=self._addresses.venue,
+            venue=scope.venue,
             tag=install_tag(directory.path),
-            fee_rate=assumed_fee_rate(config),
+            fee_rate=expected_fee_rate(config),
         )
         if isinstance(clock, ExchangeClock):
             core_setup = unhurried(core_setup, clock.speed)
@@ -179,20 +246,20 @@ class Engine:
         latch_file = LatchFile(latch)
         runtime = self._runtime = Runtime(state, clock, journal, latch_file, self._chance)
 
-        def on_blocked(until_ms: int) -> None:
-            writer.submit(Batch(clock.now_ms(), documents={RATE_LIMIT_KEY: until_ms}))
-
-        # A deadline in the time of a simulated exchange says nothing about the next one's.
-        kept = stored.documents.get(RATE_LIMIT_KEY) if isinstance(clock, SystemClock) else None
-        blocked_until_ms = kept if isinstance(kept, int) else 0
-        gate = parts.gate(self._addresses, clock, blocked_until_ms, on_blocked)
-        market = parts.market(self._addresses, config, gate, clock)
+        gate = self._gate(markets.orders, clock)
+        market = parts.market(markets.orders, config, gate, clock)
+        signals = market
+        if not markets.is_one:
+            signals = parts.market(markets.signals, config, self._gate(markets.signals, clock), clock)
         candles = parts.candles(directory.candles_db)
         series = candles.series(
-            SeriesKey(self._addresses.venue, config.exchange.trading_pair, config.timeframe)
+            SeriesKey(markets.signals.venue, config.exchange.trading_pair, config.timeframe)
         )
         rows = PaperRows(directory.trades_db, scope)
-        feed = parts.feed(market, self._addresses, config, clock, series, self._chance)
+        feed: Feed = parts.feed(signals, markets.signals, config, clock, series, self._chance)
+        if not markets.is_one:
+            quotes = parts.quotes(market, markets.orders, config, clock, self._chance)
+            feed = TwoFeeds(feed, quotes, clock)
         door = Door(runtime, agent.__version__)
         control = parts.control(door, Versions(PROTOCOL, agent.__version__, SCHEMA_REVISION))
         supervisor = Supervisor(_task_failed(runtime), monotonic_s=lambda: clock.machine_ms() / 1000)
@@ -202,8 +269,10 @@ class Engine:
         if not self._begins(state.phase):
             observer(state, ())
 
-        connection = Dispatcher(Unreachable(), market, latch_file, runtime.sink, runtime.intent_of)
+        desk = self._desk(found, market, LedgerPaperStore(rows, writer, clock), gate, clock, latch_file)
+        connection = Dispatcher(desk.exchange, market, latch_file, runtime.sink, runtime.intent_of)
         runtime.connect(connection)
+        connected = desk.exchange
 
         def holding() -> bool:
             return not is_flat(runtime.state)
@@ -212,27 +281,18 @@ class Engine:
             """Reach the exchange, load history, and from then on follow the market."""
             nonlocal connection
             instrument = await patiently(market.instrument, clock.sleep_machine, "the exchange", holding)
-            broker = parts.paper_broker(
-                market=market,
-                instrument=instrument,
-                fee_bp=core_setup.fee_rate * 10_000,
-                slippage_bp=assumed_slippage_rate(config) * 10_000,
-                initial_balance=config.exchange.paper_initial_balance,
-                bar_ms=config.bar_ms,
-                store=LedgerPaperStore(rows, writer, clock),
-                clock=clock,
-            )
-            connection = Dispatcher(broker, market, latch_file, runtime.sink, runtime.intent_of)
-            runtime.connect(connection)
+            exchange = desk.opened(instrument, supervisor, runtime.sink)
+            if exchange is not connected:
+                connection = Dispatcher(exchange, market, latch_file, runtime.sink, runtime.intent_of)
+                runtime.connect(connection)
 
             unjudged = Unjudged()
 
             def learn(event: Event) -> None:
-                broker.observe(event)
+                desk.observe(event)
                 unjudged.note(event)
                 runtime.sink(event)
 
-            supervisor.keep("paper broker", lambda: broker.run(runtime.sink))
             supervisor.keep("health probe", parts.probe(market, gate, clock, learn).run)
             learn(InstrumentSeen(instrument))
             after_open_ms = examined_to_ms(runtime.state, clock.now_ms())
@@ -247,7 +307,9 @@ class Engine:
                 # What is open does not wait for history.
                 supervisor.keep("market feed", follow)
             told = runtime.sink
-            warm = WarmUp(market, series, market.source, clock, core_setup.seller, core_setup.exits, told)
+            if config.mode != "paper":
+                await account_read(runtime, clock)
+            warm = WarmUp(signals, series, signals.source, clock, core_setup.seller, core_setup.exits, told)
             warmed = await patiently(warm.run, clock.sleep_machine, "the exchange's history", holding)
             decided = runtime.state.durable.decided_open_ms
             warmed = await asyncio.to_thread(_as_of, warmed, decided, series, warm.needed, config.bar_ms)
@@ -268,14 +330,19 @@ class Engine:
             if self._exits_only_because is None:
                 await journal.accept_config(config.config_hash, config.canonical, clock.now_ms())
             self._begin(runtime)
-            return await _until(stopping, reach())
+            desk.start(supervisor, runtime.sink)
+            code = await _until(stopping, reach())
+            return AGAIN if self._again and code == DONE else code
         finally:
             progress.close()
             await connection.close(STOP_GRACE_S)
             await runtime.settle_writes()
             await supervisor.stop()
             await _say_goodbye(runtime.state, journal)
+            await desk.close()
             await market.close()
+            if signals is not market:
+                await signals.close()
             left = await asyncio.to_thread(writer.close)
             if left:
                 LOG.error("%d changes could not be written before the end", left)
@@ -301,18 +368,51 @@ class Engine:
         """Whether this start is what makes the agent trade."""
         return phase is Phase.STOPPED and self._options.start and self._exits_only_because is None
 
-    async def _clock_started(self, clock: ExchangeClock, stopping: asyncio.Event) -> bool:
-        """Take venue time from the exchange, however long that takes; false when stopped before."""
-        start = asyncio.ensure_future(patiently(clock.start, clock.sleep_machine, "the exchange's clock"))
-        stop = asyncio.ensure_future(stopping.wait())
-        await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        if not start.done():
-            start.cancel()
-            await asyncio.gather(start, return_exceptions=True)
-            return False
-        start.result()
-        return True
+    def _desk(
+        self,
+        found: Whose,
+        market: MarketData,
+        paper: LedgerPaperStore,
+        gate: WeightGate,
+        clock: Clock,
+        latch: LatchFile,
+    ) -> OrderDesk:
+        """Where orders go in this run."""
+        config, access = self._config, self._access
+        if config.mode == "paper":
+            return PaperDesk(self._parts.paper_broker, market, config, paper, clock)
+        if access.account is None or found.strangers_key:
+            why = found.exits_only_because or access.why
+            return WaitingDesk(why, access.look, self._start_again, clock)
+        return SignedDesk(access.account, config, gate, clock, self._chance, latch.is_set)
+
+    def _start_again(self) -> None:
+        self._again = True
+        if self._stopping is not None:
+            self._stopping.set()
+
+
+async def _unless_stopped(work: Coroutine[Any, Any, T], stopping: asyncio.Event) -> T | None:
+    """What `work` returns, or None when the stop comes first."""
+    working = asyncio.ensure_future(work)
+    stop = asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait((working, stop), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for task in (working, stop):
+            task.cancel()
+        await asyncio.gather(working, stop, return_exceptions=True)
+
+
+async def _started(clock: ExchangeClock) -> bool:
+    """Take venue time from the exchange, however long that takes."""
+    await patiently(clock.start, clock.sleep_machine, "the exchange's clock")
+    return True
+
+
+def _forget(until_ms: int) -> None:
+    return None
 
 
 async def _watch_latch(runtime: Runtime, latch: LatchFile, look_every_s: float) -> None:

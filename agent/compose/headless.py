@@ -16,7 +16,8 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final
 
-from agent.compose.engine import Engine
+from agent.compose.access import access_for
+from agent.compose.engine import AGAIN, Engine
 from agent.compose.stored_setup import decide_setup
 from agent.config.findings import Report
 from agent.core.money import forbid_float_money
@@ -59,17 +60,29 @@ def run_headless(options: RunOptions) -> int:
 
 
 def _run_locked(options: RunOptions, directory: DataDir) -> int:
+    while (code := _run_once(options, directory)) == AGAIN:
+        pass
+    return code
+
+
+def _run_once(options: RunOptions, directory: DataDir) -> int:
     asked = None if isinstance(options.config, Report) else options.config.config
     level = asked.agent.log_level if asked else "INFO"
     _make(directory.logs)
-    log = set_up_logging(LogSettings(directory.log_file, level, options.log_json), Secrets())
+    secrets = Secrets()
+    log = set_up_logging(LogSettings(directory.log_file, level, options.log_json), secrets)
     try:
         prepare(directory.trades_db)
         decided = decide_setup(options, asked, directory)
         if isinstance(decided, str):
             print(decided, file=sys.stderr)
             return REFUSED
-        return _loop_run(_serve(Engine(options, decided.config, directory, decided.exits_only_because)))
+        access = access_for(decided.config, options, directory, secrets)
+        if isinstance(access, str):
+            print(f"{access}.", file=sys.stderr)
+            return REFUSED
+        because = decided.exits_only_because or access.why or None
+        return _loop_run(_serve(Engine(options, decided.config, directory, because, access=access)))
     except StoreTrouble:
         raise
     except Exception as error:

@@ -1,9 +1,15 @@
-"""Where the market is read: addresses, requests, sockets, clock, chosen by config and options."""
+"""Where the market is read and where orders go: addresses, requests, sockets, clock.
+
+Stays true: signals come from the production market's public candles in every mode, through a client without
+keys and without order methods; quotes and the book come from where orders go. A replacement of every base by
+`--exchange-url` makes both the same.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from agent.config.model import Config
 from agent.core.ports import Clock, MarketData
@@ -13,6 +19,7 @@ from agent.exchange.binance_sockets import BinanceSockets
 from agent.exchange.ccxt_public import CcxtPublic, gate_for
 from agent.exchange.feed import MarketFeed
 from agent.exchange.feed_terms import CandleArchive, FeedTerms
+from agent.exchange.quote_feed import QuoteFeed
 from agent.exchange.weight_gate import WeightGate
 from agent.options import ExchangeAddress, RunOptions
 from agent.shell.clock import ExchangeClock, SystemClock
@@ -20,12 +27,30 @@ from agent.shell.clock import ExchangeClock, SystemClock
 PublicMarket = BinancePublic | CcxtPublic
 
 
-def addresses_of(config: Config, replaced: ExchangeAddress | None) -> Addresses:
-    """Signals come from the production market in every mode, unless every base is replaced."""
+@dataclass(frozen=True, slots=True)
+class Markets:
+    """The two feeds: `signals` for candles, `orders` for quotes, the book, the pair's rules, and orders."""
+
+    signals: Addresses
+    orders: Addresses
+
+    @property
+    def is_one(self) -> bool:
+        """Whether both are the same market."""
+        return self.signals == self.orders
+
+
+def markets_of(config: Config, replaced: ExchangeAddress | None) -> Markets:
+    """Which market is read for what."""
     exchange = config.exchange.exchange_name
     if replaced is not None:
-        return Addresses.replaced(exchange, replaced.rest, replaced.ws)
-    return Addresses.production(exchange)
+        both = Addresses.replaced(exchange, replaced.rest, replaced.ws)
+        return Markets(both, both)
+    production = Addresses.production(exchange)
+    orders = Addresses.sandbox(exchange) if config.mode == "testnet" else production
+    if config.agent.signal_market == "testnet" and config.mode != "live":
+        return Markets(Addresses.sandbox(exchange), orders)
+    return Markets(production, orders)
 
 
 def public_market(addresses: Addresses, config: Config, gate: WeightGate, clock: Clock) -> PublicMarket:
@@ -52,19 +77,41 @@ def market_feed(
     chance: random.Random,
 ) -> MarketFeed:
     """Sockets where we have them and the config wants them, REST otherwise."""
+    sockets = _sockets(market, addresses, config, clock, chance, (market.source.interval,))
+    return MarketFeed(market, sockets, market.source, clock, _terms(config), archive)
+
+
+def quote_feed(
+    market: PublicMarket, addresses: Addresses, config: Config, clock: Clock, chance: random.Random
+) -> QuoteFeed:
+    """Best bid and ask alone, of the market where orders go."""
+    sockets = _sockets(market, addresses, config, clock, chance, ())
+    return QuoteFeed(market, sockets, clock, _terms(config))
+
+
+def _sockets(
+    market: PublicMarket,
+    addresses: Addresses,
+    config: Config,
+    clock: Clock,
+    chance: random.Random,
+    intervals: tuple[str, ...],
+) -> BinanceSockets | None:
     settings = config.data_feed
-    sockets = None
-    if isinstance(market, BinancePublic) and settings.use_websocket and addresses.ws is not None:
-        sockets = BinanceSockets(
-            addresses,
-            market.symbol,
-            (market.source.interval,),
-            clock,
-            ping_interval_s=settings.websocket_ping_interval,
-            chance=chance,
-        )
-    told = FeedTerms(settings.rest_api_interval_seconds, settings.max_missing_bars)
-    return MarketFeed(market, sockets, market.source, clock, told, archive)
+    if not isinstance(market, BinancePublic) or not settings.use_websocket or addresses.ws is None:
+        return None
+    return BinanceSockets(
+        addresses,
+        market.symbol,
+        intervals,
+        clock,
+        ping_interval_s=settings.websocket_ping_interval,
+        chance=chance,
+    )
+
+
+def _terms(config: Config) -> FeedTerms:
+    return FeedTerms(config.data_feed.rest_api_interval_seconds, config.data_feed.max_missing_bars)
 
 
 def clock_for(

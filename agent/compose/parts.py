@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from agent.compose.door import Door
-from agent.compose.market import PublicMarket, clock_for, market_feed, public_market, weight_gate
+from agent.compose.market import (
+    PublicMarket,
+    clock_for,
+    market_feed,
+    public_market,
+    quote_feed,
+    weight_gate,
+)
 from agent.compose.onlookers import Onlookers
 from agent.compose.progress import WarmupProgress
 from agent.config.model import Config
@@ -28,6 +35,7 @@ from agent.exchange.feed_terms import CandleArchive
 from agent.exchange.health import HealthProbe
 from agent.exchange.paper.broker import PaperBroker
 from agent.exchange.paper.store import PaperStore
+from agent.exchange.quote_feed import QuoteFeed
 from agent.exchange.weight_gate import WeightGate
 from agent.options import RunOptions
 from agent.shell.clock import ExchangeClock, SystemClock
@@ -75,6 +83,11 @@ class Parts:
         chance: random.Random,
     ) -> MarketFeed:
         return market_feed(market, addresses, config, clock, archive, chance)
+
+    def quotes(
+        self, market: PublicMarket, addresses: Addresses, config: Config, clock: Clock, chance: random.Random
+    ) -> QuoteFeed:
+        return quote_feed(market, addresses, config, clock, chance)
 
     def paper_broker(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.compose.market import addresses_of
+from agent.compose.market import markets_of
 from agent.config.check import check_config
 from agent.config.model import Config
 from agent.options import RunOptions
@@ -49,7 +49,7 @@ def _why_not(asked: Config | None, then: Config | None, scope: Scope, options: R
     `then` is what was accepted there. A simulated exchange of the past is gone with everything it held.
     """
     if asked is not None:
-        venue = addresses_of(asked, options.exchange).venue
+        venue = markets_of(asked, options.exchange).orders.venue
         if (scope.venue, scope.pair, scope.mode) == (venue, asked.exchange.trading_pair, asked.mode):
             if then is None or then.timeframe == asked.timeframe:
                 return None

@@ -24,25 +24,28 @@ WHY: Final = "the exchange has not been reached yet"
 
 
 class Unreachable:
-    """An `Exchange` that is not there."""
+    """An `Exchange` that is not there, and why."""
+
+    def __init__(self, why: str = WHY) -> None:
+        self._why = why
 
     async def place(self, approved: Approved) -> Placed:
-        return OrderRefused(approved.intent.client_id, 0, WHY)
+        return OrderRefused(approved.intent.client_id, 0, self._why)
 
     async def cancel(self, intent: Intent) -> Canceled:
-        return CancelFailed(intent.client_id, None, WHY)
+        return CancelFailed(intent.client_id, None, self._why)
 
     async def replace(self, cancel: Intent, approved: Approved) -> tuple[Canceled, Placed | None]:
-        return CancelFailed(cancel.client_id, None, WHY), None
+        return CancelFailed(cancel.client_id, None, self._why), None
 
     async def look_up(self, intent: Intent) -> Lookup:
-        return LookupFailed(intent.client_id, WHY)
+        return LookupFailed(intent.client_id, self._why)
 
     async def fills_of(self, intent: Intent) -> FillsSeen | LookupFailed:
-        return LookupFailed(intent.client_id, WHY)
+        return LookupFailed(intent.client_id, self._why)
 
     async def account(self, fills_since_ms: int) -> AccountSeen | AccountUnreadable:
-        return AccountUnreadable(WHY)
+        return AccountUnreadable(self._why)
 
     async def run(self, sink: Sink) -> None:
         return None

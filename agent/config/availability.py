@@ -33,8 +33,13 @@ def not_available_yet(config: Config, *, telegram_token_present: bool = False) -
 
 def _refused(config: Config) -> list[Finding]:
     found = []
-    if config.mode != "paper":
-        reason = f"{config.mode} trading is {_LATER}"
+    name = config.exchange.exchange_name
+    if config.mode == "live":
+        reason = f"live trading is {_LATER}"
+        fix = "set paper_trading or testnet to true"
+        found.append(Finding("exchange.paper_trading", False, reason, fix))
+    elif config.mode == "testnet" and name != FIRST_CLASS:
+        reason = f"orders on {name} are {_LATER}"
         found.append(Finding("exchange.paper_trading", False, reason, "set paper_trading to true"))
     source = config.data_feed.data_source
     if source != "exchange":

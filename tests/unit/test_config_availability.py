@@ -20,9 +20,15 @@ def test_paper_on_binance_is_available() -> None:
     assert keys() == (set(), set())
 
 
-@pytest.mark.parametrize("testnet", [True, False])
-def test_orders_outside_paper_are_refused(testnet: bool) -> None:
-    assert keys(exchange={"paper_trading": False, "testnet": testnet}) == ({"exchange.paper_trading"}, set())
+def test_testnet_on_binance_is_available() -> None:
+    assert keys(exchange={"paper_trading": False, "testnet": True}) == (set(), set())
+
+
+@pytest.mark.parametrize(("name", "testnet"), [("binance", False), ("bybit", True), ("bybit", False)])
+def test_live_and_orders_elsewhere_are_refused(name: str, testnet: bool) -> None:
+    exchange = {"paper_trading": False, "testnet": testnet, "exchange_name": name}
+    refused, _ = keys(exchange=exchange)
+    assert refused == {"exchange.paper_trading"}
 
 
 @pytest.mark.parametrize("source", ["polygon", "both"])

@@ -1,0 +1,101 @@
+"""Whose rows a start writes and reads: the scope, with the account that stands behind the key.
+
+Stays true: an account is never guessed while something is open. Its mark comes from the exchange, once for
+every key; when the exchange cannot be asked, or does not take the key, what is open decides.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from agent.compose.accounts import KnownAccounts
+from agent.compose.order_desk import Account
+from agent.compose.patience import patiently
+from agent.config.model import Config
+from agent.core.ports import Clock, MarketDataError
+from agent.exchange.signed.account_identity import AccountNumber, KeyRefused, account_of
+from agent.exchange.weight_gate import WeightGate
+from agent.store.batch import Scope
+from agent.store.reading import Reader
+
+LOG: Final = logging.getLogger("agent")
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """`strangers_key`: what is open belongs to another account than the key, so it cannot be managed yet."""
+
+    scope: Scope
+    exits_only_because: str | None = None
+    strangers_key: bool = False
+
+
+async def whose(
+    agent_id: str,
+    config: Config,
+    account: Account,
+    directory: Path,
+    open_scopes: tuple[Scope, ...],
+    gate: WeightGate,
+    clock: Clock,
+) -> Whose | str:
+    """The scope of this start, or why there is none. Asks the exchange for ever about a key it never saw."""
+    venue, pair = account.orders.venue, config.exchange.trading_pair
+
+    def scope(mark: str) -> Scope:
+        return Scope(agent_id, venue, config.mode, mark, pair)
+
+    here = [s for s in open_scopes if (s.venue, s.mode, s.pair) == (venue, config.mode, pair)]
+    known = KnownAccounts(directory)
+    mark = known.account(venue, account.keys)
+    if mark is None:
+        asked = await _ask(account, gate, clock, patient=not here)
+        if isinstance(asked, str):
+            if here:
+                return Whose(here[0], f"{asked}, and something is open")
+            return f"the exchange does not take the key: {asked}"
+        if asked is not None:
+            mark = f"u{asked.number}"
+            known.learn(venue, account.keys, mark)
+    if mark is None:
+        return Whose(here[0])
+    if here and here[0].account != mark:
+        why = (
+            f"something is open on account {here[0].account} and the key belongs to {mark}: give the "
+            "key of the former until it is closed"
+        )
+        return Whose(here[0], why, strangers_key=True)
+    return Whose(scope(mark))
+
+
+async def _ask(
+    account: Account, gate: WeightGate, clock: Clock, *, patient: bool
+) -> AccountNumber | str | None:
+    """The account, why the key is refused, or None when there was no answer and no patience."""
+
+    async def ask() -> AccountNumber | str:
+        answer = await account_of(account.keys, account.orders, gate, clock, account.arming)
+        if isinstance(answer, AccountNumber):
+            return answer
+        if isinstance(answer, KeyRefused):
+            return answer.why
+        raise MarketDataError(answer.why)
+
+    if patient:
+        return await patiently(ask, clock.sleep_machine, "the account")
+    try:
+        return await ask()
+    except MarketDataError:
+        return None
+
+
+def open_scopes(database: Path) -> tuple[Scope, ...]:
+    """Scopes with something open. Raises StoreTrouble."""
+    reader = Reader.open(database)
+    try:
+        return reader.exposed_scopes()
+    finally:
+        reader.close()
