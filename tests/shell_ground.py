@@ -27,7 +27,7 @@ from agent.core.ports import Canceled, Lookup, MarketDataError, Placed, Sink
 from agent.core.position import Position
 from agent.core.records import Row
 from agent.core.state import AgentState, Durable, Halt, Setup
-from agent.core.verdict import Approved
+from agent.core.verdict import Approved, ApprovedPair
 from agent.shell.journal import Changes
 from agent.shell.runtime import JournalError
 from agent.store.codec import decode, encode, from_text, to_text
@@ -204,6 +204,11 @@ class HandExchange:
         answer: tuple[Canceled, Placed | None] = await self._answer(
             "replace", cancel.client_id, approved.intent
         )
+        return answer
+
+    async def place_pair(self, pair: ApprovedPair) -> tuple[Placed, Placed]:
+        self.placed += pair.legs
+        answer: tuple[Placed, Placed] = await self._answer("place_pair", pair.list_id, pair)
         return answer
 
     async def look_up(self, intent: Intent) -> Lookup:

@@ -46,6 +46,7 @@ class LedgerJournal:
             orders=changes.orders,
             positions=changes.positions,
             documents=documents,
+            fee_values={(o.intent.client_id, t): v for o in changes.orders for t, v in o.fee_values.items()},
         )
         return self._durable(batch)
 

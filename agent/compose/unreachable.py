@@ -18,7 +18,7 @@ from agent.core.events import (
 )
 from agent.core.order import Intent
 from agent.core.ports import Canceled, Lookup, Placed, Sink
-from agent.core.verdict import Approved
+from agent.core.verdict import Approved, ApprovedPair
 
 WHY: Final = "the exchange has not been reached yet"
 
@@ -37,6 +37,10 @@ class Unreachable:
 
     async def replace(self, cancel: Intent, approved: Approved) -> tuple[Canceled, Placed | None]:
         return CancelFailed(cancel.client_id, None, self._why), None
+
+    async def place_pair(self, pair: ApprovedPair) -> tuple[Placed, Placed]:
+        stop, target = pair.legs
+        return OrderRefused(stop.client_id, 0, WHY), OrderRefused(target.client_id, 0, WHY)
 
     async def look_up(self, intent: Intent) -> Lookup:
         return LookupFailed(intent.client_id, self._why)

@@ -80,6 +80,8 @@ def _reopened(order: Order, at_ms: int) -> Order:
         next_lookup_ms=at_ms,
         not_found=0,
         cancel_sent_ms=None,
+        # Learned again by the look-up, and with it that what was triggered must have sold soon.
+        triggered_ms=None,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agent.core.records import Row
-from agent.core.verdict import Approved
+from agent.core.verdict import Approved, ApprovedPair
 
 
 class AlertLevel(StrEnum):
@@ -34,7 +34,27 @@ class ReplaceOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacePair:
+    """Place a stop and a target as one order list."""
+
+    pair: ApprovedPair
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceByPair:
+    """Cancel a resting order and, only once that is certain and nothing of it was executed, place the pair.
+
+    No exchange does this in one request; the second leaves as soon as the first is answered.
+    """
+
+    cancel_client_id: str
+    pair: ApprovedPair
+
+
+@dataclass(frozen=True, slots=True)
 class CancelOrder:
+    """End a working order. Canceling one leg of an order list ends the whole list."""
+
     client_id: str
 
 
@@ -63,6 +83,13 @@ class ReadQuote:
 @dataclass(frozen=True, slots=True)
 class ReadAccount:
     fills_since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFeePrice:
+    """What one unit of `currency` (BNB) costs in our quote currency: fees were taken in it."""
+
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +123,7 @@ class Keep:
     row: Row
 
 
-OrderCommand = PlaceOrder | ReplaceOrder | CancelOrder
+OrderCommand = PlaceOrder | ReplaceOrder | PlacePair | ReplaceByPair | CancelOrder
 
 Command = (
     OrderCommand
@@ -105,6 +132,7 @@ Command = (
     | ReadBook
     | ReadQuote
     | ReadAccount
+    | ReadFeePrice
     | SetLatch
     | ClearLatch
     | Alert

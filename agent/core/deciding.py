@@ -11,11 +11,11 @@ from agent.core.daily import mark_from_bar
 from agent.core.entering import keep_decision, open_signal
 from agent.core.events import BarClosed, BarDiffered, ClosedBy
 from agent.core.gate import entries_blocked_by
-from agent.core.leaving import check_closed_bar
 from agent.core.position import PositionState
 from agent.core.records import Outcome
 from agent.core.signal import Features
 from agent.core.turn import Turn
+from agent.core.watching import check_closed_bar
 
 
 def on_bar_closed(turn: Turn, event: BarClosed) -> None:

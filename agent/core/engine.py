@@ -15,6 +15,7 @@ from agent.core.commands import AlertLevel, Command
 from agent.core.daily import roll_day
 from agent.core.deciding import on_bar_closed, on_bar_differed
 from agent.core.entering import expire_signals, on_book, on_book_unreadable
+from agent.core.fees import on_fee_price
 from agent.core.impairing import heal, impair
 from agent.core.instant import iso_utc
 from agent.core.leaving import drive
@@ -75,8 +76,8 @@ def _learn(turn: Turn, event: e.Event) -> None:
             turn.change(warmup=(bars, needed))
         case e.WarmedUp():
             _on_warmed_up(turn, event)
-        case e.Impaired(by=by, detail=detail, permanent=permanent):
-            impair(turn, by, detail, permanent=permanent)
+        case e.Impaired():
+            impair(turn, event.by, event.detail, permanent=event.permanent, expected=event.expected)
         case e.Healed(by=by):
             if heal(turn, by) and by is e.Impairment.EXCHANGE_UNREACHABLE:
                 ask_account(turn)
@@ -108,6 +109,8 @@ def _learn(turn: Turn, event: e.Event) -> None:
             on_account(turn, event)
         case e.AccountUnreadable():
             on_account_unreadable(turn, event)
+        case e.FeePriceSeen():
+            on_fee_price(turn, event)
         case e.Woke():
             pass
         case (
@@ -177,8 +180,7 @@ def _deadlines(turn: Turn) -> None:
     """Everything whose time has come. Cheap when nothing has."""
     expire_signals(turn)
     order_deadlines(turn)
-    for position_id in _positions_due(turn):
-        drive(turn, position_id)
+    _drive_what_is_due(turn)
     if turn.state.instrument is not None and turn.at_ms >= account_due_ms(turn.state):
         ask_account(turn)
     if turn.at_ms >= turn.state.last_balance_row_ms + BALANCE_ROW_EVERY_MS:
@@ -186,16 +188,21 @@ def _deadlines(turn: Turn) -> None:
         _forget(turn)
 
 
-def _positions_due(turn: Turn) -> tuple[int, ...]:
+def _drive_what_is_due(turn: Turn) -> None:
     state = turn.state
-    due = {k for k, at in (*state.exit_retry_ms.items(), *state.protect_retry_ms.items()) if turn.at_ms >= at}
+    waiting = (state.exit_retry_ms, state.protect_retry_ms, state.pair_retry_ms, state.rest_due_ms)
+    due = {k for times in waiting for k, at in times.items() if turn.at_ms >= at}
     if not due:
-        return ()
+        return
     turn.change(
         exit_retry_ms={k: v for k, v in state.exit_retry_ms.items() if turn.at_ms < v},
         protect_retry_ms={k: v for k, v in state.protect_retry_ms.items() if turn.at_ms < v},
+        pair_retry_ms={k: v for k, v in state.pair_retry_ms.items() if turn.at_ms < v},
     )
-    return tuple(sorted(due))
+    for position_id in sorted(due):
+        drive(turn, position_id)
+    overdue = {k: v for k, v in turn.state.rest_due_ms.items() if turn.at_ms < v}
+    turn.change(rest_due_ms=overdue)
 
 
 def _forget(turn: Turn) -> None:
@@ -220,6 +227,7 @@ def _forget(turn: Turn) -> None:
     }
     if gone or settled:
         turn.change(
+            verified_ms={k: v for k, v in state.verified_ms.items() if k not in settled},
             positions={k: v for k, v in state.positions.items() if k not in gone},
             orders={k: v for k, v in state.orders.items() if k not in settled},
         )
@@ -238,4 +246,5 @@ def wake_at_ms(state: AgentState) -> int:
     times += [w for o in state.orders.values() if (w := order_wake_ms(o, timeout)) is not None]
     times += [p.decided_ms + state.setup.late_after_ms for p in state.pending.values()]
     times += [*state.exit_retry_ms.values(), *state.protect_retry_ms.values()]
+    times += [*state.pair_retry_ms.values(), *state.rest_due_ms.values()]
     return max(min(times), state.now_ms + 1)

@@ -116,11 +116,13 @@ class Impairment(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Impaired:
-    """`permanent`: repeating will not help (bad key, revoked permission); the agent goes to ERROR."""
+    """`permanent`: repeating will not help (bad key, revoked permission); the agent goes to ERROR.
+    `expected`: part of every start; entries are blocked, nobody is alarmed and nothing is paused."""
 
     by: Impairment
     detail: str
     permanent: bool = False
+    expected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +245,14 @@ class AccountUnreadable:
     permanent: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class FeePriceSeen:
+    """What one unit of a currency that fees were taken in costs in quote currency."""
+
+    currency: str
+    price: Decimal
+
+
 # --- the operator ------------------------------------------------------------------------------
 
 
@@ -329,6 +339,7 @@ Event = (
     | FillsSeen
     | AccountSeen
     | AccountUnreadable
+    | FeePriceSeen
     | Operator
     | Woke
 )

@@ -29,6 +29,7 @@ __all__ = [
     "first_exit_level",
     "has_room",
     "levels_for",
+    "profit_hit",
 ]
 
 #: Risk of a position whose stop is not enforced (or not below the entry), as a fraction of the entry price.
@@ -156,6 +157,14 @@ def first_exit_level(levels: Levels) -> float | None:
     """The lowest price at which the position would take its profit, None when no such exit is on."""
     prices = [price for price in (levels.target, levels.take_profit) if price is not None]
     return min(prices, default=None)
+
+
+def profit_hit(levels: Levels, params: ExitParams) -> ExitHit | None:
+    """The exit at the lowest profit level: what a target order resting there stands for."""
+    first = first_exit_level(levels)
+    if first is None:
+        return None
+    return _fibonacci(levels, first, params) if levels.target == first else _take_profit(first, params)
 
 
 def has_room(levels: Levels, params: ExitParams) -> bool:

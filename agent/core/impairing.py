@@ -13,10 +13,17 @@ from agent.core.phase import Phase, PhaseEvent
 from agent.core.turn import Turn
 
 
-def impair(turn: Turn, by: Impairment, detail: str, *, permanent: bool = False) -> None:
-    """Block entries until `heal`."""
-    is_new = by not in turn.state.impairments
+def impair(
+    turn: Turn, by: Impairment, detail: str, *, permanent: bool = False, expected: bool = False
+) -> None:
+    """Block entries until `heal`. What every start goes through (`expected`) blocks them in silence."""
+    is_new = by not in turn.state.impairments or by in turn.state.expected
     turn.change(impairments={**turn.state.impairments, by: detail})
+    if expected:
+        if is_new:
+            turn.change(expected=turn.state.expected | {by})
+        return
+    turn.change(expected=turn.state.expected - {by})
     failed = permanent and turn.phase_event(PhaseEvent.FAILED)
     if is_new or failed:
         turn.alert(AlertLevel.ERROR, by.value, f"{by.value}: {detail}; entries are blocked")
@@ -31,5 +38,8 @@ def heal(turn: Turn, by: Impairment) -> bool:
     if by not in turn.state.impairments:
         return False
     turn.change(impairments={k: v for k, v in turn.state.impairments.items() if k is not by})
+    if by in turn.state.expected:
+        turn.change(expected=turn.state.expected - {by})
+        return True
     turn.alert(AlertLevel.INFO, by.value, f"{by.value}: over")
     return True

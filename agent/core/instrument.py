@@ -30,7 +30,8 @@ class PriceBand:
 class Instrument:
     """What the exchange says about a pair. Prices in quote, quantities in base currency.
 
-    A maximum of zero means that the exchange states none.
+    A maximum of zero means that the exchange states none. `max_orders`, `max_conditional_orders` (stops) and
+    `max_lists` are how many may be open on this pair at once. `lists_allowed`: order lists (OCO) are offered.
     """
 
     symbol: str
@@ -49,6 +50,10 @@ class Instrument:
     trading: bool
     taker_fee_rate: Decimal
     price_band: PriceBand | None = None
+    lists_allowed: bool = True
+    max_orders: int = 0
+    max_conditional_orders: int = 0
+    max_lists: int = 0
 
     def __post_init__(self) -> None:
         assert self.tick > 0, f"{self.symbol}: tick size must be positive"

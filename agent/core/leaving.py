@@ -1,4 +1,4 @@
-"""Leaving a position: watching its levels, deciding to go, and knowing when it is gone.
+"""Leaving a position: deciding to go, and knowing when it is gone.
 
 `drive` looks at one position and its orders and does the next right thing; it is called after every
 change, so a lost answer or a restart ends in the same place as an undisturbed run. Exits are retried
@@ -14,9 +14,18 @@ from typing import Final
 from agent.core.booking import balance_row, position_booked
 from agent.core.commands import AlertLevel
 from agent.core.entering import release_waiting
-from agent.core.exits import ExitHit, ExitKind, check_bar, check_price, entered_at
+from agent.core.exits import entered_at, profit_hit
+from agent.core.guard import Guard, guards_in
+from agent.core.guarding import (
+    PAIR_AGAIN_MS,
+    alive_guards,
+    count_protection,
+    pair_later,
+    protect,
+    protect_later,
+    rest_grace_ms,
+)
 from agent.core.instrument import Instrument
-from agent.core.market import Candle
 from agent.core.money import plain
 from agent.core.order import Order, OrderStatus, Purpose, Side
 from agent.core.phase import PhaseEvent
@@ -25,11 +34,9 @@ from agent.core.records import DustRow
 from agent.core.selling import (
     THIN_BOOK_MS,
     cancel,
-    count_protection,
+    cancel_guard,
     is_dust,
     open_sales,
-    protect,
-    protect_later,
     retry_later,
     sell,
 )
@@ -38,46 +45,13 @@ from agent.core.turn import Turn
 
 #: Why a position ended of which nothing could ever be sold.
 DUST: Final = "DUST"
+#: After so many sales that could not take the place of an order list, the list is canceled first.
+REPLACE_TRIES: Final = 2
+#: The other leg of a list that is ending is asked for after this, if it has not told itself.
+PARTNER_MS: Final = 500
 
 
-# --- watching the levels -------------------------------------------------------------------------
-
-
-def check_prices(turn: Turn) -> None:
-    """Every believed price update: is a level reached at the price we could sell at (the best bid)?"""
-    bid = turn.state.bid()
-    if bid is None:
-        return
-    for position in turn.state.open_positions():
-        if position.state is not PositionState.IN_POSITION or position.entry_bar_open_ms is None:
-            continue
-        entry_bar_over = turn.at_ms >= position.entry_bar_open_ms + position.plan.bar_ms
-        stop_only = not entry_bar_over and position.plan.entry_bar_exits != "all"
-        hit = check_price(position.levels, float(bid), position.plan.exits, stop_only=stop_only)
-        if hit is not None:
-            want_exit(turn, position.id, hit.reason, level=hit.price)
-
-
-def check_closed_bar(turn: Turn, candle: Candle) -> None:
-    """The bar-form check on every bar since entry: what was touched but not acted on, and the time limit."""
-    for position in turn.state.open_positions():
-        if position.entry_bar_open_ms is None:
-            continue
-        held = (candle.open_ms - position.entry_bar_open_ms) // position.plan.bar_ms
-        if position.state is not PositionState.IN_POSITION or held <= position.bars_held:
-            continue
-        position = turn.put_position(replace(position, bars_held=held))
-        hit = check_bar(position.levels, candle, held, position.plan.exits)
-        if hit is not None:
-            _leave_on_bar(turn, position, hit, candle)
-
-
-def _leave_on_bar(turn: Turn, position: Position, hit: ExitHit, candle: Candle) -> None:
-    """A level seen only at the close, an overdue time limit, or the time limit itself, in its time."""
-    late = turn.at_ms > candle.open_ms + position.plan.bar_ms + turn.state.setup.late_after_ms
-    in_time = hit.kind is ExitKind.TIME and position.bars_held == position.plan.exits.max_hold and not late
-    leaving = replace(position, exit_reason=hit.reason, exit_level=hit.price, seen_at_close=not in_time)
-    _begin_exit(turn, leaving if in_time else leaving.noted("seen_at_close"))
+# --- going ---------------------------------------------------------------------------------------
 
 
 def want_exit(turn: Turn, position_id: int, reason: str, *, level: float | None = None) -> None:
@@ -91,10 +65,11 @@ def want_exit(turn: Turn, position_id: int, reason: str, *, level: float | None 
         leaving = replace(leaving, bars_held=max(held, position.bars_held))
         if held == 0:
             leaving = leaving.noted("entry_bar_exit")
-    _begin_exit(turn, leaving)
+    begin_exit(turn, leaving)
 
 
-def _begin_exit(turn: Turn, leaving: Position) -> None:
+def begin_exit(turn: Turn, leaving: Position) -> None:
+    """`leaving` says why and where; from here on it is sold until nothing is left."""
     position_id, reason = leaving.id, leaving.exit_reason
     turn.put_position(leaving.moved(PositionEvent.EXIT_WANTED))
     turn.alert(AlertLevel.INFO, "exit", f"position {position_id}: leaving, {reason}")
@@ -146,8 +121,11 @@ def drive(turn: Turn, position_id: int) -> None:
 def _let_go(turn: Turn, position: Position, orders: tuple[Order, ...]) -> None:
     """Nothing is held: no order may be left that could still trade, and late fills change the books."""
     for order in orders:
-        if order.is_working and order.cancel_sent_ms is None:
+        if order.is_working and not order.intent.rests and order.cancel_sent_ms is None:
             cancel(turn, order)
+    for guard in alive_guards(turn, position.id):
+        if guard.leaves_qty > 0:
+            cancel_guard(turn, guard)
     if position.booked_pnl is not None and position.booked_pnl != position.pnl_quote:
         position_booked(turn, position)
 
@@ -195,13 +173,27 @@ def _stay(turn: Turn, position: Position, entry_over: bool) -> None:
         return
     if instrument is None or not entry_over:
         return
-    sold_by_stop = position.sold_qty > 0 and is_dust(turn, position, instrument)
-    if sold_by_stop or instrument.qty(position.held_qty) <= 0:
+    sold_at_rest = position.sold_qty > 0 and is_dust(turn, position, instrument)
+    if sold_at_rest or instrument.qty(position.held_qty) <= 0:
         if open_sales(turn, position.id):
             return
         _close(turn, position, instrument)
         return
+    due = turn.state.rest_due_ms.get(position.id)
+    if due is not None and turn.at_ms >= due:
+        _rest_is_overdue(turn, position)
+        return
     protect(turn, position, instrument)
+
+
+def _rest_is_overdue(turn: Turn, position: Position) -> None:
+    """What rests was reached and did not sell everything in time: the rest goes to the market."""
+    hit = profit_hit(position.levels, position.plan.exits)
+    stopped = any(guard.is_triggered for guard in alive_guards(turn, position.id))
+    if stopped or hit is None:
+        want_exit(turn, position.id, _stop_reason(position), level=position.levels.stop)
+    else:
+        want_exit(turn, position.id, hit.reason, level=hit.price)
 
 
 def _leave(turn: Turn, position: Position, entry_over: bool) -> None:
@@ -211,13 +203,13 @@ def _leave(turn: Turn, position: Position, entry_over: bool) -> None:
     orders = turn.state.orders_of(position.id)
     if any(o.intent.purpose is Purpose.EXIT and not o.is_settled for o in orders):
         return
-    stops = [o for o in orders if o.intent.purpose is Purpose.PROTECT and not o.is_settled]
-    if any(not o.is_working or o.cancel_sent_ms is not None for o in stops):
+    guards = tuple(g for g in alive_guards(turn, position.id) if not g.is_spent)
+    if any(not guard.is_steady for guard in guards):
         return
-    if len(stops) > 1:
+    if len(guards) > 1:
         # One that was thought dead came back: what both could sell is more than is held.
-        for extra in stops[:-1]:
-            cancel(turn, extra)
+        for extra in guards[:-1]:
+            cancel_guard(turn, extra)
         return
     for order in orders:
         if order.intent.purpose is Purpose.ENTRY and order.is_working and order.cancel_sent_ms is None:
@@ -225,14 +217,18 @@ def _leave(turn: Turn, position: Position, entry_over: bool) -> None:
     if is_dust(turn, position, instrument):
         if not entry_over:
             return
-        for stop in stops:
-            cancel(turn, stop)
-        if not stops:
+        for guard in guards:
+            cancel_guard(turn, guard)
+        if not guards:
             _close(turn, position, instrument)
         return
     if turn.at_ms < turn.state.exit_retry_ms.get(position.id, 0) or _must_wait_for_price(turn, position):
         return
-    sell(turn, position, instrument, stops[0] if stops else None)
+    over = guards[0] if guards else None
+    if over is not None and over.is_pair and turn.state.exit_attempts.get(position.id, 0) >= REPLACE_TRIES:
+        cancel_guard(turn, over)
+        return
+    sell(turn, position, instrument, over)
 
 
 def _must_wait_for_price(turn: Turn, position: Position) -> bool:
@@ -246,9 +242,9 @@ def exit_ended(turn: Turn, order: Order) -> None:
     if position is None or position.state is not PositionState.EXITING:
         return
     if order.filled == 0:
-        # A stop that is just selling cannot be replaced any more: the usual race, and no failure.
-        stops = (o for o in turn.state.orders_of(position.id) if o.intent.purpose is Purpose.PROTECT)
-        level = AlertLevel.WARNING if any(o.filled or not o.is_settled for o in stops) else AlertLevel.ERROR
+        # What is just selling at rest cannot be replaced any more: the usual race, and no failure.
+        guards = guards_in(turn.state.orders_of(position.id))
+        level = AlertLevel.WARNING if any(g.filled or not g.is_settled for g in guards) else AlertLevel.ERROR
         text = f"exit order {order.intent.client_id} sold nothing ({order.detail or order.status})"
         turn.alert(level, "order", text)
         retry_later(turn, position.id)
@@ -257,22 +253,58 @@ def exit_ended(turn: Turn, order: Order) -> None:
         retry_later(turn, position.id, at_most_ms=THIN_BOOK_MS)
 
 
-def stop_ended(turn: Turn, order: Order) -> None:
-    """A resting stop is gone: it was reached and the rest goes too, or another is placed a little later."""
-    position = turn.state.positions.get(order.intent.position_id)
-    if (
-        position is None
-        or position.state is not PositionState.IN_POSITION
-        or order.status is OrderStatus.FILLED
-    ):
+def rest_moved(turn: Turn, before: Order, after: Order) -> None:
+    """Something became known about what rests: it was reached, sold a part, or has ended."""
+    position = turn.state.positions.get(after.intent.position_id)
+    if position is None:
         return
-    turn.alert(
-        AlertLevel.ERROR,
-        "unprotected",
-        f"position {position.id}: stop {order.intent.client_id} is {order.status}"
-        f" ({order.detail or 'no reason given'})",
-    )
-    if order.filled > 0 or "immediately" in order.detail.lower():
+    reached = after.triggered_ms is not None and before.triggered_ms is None
+    reached |= after.intent.purpose is Purpose.TARGET and after.filled > before.filled
+    if reached and after.filled < after.intent.qty:
+        rest_reached(turn, position.id)
+    if after.is_settled and not before.is_settled:
+        guards = guards_in(turn.state.orders_of(position.id))
+        guard = next(g for g in guards if any(leg.intent == after.intent for leg in g.legs))
+        _leg_ended(turn, position, guard, after)
+
+
+def rest_reached(turn: Turn, position_id: int) -> None:
+    """What rests should be selling now; if it has not sold everything in a moment, the market gets it."""
+    if position_id not in turn.state.rest_due_ms:
+        due = {**turn.state.rest_due_ms, position_id: turn.at_ms + rest_grace_ms(turn)}
+        turn.change(rest_due_ms=due)
+
+
+def _leg_ended(turn: Turn, position: Position, guard: Guard, ended: Order) -> None:
+    if not guard.is_settled:
+        # A list ends as a whole, but what became of the other leg only its own word tells.
+        for leg in guard.legs:
+            if leg.is_working:
+                look = min(leg.next_lookup_ms or turn.at_ms + PARTNER_MS, turn.at_ms + PARTNER_MS)
+                turn.put_order(replace(leg, next_lookup_ms=look))
+        return
+    if position.state is not PositionState.IN_POSITION or guard.filled >= ended.intent.qty:
+        return
+    if guard.filled > 0:
+        hit = profit_hit(position.levels, position.plan.exits)
+        if guard.target is not None and guard.target.filled and hit is not None:
+            want_exit(turn, position.id, hit.reason, level=hit.price)
+        else:
+            want_exit(turn, position.id, _stop_reason(position), level=position.levels.stop)
+        return
+    refused = ended.status is OrderStatus.REJECTED
+    if guard.is_pair and refused:
+        # The stop alone is wanted at once; the list gets another chance later.
+        pair_later(turn, position.id, turn.at_ms + PAIR_AGAIN_MS)
+        text = f"position {position.id}: stop and target could not rest together ({ended.detail})"
+        turn.alert(AlertLevel.WARNING, "protection", text)
+        return
+    if alive_guards(turn, position.id):
+        return
+    client_id, why = ended.intent.client_id, ended.detail or "no reason given"
+    text = f"position {position.id}: stop {client_id} is {ended.status} ({why})"
+    turn.alert(AlertLevel.ERROR, "unprotected", text)
+    if "immediately" in ended.detail.lower():
         want_exit(turn, position.id, _stop_reason(position), level=position.levels.stop)
         return
     protect_later(turn, position.id)
@@ -285,33 +317,38 @@ def _stop_reason(position: Position) -> str:
 # --- the end -------------------------------------------------------------------------------------
 
 
-def _sold_by_stop(turn: Turn, position: Position) -> Position:
-    """What sold the position is why it left, whatever was decided meanwhile: the resting stop, if it did.
+def _sold_at_rest(turn: Turn, position: Position) -> Position:
+    """What sold the position is why it left, whatever was decided meanwhile: what rested, if it did.
 
     Its last fill says in which bar; one at the very end of a bar belongs to that bar.
     """
     sales = [o for o in turn.state.orders_of(position.id) if o.intent.side is Side.SELL and o.filled]
     if not sales:
         return replace(position, exit_reason=position.exit_reason or DUST)
-    if any(o.intent.purpose is not Purpose.PROTECT for o in sales):
+    if any(not o.intent.rests for o in sales):
         return replace(position, exit_reason=position.exit_reason or _stop_reason(position))
     entry_bar, sold_ms = position.entry_bar_open_ms, position.last_fill_ms
     assert entry_bar is not None, "a position that was bought has an entry bar"
     assert sold_ms is not None, "a position that was sold has fills"
+    last = max(sales, key=lambda o: max(f.at_ms for f in o.fills))
+    hit = profit_hit(position.levels, position.plan.exits)
+    at_target = last.intent.purpose is Purpose.TARGET and hit is not None
     held = max(0, (sold_ms - 1 - entry_bar) // position.plan.bar_ms)
     sold = replace(
         position,
-        exit_reason=_stop_reason(position),
-        exit_level=position.levels.stop,
+        exit_reason=hit.reason if at_target and hit else _stop_reason(position),
+        exit_level=hit.price if at_target and hit else position.levels.stop,
         seen_at_close=False,
         bars_held=held,
         notes=tuple(note for note in position.notes if note not in ("seen_at_close", "entry_bar_exit")),
     )
+    if at_target:
+        sold = sold.noted("resting_target")
     return sold.noted("entry_bar_exit") if held == 0 else sold
 
 
 def _close(turn: Turn, position: Position, instrument: Instrument) -> None:
-    position = _sold_by_stop(turn, position)
+    position = _sold_at_rest(turn, position)
     left = position.held_qty
     if left > 0:
         turn.keep(DustRow(turn.at_ms, position.id, instrument.base, left))
@@ -324,6 +361,8 @@ def _close(turn: Turn, position: Position, instrument: Instrument) -> None:
         exit_retry_ms={k: v for k, v in turn.state.exit_retry_ms.items() if k != position.id},
         exit_attempts={k: v for k, v in turn.state.exit_attempts.items() if k != position.id},
         protect_retry_ms={k: v for k, v in turn.state.protect_retry_ms.items() if k != position.id},
+        pair_retry_ms={k: v for k, v in turn.state.pair_retry_ms.items() if k != position.id},
+        rest_due_ms={k: v for k, v in turn.state.rest_due_ms.items() if k != position.id},
     )
     position_booked(turn, position)
     _now_flat(turn)

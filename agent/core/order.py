@@ -9,7 +9,7 @@ twice counts once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
@@ -27,6 +27,12 @@ class OrderType(StrEnum):
     LIMIT = "LIMIT"
     STOP_LOSS = "STOP_LOSS"
     STOP_LOSS_LIMIT = "STOP_LOSS_LIMIT"
+    LIMIT_MAKER = "LIMIT_MAKER"
+
+
+#: Types that wait for a stop price, and types that have no price of their own.
+CONDITIONAL: Final = frozenset({OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT})
+AT_MARKET: Final = frozenset({OrderType.MARKET, OrderType.STOP_LOSS})
 
 
 class TimeInForce(StrEnum):
@@ -35,11 +41,12 @@ class TimeInForce(StrEnum):
 
 
 class Purpose(StrEnum):
-    """Why the order exists. PROTECT rests on the exchange; EXIT leaves the position now."""
+    """Why the order exists. PROTECT (the stop) and TARGET rest on the exchange; EXIT leaves now."""
 
     ENTRY = "entry"
     EXIT = "exit"
     PROTECT = "protect"
+    TARGET = "target"
 
 
 class OrderStatus(StrEnum):
@@ -140,7 +147,10 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """An order as decided: durable before the request leaves, never changed afterwards."""
+    """An order as decided: durable before the request leaves, never changed afterwards.
+
+    `list_id` is the client id of the order list this is a leg of: of its legs only one ever trades.
+    """
 
     client_id: str
     position_id: int
@@ -153,13 +163,19 @@ class Intent:
     time_in_force: TimeInForce | None
     created_ms: int
     reason: str
+    list_id: str | None = None
 
     def __post_init__(self) -> None:
         assert self.qty > 0, "an order needs a quantity"
-        assert (self.price is None) == (self.type in (OrderType.MARKET, OrderType.STOP_LOSS))
-        assert (self.stop_price is None) == (self.type in (OrderType.MARKET, OrderType.LIMIT))
+        assert (self.price is None) == (self.type in AT_MARKET)
+        assert (self.stop_price is not None) == (self.type in CONDITIONAL)
         assert self.client_id.isalnum(), "client order ids are letters and digits"
         assert len(self.client_id) <= 32, "client order ids have 32 characters at most"
+
+    @property
+    def rests(self) -> bool:
+        """Whether it waits on the exchange for its price, however long that takes."""
+        return self.purpose in (Purpose.PROTECT, Purpose.TARGET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +183,8 @@ class OrderReport:
     """The exchange's word on one order, from an answer, a look-up or the user stream.
 
     `executed_qty` is cumulative. `fills` holds what the message carried, which may be nothing even
-    for a filled order (Binance's query answers carry none): then own trades must be read.
+    for a filled order (Binance's query answers carry none): then own trades must be read. `triggered`: a
+    stop whose price was reached works as an ordinary order now.
     """
 
     client_id: str
@@ -181,11 +198,13 @@ class OrderReport:
     at_ms: int
     fills: tuple[Fill, ...] = ()
     reason: str = ""
+    triggered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An intent and all that is known of its fate."""
+    """An intent and all that is known of its fate. `triggered_ms`: when its stop price was first known to
+    have been reached. `fee_values`: fees in a third currency in quote currency, by trade id."""
 
     intent: Intent
     status: OrderStatus
@@ -197,6 +216,8 @@ class Order:
     next_lookup_ms: int | None = None
     cancel_sent_ms: int | None = None
     detail: str = ""
+    triggered_ms: int | None = None
+    fee_values: Mapping[str, Decimal] = field(default_factory=dict)
 
     @property
     def filled(self) -> Decimal:

@@ -8,7 +8,6 @@ believable answer is UNKNOWN and is looked up again and again; "never placed" is
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
 from typing import Final
 
 from agent.core.account import day_of
@@ -23,8 +22,9 @@ from agent.core.events import (
     OutcomeUnknown,
     PlacingBlocked,
 )
-from agent.core.leaving import drive, entry_ended, exit_ended, stop_ended
-from agent.core.money import ZERO, plain
+from agent.core.fees import ask_fee_price, fee_value
+from agent.core.leaving import drive, entry_ended, exit_ended, rest_moved
+from agent.core.money import plain
 from agent.core.order import TERMINAL, Fact, Fill, Order, OrderStatus, Purpose, Side, next_status
 from agent.core.phase import PhaseEvent
 from agent.core.position import PositionEvent
@@ -60,6 +60,10 @@ def on_report(turn: Turn, event: OrderReported) -> None:
     )
     if order.status is not OrderStatus.UNKNOWN:
         order = replace(order, unknown_since_ms=None, not_found=0, next_lookup_ms=None)
+    if order.is_working:
+        turn.change(verified_ms={**turn.state.verified_ms, report.client_id: turn.at_ms})
+        if report.triggered and order.triggered_ms is None:
+            order = replace(order, triggered_ms=turn.at_ms)
     if order.is_working and order.cancel_sent_ms is not None:
         order = _still_working(turn, order, order.cancel_sent_ms)
     if order.status in TERMINAL and not order.is_settled and order.next_lookup_ms is None:
@@ -212,9 +216,14 @@ def _book(turn: Turn, order: Order, fill: Fill) -> Order:
     assert instrument is None or instrument.base == base
     turn.change_durable(account=state.durable.account.after_fill(fill, quote))
     first = position.opened_ms is None and fill.side is Side.BUY
-    fee_in_quote = _fee_value(fill, base, quote)
+    fee_in_quote = fee_value(turn.state, fill)
     if fill.fee and fill.fee_currency not in (base, quote):
         position = position.noted(f"fee_in_{fill.fee_currency}")
+        if fee_in_quote is None:
+            ask_fee_price(turn, fill.fee_currency)
+        else:
+            after = replace(after, fee_values={**after.fee_values, fill.trade_id: fee_in_quote})
+            turn.put_order(after)
     position = position.with_fill(fill, base=base, fee_in_quote=fee_in_quote)
     if order.is_settled:
         position = position.noted("late_fill")
@@ -239,13 +248,6 @@ def _tell_late_fill(turn: Turn, order: Order, fill: Fill) -> None:
     turn.alert(AlertLevel.ERROR if dead else AlertLevel.WARNING, "late fill", text)
 
 
-def _fee_value(fill: Fill, base: str, quote: str) -> Decimal:
-    """The fee in quote currency; a third currency has no price here and counts as zero, with a note."""
-    if fill.fee_currency == quote:
-        return fill.fee
-    return fill.fee * fill.price if fill.fee_currency == base else ZERO
-
-
 def _after_change(turn: Turn, before: Order, after: Order) -> None:
     """An order moved: tell the position, and let it do the next right thing."""
     ended = after.is_settled and not before.is_settled
@@ -253,8 +255,8 @@ def _after_change(turn: Turn, before: Order, after: Order) -> None:
         entry_ended(turn, after)
     if ended and after.intent.purpose is Purpose.EXIT:
         exit_ended(turn, after)
-    if ended and after.intent.purpose is Purpose.PROTECT:
-        stop_ended(turn, after)
+    if after.intent.rests:
+        rest_moved(turn, before, after)
     drive(turn, after.intent.position_id)
 
 
@@ -275,7 +277,7 @@ def order_deadlines(turn: Turn) -> None:
         elif order.cancel_sent_ms is not None:
             if turn.at_ms >= order.cancel_sent_ms + timeout:
                 _ask_again(turn, order)
-        elif order.is_working and order.intent.purpose is not Purpose.PROTECT and too_old:
+        elif order.is_working and not order.intent.rests and too_old:
             cancel(turn, order)
 
 
@@ -300,6 +302,6 @@ def order_wake_ms(order: Order, timeout_ms: int) -> int | None:
         return order.next_lookup_ms
     if order.cancel_sent_ms is not None:
         return order.cancel_sent_ms + timeout_ms
-    if order.status is OrderStatus.PENDING_NEW or order.intent.purpose is not Purpose.PROTECT:
+    if order.status is OrderStatus.PENDING_NEW or not order.intent.rests:
         return order.intent.created_ms + timeout_ms
     return None

@@ -8,6 +8,7 @@ send an order, because it is not given one of these.
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Protocol
 
 from agent.core.events import (
@@ -26,7 +27,7 @@ from agent.core.events import (
 from agent.core.instrument import Instrument
 from agent.core.market import Book, Candle, Quote
 from agent.core.order import Intent
-from agent.core.verdict import Approved
+from agent.core.verdict import Approved, ApprovedPair
 
 Sink = Callable[[Event], None]
 """Where a source puts what it learned. Never blocks."""
@@ -63,6 +64,13 @@ class Exchange(Protocol):
         """One request: cancel, then place only if that succeeded; the second is None if it was not tried."""
         ...
 
+    async def place_pair(self, pair: ApprovedPair) -> tuple[Placed, Placed]:
+        """One request for an order list: what became of the stop and of the target, in this order.
+
+        Both are accepted or neither is. Canceling one leg, alone or by `replace`, ends the list.
+        """
+        ...
+
     async def look_up(self, intent: Intent) -> Lookup: ...
 
     async def fills_of(self, intent: Intent) -> FillsSeen | LookupFailed: ...
@@ -74,6 +82,14 @@ class Exchange(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class FeePrices(Protocol):
+    """What a currency that fees are taken in costs. Optional: nothing waits for it."""
+
+    async def fee_price(self, currency: str) -> Decimal:
+        """Quote currency for one unit of `currency`. Raises MarketDataError."""
+        ...
 
 
 class MarketDataError(Exception):

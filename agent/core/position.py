@@ -7,7 +7,7 @@ and asserts. What a position holds derives from fills alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
@@ -140,6 +140,8 @@ class Position:
     unprotected_ms: int = 0
     booked_pnl: Decimal | None = None
     notes: tuple[str, ...] = ()
+    unvalued_fees: Mapping[str, Decimal] = field(default_factory=dict)
+    """Fees taken in a third currency whose price is not known yet, by currency; counted as zero so far."""
 
     @property
     def held_qty(self) -> Decimal:
@@ -157,14 +159,23 @@ class Position:
     def moved(self, event: PositionEvent) -> Position:
         return replace(self, state=move(self.state, event))
 
+    def with_protection(self, unprotected_since_ms: int | None, unprotected_ms: int) -> Position:
+        """Since when no stop rests on the exchange, and for how long none did in all."""
+        return replace(self, unprotected_since_ms=unprotected_since_ms, unprotected_ms=unprotected_ms)
+
     def noted(self, note: str) -> Position:
         return self if note in self.notes else replace(self, notes=(*self.notes, note))
 
-    def with_fill(self, fill: Fill, *, base: str, fee_in_quote: Decimal) -> Position:
-        """Book one new fill (already de-duplicated). `fee_in_quote` values its fee in quote currency."""
+    def with_fill(self, fill: Fill, *, base: str, fee_in_quote: Decimal | None) -> Position:
+        """Book one new fill (already de-duplicated). `fee_in_quote` values its fee, None: not known yet."""
         base_fee = fill.fee if fill.fee_currency == base else ZERO
+        unvalued = self.unvalued_fees
+        if fee_in_quote is None:
+            fee_in_quote = ZERO
+            unvalued = {**unvalued, fill.fee_currency: unvalued.get(fill.fee_currency, ZERO) + fill.fee}
         booked = replace(
             self,
+            unvalued_fees=unvalued,
             base_fees=self.base_fees + base_fee,
             base_fees_quote=self.base_fees_quote + (fee_in_quote if base_fee else ZERO),
             cash_fees_quote=self.cash_fees_quote + (ZERO if base_fee else fee_in_quote),

@@ -13,9 +13,10 @@ from typing import Final
 from agent.core.commands import ReadQuote
 from agent.core.daily import check_daily_loss, roll_day
 from agent.core.events import QuoteSeen
-from agent.core.leaving import check_prices, go_on_leaving
+from agent.core.leaving import go_on_leaving
 from agent.core.market import DataSource, Quote
 from agent.core.turn import Turn
+from agent.core.watching import check_prices
 
 #: A bid further than this fraction from the last trade is a jump (SPEC 6).
 JUMP: Final = 0.05

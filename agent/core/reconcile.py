@@ -14,6 +14,7 @@ from typing import Final
 from agent.core.account import holdings_total
 from agent.core.commands import AlertLevel, LookUpOrder, ReadAccount
 from agent.core.events import AccountSeen, AccountUnreadable, FillsSeen, Impairment, OrderReported
+from agent.core.fees import keep_fee_prices
 from agent.core.impairing import heal, impair
 from agent.core.leaving import drive
 from agent.core.money import ZERO, plain
@@ -90,6 +91,7 @@ def on_account(turn: Turn, event: AccountSeen) -> None:
         cash = holdings_total(event.holdings, turn.state.setup.quote)
         turn.change_durable(account=replace(account, cash=cash))
     _note_foreign(turn, event)
+    keep_fee_prices(turn, event.holdings)
     if not any(not o.is_settled and not o.is_working for o in turn.state.orders.values()):
         _settle_difference(turn, compare(turn.state, event))
     # Whatever a lost word left undone is done now at the latest.

@@ -17,10 +17,19 @@ from agent.core.order import Intent, OrderType, Purpose, Side, TimeInForce
 from agent.core.phase import Phase
 from agent.core.records import Check
 from agent.core.state import AgentState
-from agent.core.verdict import Approved, Refused
+from agent.core.verdict import Approved, ApprovedPair, Refused
 from agent.core.worth import balance, day_pnl, equity
 
-__all__ = ["Approved", "Refused", "Wish", "approve_sale", "assess_entry", "position_size"]
+__all__ = [
+    "Approved",
+    "ApprovedPair",
+    "Refused",
+    "Wish",
+    "approve_pair",
+    "approve_sale",
+    "assess_entry",
+    "position_size",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,3 +234,14 @@ def approve_sale(intent: Intent, owned: Decimal, already_selling: Decimal) -> Ap
     free = owned - already_selling
     check = Check("ours to sell", intent.qty <= free, f"{plain(intent.qty)} of {plain(free)}")
     return Approved(intent, (check,)) if check.passed else _refuse([check])
+
+
+def approve_pair(
+    stop: Intent, target: Intent, owned: Decimal, already_selling: Decimal
+) -> ApprovedPair | Refused:
+    """Both legs of a list, of which only one ever trades: each must be ours to sell alone."""
+    verdicts = [approve_sale(leg, owned, already_selling) for leg in (stop, target)]
+    first, second = verdicts
+    if isinstance(first, Refused):
+        return first
+    return second if isinstance(second, Refused) else ApprovedPair(first, second)

@@ -43,7 +43,7 @@ def snapshot(state: AgentState, version: str) -> Mapping[str, Json]:
         "currency": setup.quote,
         "day": _day(state),
         "positions": [_position(state, p) for p in state.open_positions()],
-        "orders": [_order(o) for o in state.orders.values() if not o.is_settled],
+        "orders": [_order(state, o) for o in state.orders.values() if not o.is_settled],
         "feed": {
             "source": state.source.value,
             "fresh": state.fresh,
@@ -77,14 +77,9 @@ def _day(state: AgentState) -> Json:
 
 def _position(state: AgentState, position: Position) -> Json:
     levels, instrument = position.levels, state.instrument
-    protecting = next(
-        (
-            o.intent.client_id
-            for o in state.orders_of(position.id)
-            if o.intent.purpose is Purpose.PROTECT and o.is_working
-        ),
-        None,
-    )
+    resting = {o.intent.purpose: o.intent for o in state.orders_of(position.id) if o.is_working}
+    stop, target = resting.get(Purpose.PROTECT), resting.get(Purpose.TARGET)
+    protecting = stop.client_id if stop else None
 
     def price(level: float | None) -> str | None:
         if level is None or level <= 0:
@@ -110,12 +105,23 @@ def _position(state: AgentState, position: Position) -> Json:
         "unrealized_pnl": text(unrealized_pnl(position, state.bid())),
         "leaving": position.exit_reason,
         "protected_by": protecting,
+        "protected_at": text(stop.stop_price if stop else None),
+        "protection_verified_at": iso_utc(state.verified_ms.get(protecting) if protecting else None),
+        "target_rests_as": target.client_id if target else None,
         "unprotected_since": iso_utc(None if protecting else position.unprotected_since_ms),
+        "unprotected_seconds": _unprotected_s(state, position, protecting),
         "notes": list(position.notes),
     }
 
 
-def _order(order: Order) -> Json:
+def _unprotected_s(state: AgentState, position: Position, protecting: str | None) -> float:
+    """Seconds without a stop on the exchange in all, those of this very moment included."""
+    since = None if protecting else position.unprotected_since_ms
+    running = 0 if since is None else state.now_ms - since
+    return round((position.unprotected_ms + running) / 1000, 3)
+
+
+def _order(state: AgentState, order: Order) -> Json:
     intent = order.intent
     return {
         "client_id": intent.client_id,
@@ -127,7 +133,10 @@ def _order(order: Order) -> Json:
         "quantity": plain(intent.qty),
         "filled": plain(order.filled),
         "price": text(intent.price if intent.price is not None else intent.stop_price),
+        "stop_price": text(intent.stop_price),
+        "list_id": intent.list_id,
         "since": iso_utc(intent.created_ms),
+        "verified_at": iso_utc(state.verified_ms.get(intent.client_id)),
     }
 
 

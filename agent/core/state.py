@@ -108,6 +108,14 @@ class PriceWatch:
 
 
 @dataclass(frozen=True, slots=True)
+class FeePrice:
+    """Quote currency for one unit of a currency that fees are taken in, seen at `at_ms`."""
+
+    price: Decimal
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class PendingSignal:
     """A signal whose risk check waits for the book. Never stored: nothing has been sent for it."""
 
@@ -138,6 +146,8 @@ class AgentState:
     last_bar: Candle | None = None
     pending: Mapping[int, PendingSignal] = field(default_factory=dict)
     impairments: Mapping[Impairment, str] = field(default_factory=dict)
+    expected: frozenset[Impairment] = frozenset()
+    """Those of `impairments` that every start goes through and nobody was alarmed about."""
     reconciled_ms: int | None = None
     account_asked_ms: int | None = None
     account_seen_ms: int | None = None
@@ -148,7 +158,14 @@ class AgentState:
     exit_retry_ms: Mapping[int, int] = field(default_factory=dict)
     exit_attempts: Mapping[int, int] = field(default_factory=dict)
     protect_retry_ms: Mapping[int, int] = field(default_factory=dict)
+    pair_retry_ms: Mapping[int, int] = field(default_factory=dict)
+    """By position: when its stop may be exchanged for a list of stop and target."""
+    rest_due_ms: Mapping[int, int] = field(default_factory=dict)
+    """By position: what rests was reached and must have sold everything by then."""
+    verified_ms: Mapping[str, int] = field(default_factory=dict)
+    """By client id: when the exchange last said that the order is working."""
     last_balance_row_ms: int = 0
+    fee_prices: Mapping[str, FeePrice] = field(default_factory=dict)
 
     def but(self, **fields: Any) -> AgentState:
         """The same state with these fields replaced, like `dataclasses.replace`."""

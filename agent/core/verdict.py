@@ -20,6 +20,29 @@ class Approved:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovedPair:
+    """A stop and a target as one order list (OCO): of the two only one ever trades."""
+
+    stop: Approved
+    target: Approved
+
+    def __post_init__(self) -> None:
+        stop, target = self.legs
+        assert stop.list_id is not None, "the legs of a list name it"
+        assert stop.list_id == target.list_id, "both legs belong to the same list"
+        assert (stop.qty, stop.side) == (target.qty, target.side), "both legs sell the same"
+
+    @property
+    def legs(self) -> tuple[Intent, Intent]:
+        return self.stop.intent, self.target.intent
+
+    @property
+    def list_id(self) -> str:
+        assert self.stop.intent.list_id is not None
+        return self.stop.intent.list_id
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     reason: str
     checks: tuple[Check, ...]

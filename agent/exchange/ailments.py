@@ -15,13 +15,19 @@ class Ailments:
     def __init__(self, sink: Sink, present: dict[Impairment, str] | None = None) -> None:
         self._sink = sink
         self._present = {} if present is None else present
+        self._expected: set[Impairment] = set()
 
-    def found(self, by: Impairment, detail: str, *, permanent: bool = False) -> None:
-        """It is so now. Told again only when it was not so before."""
-        if by not in self._present:
+    def found(self, by: Impairment, detail: str, *, permanent: bool = False, expected: bool = False) -> None:
+        """It is so now. Told again only when it was not so before, or was only what every start has."""
+        if by not in self._present or (by in self._expected and not expected):
             self._present[by] = detail
-            self._sink(Impaired(by, detail, permanent))
+            if expected:
+                self._expected.add(by)
+            else:
+                self._expected.discard(by)
+            self._sink(Impaired(by, detail, permanent, expected))
 
     def gone(self, by: Impairment) -> None:
+        self._expected.discard(by)
         if self._present.pop(by, None) is not None:
             self._sink(Healed(by))

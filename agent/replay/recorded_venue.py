@@ -18,16 +18,19 @@ from agent.core.commands import (
     Command,
     LookUpOrder,
     PlaceOrder,
+    PlacePair,
     ReadAccount,
     ReadBook,
     ReadFills,
     ReadQuote,
+    ReplaceByPair,
     ReplaceOrder,
 )
 from agent.core.instrument import Instrument
 from agent.core.market import Book, BookLevel, DataSource, Quote
 from agent.core.money import ZERO, Price
 from agent.core.state import Setup
+from agent.core.verdict import ApprovedPair
 from agent.exchange.paper import account as paper
 from agent.exchange.paper.state import Moved, PaperState, Refusal, Ticket, open_account, report_of
 from agent.exchange.paper.terms import Terms
@@ -71,6 +74,10 @@ class RecordedVenue:
                 ticket = Ticket.of(approved.intent)
                 result = paper.place(self.account, ticket, self.book(), self._terms, self.now_ms)
                 return self._placed(ticket, result)
+            case PlacePair(pair=pair):
+                return self._paired(pair)
+            case ReplaceByPair():
+                return self._replaced_by_pair(command)
             case ReplaceOrder():
                 return self._replaced(command)
             case CancelOrder(client_id=client_id):
@@ -108,6 +115,22 @@ class RecordedVenue:
         assert result.placed is not None, "a cancel that succeeded is followed by a try to place"
         canceled = self._take(result.canceled)
         return canceled + self._placed(ticket, result.placed)
+
+    def _paired(self, pair: ApprovedPair) -> list[e.Event]:
+        stop, target = (Ticket.of(leg) for leg in pair.legs)
+        result = paper.place_pair(self.account, stop, target, self.book(), self._terms, self.now_ms)
+        if isinstance(result, Refusal):
+            return [e.OrderRefused(leg.client_id, result.code, result.detail) for leg in pair.legs]
+        return self._take(result)
+
+    def _replaced_by_pair(self, command: ReplaceByPair) -> list[e.Event]:
+        resting = command.cancel_client_id
+        canceled = paper.cancel(self.account, resting, self._terms, self.now_ms)
+        if isinstance(canceled, Refusal):
+            failed = e.CancelFailed(resting, canceled.code, canceled.detail)
+            why = "the stop could not be canceled"
+            return [failed, *(e.PlacingBlocked(leg.client_id, why) for leg in command.pair.legs)]
+        return self._take(canceled) + self._paired(command.pair)
 
     def _placed(self, ticket: Ticket, result: Moved | Refusal) -> list[e.Event]:
         if isinstance(result, Refusal):

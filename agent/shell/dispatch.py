@@ -16,11 +16,15 @@ from agent.core.commands import (
     CancelOrder,
     Command,
     LookUpOrder,
+    OrderCommand,
     PlaceOrder,
+    PlacePair,
     ReadAccount,
     ReadBook,
+    ReadFeePrice,
     ReadFills,
     ReadQuote,
+    ReplaceByPair,
     ReplaceOrder,
 )
 from agent.core.events import (
@@ -29,17 +33,21 @@ from agent.core.events import (
     BookUnreadable,
     CancelFailed,
     Event,
+    FeePriceSeen,
     LookupFailed,
+    OrderReported,
     OutcomeUnknown,
     PlacingBlocked,
     QuoteSeen,
 )
-from agent.core.order import Intent, Purpose
-from agent.core.ports import Exchange, MarketData, MarketDataError, Sink
+from agent.core.order import Fact, Intent, OrderReport, Purpose
+from agent.core.ports import Exchange, FeePrices, MarketData, MarketDataError, Sink
+from agent.core.verdict import ApprovedPair
 
 STOPPING: Final = "the agent is stopping"
 LATCHED: Final = "the halt latch is set"
 BROKE: Final = "the request broke inside the agent"
+NOT_CANCELED: Final = "the resting order could not be canceled"
 
 
 class LatchPort(Protocol):
@@ -51,7 +59,8 @@ class LatchPort(Protocol):
 class Dispatcher:
     """Runs requests against one exchange and one source of market data; results go to `sink`.
 
-    `intent_of` finds the intent of a client order id; the core only asks about orders it knows.
+    `intent_of` finds the intent of a client order id; the core only asks about orders it knows. Without
+    `fee_prices` a fee in a third currency stays without a value.
     """
 
     def __init__(
@@ -61,19 +70,21 @@ class Dispatcher:
         latch: LatchPort,
         sink: Sink,
         intent_of: Callable[[str], Intent],
+        fee_prices: FeePrices | None = None,
     ) -> None:
         self._exchange = exchange
         self._market = market
         self._latch = latch
         self._sink = sink
         self._intent_of = intent_of
+        self._fee_prices = fee_prices
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
     def send(self, command: Command) -> None:
         """Start carrying out one command; returns at once. Commands that ask for no request are ignored."""
         if self._closing:
-            if isinstance(command, PlaceOrder | ReplaceOrder | CancelOrder):
+            if isinstance(command, OrderCommand):
                 self.block(command, STOPPING)
             return
         match command:
@@ -82,6 +93,10 @@ class Dispatcher:
             case ReplaceOrder(cancel_client_id=resting, approved=approved):
                 lost = OutcomeUnknown(approved.intent.client_id, BROKE)
                 self._start(self._replace(command), CancelFailed(resting, None, BROKE), lost)
+            case PlacePair(pair=pair):
+                self._start(self._place_pair(pair), *_lost(pair))
+            case ReplaceByPair(cancel_client_id=resting, pair=pair):
+                self._start(self._replace_by_pair(command), CancelFailed(resting, None, BROKE), *_lost(pair))
             case CancelOrder(client_id=client_id):
                 self._start(self._cancel(client_id), CancelFailed(client_id, None, BROKE))
             case LookUpOrder(client_id=client_id):
@@ -94,15 +109,24 @@ class Dispatcher:
                 self._start(self._read_book(asked_by), BookUnreadable(asked_by, BROKE))
             case ReadQuote():
                 self._start(self._read_quote())
+            case ReadFeePrice(currency=currency):
+                self._start(self._read_fee_price(currency))
 
-    def block(self, command: PlaceOrder | ReplaceOrder | CancelOrder, why: str) -> None:
+    def block(self, command: OrderCommand, why: str) -> None:
         """Report an order command that is not sent."""
-        if isinstance(command, CancelOrder):
-            self._sink(CancelFailed(command.client_id, None, why))
-            return
-        self._sink(PlacingBlocked(command.approved.intent.client_id, why))
-        if isinstance(command, ReplaceOrder):
+        match command:
+            case CancelOrder(client_id=client_id):
+                self._sink(CancelFailed(client_id, None, why))
+            case PlacePair(pair=pair) | ReplaceByPair(pair=pair):
+                self._block_pair(pair, why)
+            case PlaceOrder(approved=approved) | ReplaceOrder(approved=approved):
+                self._sink(PlacingBlocked(approved.intent.client_id, why))
+        if isinstance(command, ReplaceOrder | ReplaceByPair):
             self._sink(CancelFailed(command.cancel_client_id, None, why))
+
+    def _block_pair(self, pair: ApprovedPair, why: str) -> None:
+        for leg in pair.legs:
+            self._sink(PlacingBlocked(leg.client_id, why))
 
     async def close(self, grace_s: float) -> None:
         """Let requests under way finish for at most `grace_s`; no new one starts."""
@@ -154,9 +178,20 @@ class Dispatcher:
         if placed is not None:
             self._sink(placed)
         else:
-            self._sink(
-                PlacingBlocked(command.approved.intent.client_id, "the resting order could not be canceled")
-            )
+            self._sink(PlacingBlocked(command.approved.intent.client_id, NOT_CANCELED))
+
+    async def _place_pair(self, pair: ApprovedPair) -> None:
+        for placed in await self._exchange.place_pair(pair):
+            self._sink(placed)
+
+    async def _replace_by_pair(self, command: ReplaceByPair) -> None:
+        canceled = await self._exchange.cancel(self._intent_of(command.cancel_client_id))
+        self._sink(canceled)
+        if isinstance(canceled, OrderReported) and _gone_unsold(canceled.report):
+            # Also when the agent is stopping meanwhile: what was canceled here must not stay so.
+            await self._place_pair(command.pair)
+        else:
+            self._block_pair(command.pair, NOT_CANCELED)
 
     async def _cancel(self, client_id: str) -> None:
         self._sink(await self._exchange.cancel(self._intent_of(client_id)))
@@ -185,3 +220,21 @@ class Dispatcher:
             # Nothing was learned; the core asks again as long as it has reason to.
             return
         self._sink(QuoteSeen(quote, trusted=True))
+
+    async def _read_fee_price(self, currency: str) -> None:
+        if self._fee_prices is None:
+            return
+        try:
+            price = await self._fee_prices.fee_price(currency)
+        except MarketDataError:
+            # Nothing waits for it; the core asks again when it next needs it.
+            return
+        self._sink(FeePriceSeen(currency, price))
+
+
+def _gone_unsold(report: OrderReport) -> bool:
+    return report.fact is Fact.WAS_CANCELED and not report.executed_qty
+
+
+def _lost(pair: ApprovedPair) -> tuple[OutcomeUnknown, ...]:
+    return tuple(OutcomeUnknown(leg.client_id, BROKE) for leg in pair.legs)

@@ -19,12 +19,10 @@ from agent.core.commands import (
     Alert,
     AlertLevel,
     Answer,
-    CancelOrder,
     ClearLatch,
     Command,
     OrderCommand,
     PlaceOrder,
-    ReplaceOrder,
     SetLatch,
 )
 from agent.core.engine import step, wake_at_ms
@@ -194,7 +192,7 @@ class Runtime:
         written = changes(before, after, commands)
         orders: list[OrderCommand] = []
         for command in commands:
-            if isinstance(command, PlaceOrder | ReplaceOrder | CancelOrder):
+            if isinstance(command, OrderCommand):
                 orders.append(command)
             else:
                 self._dispatcher.send(command)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import ColumnElement, Table, bindparam, func, select
+from sqlalchemy import ColumnElement, Table, bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 from agent.store import schema
@@ -59,4 +59,15 @@ FIND_INTENT: Final = select(_intents.c.id, _intents.c.record).where(
 )
 
 _fills: Final = schema.fills
+#: The value of a fee whose currency had no price when the fill was written.
+VALUE_FEE: Final = (
+    update(_fills)
+    .where(
+        *_scoped(_fills),
+        _fills.c.client_id == bindparam("of_client_id"),
+        _fills.c.trade_id == bindparam("of_trade_id"),
+        _fills.c.fee_quote.is_(None),
+    )
+    .values(fee_quote=bindparam("value"))
+)
 FIND_FILLS: Final = select(_fills).where(*_scoped(_fills), _fills.c.client_id == bindparam("client_id"))

@@ -80,9 +80,9 @@ def paper_number(account: str) -> int:
 def _write_order(
     connection: Connection, scope: Scope, columns: dict[str, str], order: Order, batch: Batch, known: int
 ) -> None:
-    intent = order.intent
+    intent, client_id = order.intent, order.intent.client_id
     order_row = {
-        "client_id": intent.client_id,
+        "client_id": client_id,
         "intent_id": _intent_id(connection, columns, intent),
         "status": order.status.value,
         "exchange_order_id": order.exchange_order_id,
@@ -93,6 +93,11 @@ def _write_order(
         "record": to_text(encode(replace(order, fills=()))),
     }
     order_id = connection.execute(sql.PUT_ORDER, {**columns, **order_row}).scalar_one()
+    for fill in order.fills[:known]:
+        value = batch.fee_values.get((client_id, fill.trade_id))
+        if value is not None:
+            which = {"of_client_id": client_id, "of_trade_id": fill.trade_id, "value": value}
+            connection.execute(sql.VALUE_FEE, {**columns, **which})
     for fill in order.fills[known:]:
         row = {**_fill_columns(fill), "order_id": order_id, "fee_quote": _fee_quote(scope, fill, batch)}
         if connection.execute(sql.ADD_FILL, {**columns, **row}).rowcount == 0:

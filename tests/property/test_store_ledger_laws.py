@@ -20,6 +20,7 @@ from agent.core.order import Fact, Order, OrderStatus
 from agent.core.position import Position, PositionState
 from agent.store.batch import Batch
 from agent.store.ledger import Ledger
+from agent.store.loading import LATE_FILL_POSITIONS
 from tests.store_ground import LIVE, SCOPE, T0, Store, bar_batch, decision, fill, order, position
 
 ENDED = (PositionState.CLOSED,)
@@ -122,6 +123,7 @@ class LedgerMachine(RuleBasedStateMachine):
             stored = reading.load()
         unsettled = {o.intent.position_id for o in self.orders.values() if not o.is_settled}
         wanted = {n for n, p in self.positions.items() if p.state not in ENDED} | unsettled
+        wanted |= set(sorted(self.positions)[-LATE_FILL_POSITIONS:])
         assert stored.positions == tuple(p for n, p in self.positions.items() if n in wanted)
         expected = [o for o in self.orders.values() if o.intent.position_id in wanted]
         assert sorted(stored.orders, key=_id) == sorted(expected, key=_id)

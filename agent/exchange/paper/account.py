@@ -12,6 +12,8 @@ How orders fill against a book:
   added; this alone can be better than the backtest's cost model.
 - A stop is reached by the price we could trade at: a SELL by the best bid, a BUY by the best ask.
   STOP_LOSS then is a market order, STOP_LOSS_LIMIT a limit order that first takes and then rests.
+- Two orders that sell the same as one list (OCO) share what they lock. The one that starts to trade, be it
+  for a part, expires the other; canceling one cancels both.
 - The fee leaves what was received: base currency on BUY, quote currency on SELL.
 
 Candles are the other way to fill an open order: see `settlement`.
@@ -24,10 +26,10 @@ from dataclasses import dataclass
 from decimal import localcontext
 
 from agent.core.market import Book, BookLevel, Quote
-from agent.core.order import OrderStatus, Side
+from agent.core.order import OrderStatus, OrderType, Side
 from agent.exchange.paper.depth import Depth
 from agent.exchange.paper.posting import Posting
-from agent.exchange.paper.refusals import UNKNOWN_ORDER, is_reached, refusal_of
+from agent.exchange.paper.refusals import UNKNOWN_ORDER, is_reached, pair_refusal_of, refusal_of
 from agent.exchange.paper.state import Moved, PaperOrder, PaperState, Phase, Refusal, Ticket
 from agent.exchange.paper.terms import EXACT, Terms, is_inside
 
@@ -41,19 +43,38 @@ def place(state: PaperState, ticket: Ticket, book: Book, terms: Terms, at_ms: in
         posting = Posting(state, terms, at_ms)
         if ticket.stop_price is not None:
             posting.accept(ticket, Phase.WAITING)
+        elif ticket.type is OrderType.LIMIT_MAKER:
+            posting.accept(ticket, Phase.IN_BOOK)
         else:
             _take(posting, posting.accept(ticket, Phase.TAKING), Depth(book), terms)
         return posting.moved()
 
 
+def place_pair(
+    state: PaperState, stop: Ticket, target: Ticket, book: Book, terms: Terms, at_ms: int
+) -> Moved | Refusal:
+    """Accept a stop and a target above it as one list, or neither."""
+    with localcontext(EXACT):
+        refusal = pair_refusal_of(state, stop, target, book, terms)
+        if refusal is not None:
+            return refusal
+        posting = Posting(state, terms, at_ms)
+        posting.accept(stop, Phase.WAITING)
+        posting.accept(target, Phase.IN_BOOK, shares_lock=True)
+        return posting.moved()
+
+
 def cancel(state: PaperState, client_id: str, terms: Terms, at_ms: int) -> Moved | Refusal:
-    """Cancel an open order. One that is settled or never was gives -2011, as often as it is asked."""
+    """Cancel an open order, with its list if it is in one. One that is settled or never was gives -2011."""
     with localcontext(EXACT):
         order = state.open_order(client_id)
         if order is None:
             return UNKNOWN_ORDER
         posting = Posting(state, terms, at_ms)
         posting.end(order, OrderStatus.CANCELED)
+        partner = state.partner(order)
+        if partner is not None:
+            posting.end(partner, OrderStatus.CANCELED)
         return posting.moved()
 
 
@@ -106,12 +127,12 @@ def meet(state: PaperState, order_ids: Collection[int], book: Book, terms: Terms
     with localcontext(EXACT):
         posting, depth = Posting(state, terms, at_ms), Depth(book)
         for order in state.open_orders:
-            if order.order_id not in order_ids:
+            if order.order_id not in order_ids or posting.now(order).is_settled:
                 continue
             if order.phase is Phase.IN_BOOK:
                 _wait_for(posting, order, depth)
             else:
-                _take(posting, posting.enter(order, Phase.TAKING), depth, terms)
+                _take(posting, posting.enter(posting.begin(order), Phase.TAKING), depth, terms)
         return posting.moved()
 
 
@@ -130,6 +151,9 @@ def _take(posting: Posting, order: PaperOrder, depth: Depth, terms: Terms) -> No
 def _wait_for(posting: Posting, order: PaperOrder, depth: Depth) -> None:
     ticket = order.ticket
     assert ticket.price is not None, "only a limit lies in the book"
+    if not any(True for _ in depth.arrivals(ticket.side, ticket.price)):
+        return
+    order = posting.begin(order)
     filled = posting.fill(order, depth.arrivals(ticket.side, ticket.price))
     depth.remove(ticket.side, filled.executed_qty - order.executed_qty)
 

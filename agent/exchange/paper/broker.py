@@ -39,7 +39,7 @@ from agent.core.instrument import Instrument
 from agent.core.market import Book, Quote
 from agent.core.order import Intent
 from agent.core.ports import Canceled, Clock, Lookup, MarketDataError, Placed, Sink
-from agent.core.verdict import Approved
+from agent.core.verdict import Approved, ApprovedPair
 from agent.exchange.paper import account
 from agent.exchange.paper.misbehaviour import Rule, well_behaved
 from agent.exchange.paper.observation import Observation
@@ -131,6 +131,35 @@ class PaperBroker:
             return OutcomeUnknown(intent.client_id, "the answer was lost")
         return _word_on(intent, result)
 
+    async def place_pair(self, pair: ApprovedPair) -> tuple[Placed, Placed]:
+        stop, target = pair.legs
+        misbehaviour = self._misbehave(stop)
+        await self._delay(misbehaviour.delay_ms)
+        try:
+            book = misbehaviour.seen_by_order(await self._read_book())
+        except _NoBookError as error:
+            return _both_refused(pair, NOT_PLACED, f"not placed: {error}")
+        async with self._one_at_a_time:
+            try:
+                state = await self._current()
+            except PaperStoreError as error:
+                return _both_refused(pair, NOT_PLACED, f"not placed: {error}")
+            now_ms = self._clock.now_ms()
+            tickets = Ticket.of(stop), Ticket.of(target)
+            result = account.place_pair(state, *tickets, book, self._terms, now_ms)
+            if isinstance(result, Refusal):
+                return _both_refused(pair, result.code, result.detail)
+            try:
+                await self._commit(result)
+            except PaperStoreError as error:
+                return OutcomeUnknown(stop.client_id, str(error)), OutcomeUnknown(
+                    target.client_id, str(error)
+                )
+        if misbehaviour.lose_answer:
+            lost = "the answer was lost"
+            return OutcomeUnknown(stop.client_id, lost), OutcomeUnknown(target.client_id, lost)
+        return _word_on(stop, result), _word_on(target, result)
+
     async def cancel(self, intent: Intent) -> Canceled:
         misbehaviour = self._misbehave(intent)
         await self._delay(misbehaviour.delay_ms)
@@ -143,6 +172,7 @@ class PaperBroker:
                 await self._commit(result)
             except PaperStoreError as error:
                 return CancelFailed(intent.client_id, None, str(error))
+        self._tell_others(intent, result)
         if misbehaviour.lose_answer:
             return CancelFailed(intent.client_id, None, "the answer was lost")
         return _word_on(intent, result)
@@ -172,6 +202,7 @@ class PaperBroker:
                 await self._commit(result.moved)
             except PaperStoreError as error:
                 return _both_unknown(cancel, intent, str(error))
+        self._tell_others(cancel, result.canceled)
         if misbehaviour.lose_answer:
             return _both_unknown(cancel, intent, "the answer was lost")
         if isinstance(result.placed, Refusal):
@@ -305,6 +336,12 @@ class PaperBroker:
         await self._commit_and_tell(moved)
         return self._state
 
+    def _tell_others(self, intent: Intent, moved: Moved) -> None:
+        """The other leg of a canceled list ended unasked."""
+        others = (order for order in moved.orders if order.ticket.client_id != intent.client_id)
+        self._outbox.extend(OrderReported(report_of(order)) for order in others)
+        self._work.set()
+
     async def _commit_and_tell(self, moved: Moved) -> None:
         """Commit what happened unasked, and let `run` deliver it once it is durable."""
         if not moved.orders:
@@ -352,6 +389,11 @@ class PaperBroker:
 def _word_on(intent: Intent, moved: Moved) -> OrderReported:
     order = next(o for o in moved.orders if o.ticket.client_id == intent.client_id)
     return OrderReported(report_of(order, moved.fills))
+
+
+def _both_refused(pair: ApprovedPair, code: int, detail: str) -> tuple[OrderRefused, OrderRefused]:
+    stop, target = pair.legs
+    return OrderRefused(stop.client_id, code, detail), OrderRefused(target.client_id, code, detail)
 
 
 def _both_unknown(cancel: Intent, placed: Intent, why: str) -> tuple[CancelFailed, OutcomeUnknown]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
+from typing import Final
 
 from agent.core.events import Holding
 from agent.core.market import BookLevel
@@ -17,6 +18,9 @@ from agent.core.money import ZERO
 from agent.core.order import Fill, OrderStatus, Side
 from agent.exchange.paper.state import Moved, PaperOrder, PaperState, Phase, Ticket
 from agent.exchange.paper.terms import Terms
+
+#: The exchange's word for a leg that ended because the other one began.
+OCO_TRIGGER: Final = "OCO_TRIGGER"
 
 
 class Posting:
@@ -33,7 +37,7 @@ class Posting:
         self._fills: list[Fill] = []
         self._next_order_id = state.next_order_id
 
-    def accept(self, ticket: Ticket, phase: Phase) -> PaperOrder:
+    def accept(self, ticket: Ticket, phase: Phase, *, shares_lock: bool = False) -> PaperOrder:
         """A new order, its money locked. The caller has made sure that there is enough."""
         order = PaperOrder(
             order_id=self._next_order_id,
@@ -45,6 +49,7 @@ class Posting:
             executed_value=ZERO,
             accepted_ms=self._at_ms,
             updated_ms=self._at_ms,
+            shares_lock=shares_lock,
         )
         self._next_order_id += 1
         self._lock(order, order.locked)
@@ -65,10 +70,26 @@ class Posting:
                 break
         return order
 
-    def end(self, order: PaperOrder, status: OrderStatus) -> PaperOrder:
+    def end(self, order: PaperOrder, status: OrderStatus, reason: str = "") -> PaperOrder:
         """Close an order that will not be filled further and release what it locked."""
         self._lock(order, -order.locked)
-        return self._keep(replace(order, status=status))
+        return self._keep(replace(order, status=status, reason=reason))
+
+    def now(self, order: PaperOrder) -> PaperOrder:
+        """The order as this posting has left it so far."""
+        return self._touched.get(order.order_id, order)
+
+    def begin(self, order: PaperOrder) -> PaperOrder:
+        """It starts to trade: the other leg of its list ends first, and what was shared is its own now."""
+        partner = self._before.partner(order)
+        if partner is None or self.now(partner).is_settled:
+            return order
+        self.end(self.now(partner), OrderStatus.EXPIRED, OCO_TRIGGER)
+        if not order.shares_lock:
+            return order
+        alone = replace(order, shares_lock=False)
+        self._lock(alone, alone.locked)
+        return self._keep(alone)
 
     def moved(self) -> Moved:
         """Close the books."""

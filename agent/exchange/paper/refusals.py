@@ -33,7 +33,8 @@ def refusal_of(state: PaperState, ticket: Ticket, book: Book, terms: Terms) -> R
         return Refusal(NEW_ORDER_REJECTED, "Market is closed.")
     if instrument.order_types and ticket.type.value not in instrument.order_types:
         return Refusal(NEW_ORDER_REJECTED, f"{ticket.type} orders are not supported for this symbol.")
-    if ticket.price is not None and ticket.time_in_force is None:
+    maker = ticket.type is OrderType.LIMIT_MAKER
+    if ticket.price is not None and ticket.time_in_force is None and not maker:
         return Refusal(MISSING_PARAMETER, "Mandatory parameter 'timeInForce' was not sent.")
     failure = _filter_failure(ticket, book, terms)
     if failure is not None:
@@ -42,7 +43,30 @@ def refusal_of(state: PaperState, ticket: Ticket, book: Book, terms: Terms) -> R
         return Refusal(NEW_ORDER_REJECTED, "Duplicate order sent.")
     if is_reached(ticket, book):
         return Refusal(NEW_ORDER_REJECTED, "Stop price would trigger immediately.")
+    if maker and _would_take(ticket, book):
+        return Refusal(NEW_ORDER_REJECTED, "Order would immediately match and take.")
     return _shortage(state, ticket, book, terms)
+
+
+def _would_take(ticket: Ticket, book: Book) -> bool:
+    levels = book.bids if ticket.side is Side.SELL else book.asks
+    if not levels or ticket.price is None:
+        return False
+    best = levels[0].price
+    return best >= ticket.price if ticket.side is Side.SELL else best <= ticket.price
+
+
+def pair_refusal_of(
+    state: PaperState, stop: Ticket, target: Ticket, book: Book, terms: Terms
+) -> Refusal | None:
+    """The first reason why a list of these two is not accepted now, or None."""
+    assert stop.stop_price is not None, "the first leg is the stop"
+    assert target.price is not None, "the second leg is the target"
+    if not terms.instrument.lists_allowed:
+        return Refusal(NEW_ORDER_REJECTED, "OCO orders are not supported for this symbol.")
+    if target.price <= stop.stop_price:
+        return Refusal(NEW_ORDER_REJECTED, "The relationship of the prices for the orders is not correct.")
+    return refusal_of(state, stop, book, terms) or refusal_of(state, target, book, terms)
 
 
 def is_reached(ticket: Ticket, book: Book) -> bool:

@@ -63,7 +63,7 @@ def settle(state: PaperState, candle: Candle, bar_ms: int, terms: Terms) -> Move
     with localcontext(EXACT):
         posting = Posting(state, terms, ends_ms - 1)
         for order in sorted(state.open_orders, key=lambda o: (o.phase is Phase.IN_BOOK, o.order_id)):
-            if order.phase_since_ms >= ends_ms:
+            if order.phase_since_ms >= ends_ms or posting.now(order).is_settled:
                 continue
             span = Span.lived_by(order, candle)
             if order.phase is Phase.WAITING:
@@ -80,6 +80,7 @@ def _stop(posting: Posting, order: PaperOrder, span: Span, terms: Terms) -> None
     if stopped_at is None:
         return
     price = terms.worsened(stopped_at, ticket.side)
+    order = posting.begin(order)
     if ticket.price is None:
         taken = posting.fill(order, (BookLevel(price, order.leaves_qty),))
         if not taken.is_settled:
@@ -96,6 +97,7 @@ def _reach(posting: Posting, order: PaperOrder, traded: Decimal) -> None:
     ticket = order.ticket
     assert ticket.price is not None, "only a limit lies in the book"
     if is_inside(traded, ticket.price, ticket.side):
+        order = posting.begin(order)
         posting.fill(order, (BookLevel(ticket.price, order.leaves_qty),))
 
 

@@ -41,6 +41,7 @@ class Ticket:
     price: Decimal | None
     stop_price: Decimal | None
     time_in_force: TimeInForce | None
+    list_id: str | None = None
 
     @classmethod
     def of(cls, intent: Intent) -> Ticket:
@@ -52,6 +53,7 @@ class Ticket:
             price=intent.price,
             stop_price=intent.stop_price,
             time_in_force=intent.time_in_force,
+            list_id=intent.list_id,
         )
 
     @property
@@ -80,7 +82,10 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PaperOrder:
-    """An accepted order. `executed_value` in quote currency; times are venue time."""
+    """An accepted order. `executed_value` in quote currency; times are venue time.
+
+    The two legs of a list share what they lock: `shares_lock` marks the one that its partner locks for.
+    """
 
     order_id: int
     ticket: Ticket
@@ -91,6 +96,8 @@ class PaperOrder:
     executed_value: Decimal
     accepted_ms: int
     updated_ms: int
+    shares_lock: bool = False
+    reason: str = ""
 
     @property
     def leaves_qty(self) -> Decimal:
@@ -103,6 +110,8 @@ class PaperOrder:
     @property
     def locked(self) -> Decimal:
         """What this order holds back: quote currency for a BUY, base currency for a SELL."""
+        if self.shares_lock:
+            return ZERO
         return self.leaves_qty * (self.ticket.lock_price if self.ticket.side is Side.BUY else 1)
 
 
@@ -119,6 +128,12 @@ class PaperState:
 
     def open_order(self, client_id: str) -> PaperOrder | None:
         return next((order for order in self.open_orders if order.ticket.client_id == client_id), None)
+
+    def partner(self, order: PaperOrder) -> PaperOrder | None:
+        """The other open leg of a list."""
+        list_id = order.ticket.list_id
+        legs = (o for o in self.open_orders if list_id is not None and o.ticket.list_id == list_id)
+        return next((leg for leg in legs if leg.order_id != order.order_id), None)
 
     def free(self, currency: str) -> Decimal:
         holding = self.balances.get(currency)
@@ -188,4 +203,6 @@ def report_of(order: PaperOrder, fills: tuple[Fill, ...] = ()) -> OrderReport:
         executed_qty=order.executed_qty,
         at_ms=order.updated_ms,
         fills=tuple(fill for fill in fills if fill.client_id == ticket.client_id),
+        reason=order.reason,
+        triggered=ticket.stop_price is not None and order.phase is not Phase.WAITING,
     )

@@ -13,10 +13,18 @@ from agent.core.events import Impairment
 from agent.exchange.ailments import Ailments
 from agent.exchange.signed.classify import KEY_REFUSED, Accepted, Partly, Refused
 from agent.exchange.signed.client import Outcome
-from agent.exchange.signed.endpoints import CANCEL, KEY_RIGHTS, PLACE, REPLACE, SERVER_TIME, Endpoint
+from agent.exchange.signed.endpoints import (
+    CANCEL,
+    KEY_RIGHTS,
+    PLACE,
+    PLACE_PAIR,
+    REPLACE,
+    SERVER_TIME,
+    Endpoint,
+)
 from agent.exchange.signed.order_words import NotUnderstood
 
-_TRADING: Final = frozenset({PLACE, CANCEL, REPLACE})
+_TRADING: Final = frozenset({PLACE, PLACE_PAIR, CANCEL, REPLACE})
 #: Answers of what lies behind the check of the key.
 _PAST_THE_KEY: Final = frozenset({-1013, -2010, -2011, -2013})
 

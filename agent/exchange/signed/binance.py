@@ -9,7 +9,7 @@ may have given it up; events of the user stream are delivered as they come, and 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from agent.config.credentials import ExchangeKeys
@@ -30,7 +30,7 @@ from agent.core.money import ZERO
 from agent.core.order import Fact, Intent, OrderReport, Purpose
 from agent.core.ordering import PROVEN_ABSENT_AFTER_MS
 from agent.core.ports import Canceled, Clock, Lookup, Placed, Sink
-from agent.core.verdict import Approved
+from agent.core.verdict import Approved, ApprovedPair
 from agent.exchange.addresses import Addresses
 from agent.exchange.ailments import Ailments
 from agent.exchange.pace import Pace
@@ -40,10 +40,10 @@ from agent.exchange.signed.arming import LiveArming
 from agent.exchange.signed.catch_up import CatchUp
 from agent.exchange.signed.classify import ARCHIVED, NO_SUCH_ORDER, Accepted, Partly, Refused, read_halves
 from agent.exchange.signed.client import NotSent, Outcome, SignedClient
-from agent.exchange.signed.endpoints import CANCEL, KEY_RIGHTS, ORDER, PLACE, REPLACE
+from agent.exchange.signed.endpoints import CANCEL, KEY_RIGHTS, ORDER, PLACE, PLACE_PAIR, REPLACE
 from agent.exchange.signed.keys import RequestKeys
-from agent.exchange.signed.order_params import named, new_order, replacing
-from agent.exchange.signed.order_words import Pair, answers, read_order
+from agent.exchange.signed.order_params import named, new_order, new_pair, replacing
+from agent.exchange.signed.order_words import OrderWord, Pair, answers, is_list, read_legs, read_order
 from agent.exchange.signed.patience import Patience
 from agent.exchange.signed.permissions import KeyRights, KeyRightsUnreadable, NoKeyRights, read_key_rights
 from agent.exchange.signed.stream_desk import StreamDesk
@@ -154,6 +154,15 @@ class SignedBinance:
         # Refused, lost or held back as a whole: neither half has a result of its own.
         return self._canceled(cancel, outcome), self._placed(intent, outcome)
 
+    async def place_pair(self, pair: ApprovedPair) -> tuple[Placed, Placed]:
+        stop, target = pair.legs
+        params = new_pair(pair, self._pair)
+        outcome = await self._client.ask(PLACE_PAIR, Urgency.LEAVE, params, lambda: self._may_not_leave(stop))
+        if not isinstance(outcome, Accepted):
+            return self._placed(stop, outcome), self._placed(target, outcome)
+        legs = read_legs(outcome.answer, self._pair)
+        return self._placed_leg(stop, legs), self._placed_leg(target, legs)
+
     # --- questions -----------------------------------------------------------------------------------
 
     async def look_up(self, intent: Intent) -> Lookup:
@@ -200,7 +209,7 @@ class SignedBinance:
         self._sink = sink
         while self._untold:
             sink(self._untold.pop(0))
-        self._catch_up.down("not subscribed yet" if self._stream else "not read yet")
+        self._catch_up.begin("not subscribed yet" if self._stream else "not read yet")
         tasks = [self._catch_up.run(), self._keep_warm()]
         if self._stream is not None:
             tasks += [self._stream.run(self._desk), self._watch_stream(self._stream)]
@@ -245,7 +254,16 @@ class SignedBinance:
             return OrderRefused(client_id, outcome.code, outcome.message)
         if not isinstance(outcome, Accepted):
             return OutcomeUnknown(client_id, said(outcome))
-        report = self._desk.learned(read_order(outcome.answer, self._pair))
+        return self._accepted(intent, read_order(outcome.answer, self._pair))
+
+    def _placed_leg(self, intent: Intent, legs: Mapping[str, OrderWord]) -> Placed:
+        word = legs.get(intent.client_id)
+        if word is None:
+            return OutcomeUnknown(intent.client_id, "the answer to the order list does not speak of it")
+        return self._accepted(intent, word)
+
+    def _accepted(self, intent: Intent, word: OrderWord) -> Placed:
+        client_id, report = intent.client_id, self._desk.learned(word)
         if isinstance(report, str):
             return OutcomeUnknown(client_id, report)
         if (report.client_id, report.side) != (client_id, intent.side):
@@ -260,12 +278,27 @@ class SignedBinance:
             return CancelFailed(client_id, outcome.code, outcome.message)
         if not isinstance(outcome, Accepted):
             return CancelFailed(client_id, None, said(outcome))
+        if is_list(outcome.answer):
+            return self._canceled_list(intent, outcome.answer)
         report = self._desk.learned(read_order(outcome.answer, self._pair))
         if isinstance(report, str):
             return CancelFailed(client_id, None, report)
         if report.client_id != client_id:
             return CancelFailed(client_id, None, _ANOTHER)
         return OrderReported(report)
+
+    def _canceled_list(self, intent: Intent, answer: object) -> Canceled:
+        """Canceling one leg canceled them all: the others are told unasked."""
+        asked: Canceled = CancelFailed(intent.client_id, None, "the answer does not speak of it")
+        for client_id, word in read_legs(answer, self._pair).items():
+            report = self._desk.learned(word)
+            if isinstance(report, str):
+                continue
+            if client_id == intent.client_id:
+                asked = OrderReported(report)
+            else:
+                self._tell(OrderReported(report))
+        return asked
 
     def _may_not_leave(self, intent: Intent) -> str | None:
         if intent.purpose is Purpose.ENTRY and self._halted():

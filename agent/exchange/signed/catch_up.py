@@ -65,11 +65,18 @@ class CatchUp:
     def is_subscribed(self) -> bool:
         return self._subscribed
 
-    def gap(self, why: str) -> None:
-        """Events may have been missed."""
+    def gap(self, why: str, *, expected: bool = False) -> None:
+        """Events may have been missed. `expected`: by the first subscription, which follows nothing."""
         self._gaps += 1
-        self._ailments.found(Impairment.USER_STREAM, why)
+        self._ailments.found(Impairment.USER_STREAM, why, expected=expected)
         if self._subscribed or not self._streams:
+            self._demanded.set()
+
+    def begin(self, why: str) -> None:
+        """Nothing was heard or read yet, as at every start; if it stays so, `down` says why."""
+        self._gaps += 1
+        self._ailments.found(Impairment.USER_STREAM, why, expected=True)
+        if not self._streams:
             self._demanded.set()
 
     def down(self, why: str) -> None:

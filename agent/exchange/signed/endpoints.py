@@ -36,6 +36,9 @@ REPLACE: Final = Endpoint(
     1,
     places=True,
 )
+PLACE_PAIR: Final = Endpoint(
+    "placing an order list", "POST", "/api/v3/orderList/oco", "private_post_orderlist_oco", 1, places=True
+)
 ORDER: Final = Endpoint("looking up an order", "GET", "/api/v3/order", "private_get_order", 4)
 OPEN_ORDERS: Final = Endpoint("open orders", "GET", "/api/v3/openOrders", "private_get_openorders", 6)
 ALL_ORDERS: Final = Endpoint("orders", "GET", "/api/v3/allOrders", "private_get_allorders", 20)
@@ -53,6 +56,7 @@ ALLOWED_REQUESTS: Final = frozenset(
     for endpoint in (
         SERVER_TIME,
         PLACE,
+        PLACE_PAIR,
         CANCEL,
         REPLACE,
         ORDER,

@@ -86,6 +86,24 @@ def read_order(answer: object, pair: Pair, client_id: str | None = None) -> Orde
         return Unreadable(str(error))
 
 
+def read_legs(answer: object, pair: Pair) -> dict[str, OrderWord]:
+    """The orders of an order list, by client id, as the answers to placing and canceling it tell them.
+
+    A row that names no order of ours is left out: nothing can be said of that order then.
+    """
+    reports = answer.get("orderReports") if isinstance(answer, dict) else None
+    found: dict[str, OrderWord] = {}
+    for row in reports if isinstance(reports, list) else ():
+        word = read_order(row, pair)
+        if not isinstance(word, Unreadable):
+            found[word.client_id] = word
+    return found
+
+
+def is_list(answer: object) -> bool:
+    return isinstance(answer, dict) and "orderReports" in answer
+
+
 def answers(answer: object, intent: Intent) -> bool:
     """Whether an answer speaks of the order that was asked about.
 
@@ -127,7 +145,13 @@ def _report(data: Mapping[str, Any], pair: Pair, client_id: str) -> OrderReport 
         at_ms=at_ms,
         fills=fills,
         reason=reason_of(status, data.get("expiryReason"), data.get("rejectReason")),
+        triggered=is_triggered(text(data, "type"), data.get("isWorking")),
     )
+
+
+def is_triggered(kind: str, in_the_book: object) -> bool:
+    """Whether a stop works as an ordinary order now; where the exchange does not say, it is not known to."""
+    return in_the_book is True and kind in ("STOP_LOSS", "STOP_LOSS_LIMIT")
 
 
 def check_quantities(qty: Decimal, executed: Decimal, in_fills: Decimal, status: str) -> None:

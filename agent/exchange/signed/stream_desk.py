@@ -39,6 +39,7 @@ class StreamDesk:
         self.ids = OrderIds()
         self.awaited = AwaitedEvents(silent_order_ms)
         self.trades_heard = 0
+        self._was_subscribed = False
 
     def learned(self, word: OrderWord) -> OrderReport | str:
         """The report, remembered, or why there is none."""
@@ -58,7 +59,9 @@ class StreamDesk:
             self.catch_up.demand()
             return
         self.awaited.forget()
-        self.catch_up.gap("subscribed again, the account is being read")
+        again = "subscribed again" if self._was_subscribed else "subscribed"
+        self.catch_up.gap(f"{again}, the account is being read", expected=not self._was_subscribed)
+        self._was_subscribed = True
         self.catch_up.subscribed()
 
     def stream_down(self, why: str, *, key_refused: bool) -> None:

@@ -22,6 +22,7 @@ from agent.exchange.signed.order_words import (
     Unreadable,
     check_quantities,
     fee_of,
+    is_triggered,
     reason_of,
     side_of,
 )
@@ -139,6 +140,7 @@ def _execution(event: Mapping[str, Any], pair: Pair) -> OrderReport | NotUnderst
         at_ms=at_ms,
         fills=fills,
         reason=reason_of(status, event.get("r"), event.get("eR")),
+        triggered=is_triggered(text(event, "o"), event.get("w")),
     )
 
 
