@@ -141,6 +141,8 @@ class Engine:
         self._chance = self._parts.chance()
         self._runtime: Runtime | None = None
         self._stopping: asyncio.Event | None = None
+        #: Told whenever something begins to be held or on its way, and when nothing is any more.
+        self.on_holding: Callable[[bool], None] = lambda holding: None
         self._again = False
 
     def emergency_by_signal(self) -> None:
@@ -264,7 +266,12 @@ class Engine:
         control = parts.control(door, Versions(PROTOCOL, agent.__version__, SCHEMA_REVISION))
         supervisor = Supervisor(_task_failed(runtime), monotonic_s=lambda: clock.machine_ms() / 1000)
         progress = WarmupProgress()
-        observer = parts.onlookers(control, progress, feed.watch_closely)
+
+        def watch(holding: bool) -> None:
+            feed.watch_closely(holding)
+            self.on_holding(holding)
+
+        observer = parts.onlookers(control, progress, watch)
         runtime.observe(observer)
         if not self._begins(state.phase):
             observer(state, ())

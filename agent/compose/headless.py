@@ -24,6 +24,7 @@ from agent.core.money import forbid_float_money
 from agent.options import RunOptions
 from agent.shell.logs import LogSettings, set_up_logging
 from agent.shell.redaction import Secrets
+from agent.shell.staying_awake import StayingAwake
 from agent.store.data_dir import DataDir
 from agent.store.instance_lock import InstanceLock, LockHeld
 from agent.store.prepare import prepare
@@ -106,9 +107,13 @@ async def _serve(engine: Engine) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     loop.add_signal_handler(signal.SIGUSR1, engine.emergency_by_signal)
+    awake = StayingAwake()
+    engine.on_holding = awake.want
+    staying = loop.create_task(awake.run())
     try:
         return await engine.run(stopping)
     finally:
+        staying.cancel()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
             loop.remove_signal_handler(number)
 
