@@ -93,6 +93,40 @@ def stats(data_dir: DataDir = None, as_json: AsJson = False) -> int:
     return stats_command(data_dir, as_json)
 
 
+@app.command()
+def why(
+    bar: Annotated[
+        str | None,
+        typer.Argument(metavar="[BAR]", help='Like "2025-01-15 14:30", UTC. Default: the last one.'),
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> int:
+    """Why a bar was traded, or not.
+
+    Each condition with its value and threshold, the outcome, and every limit that was asked.
+    """
+    from agent.command_line.story import why_command
+
+    return why_command(data_dir, bar, as_json)
+
+
+@app.command()
+def away(
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1_000, help="How many, newest first.")] = 1,
+    everything: Annotated[bool, typer.Option("--all", help="Also those in which nothing happened.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> int:
+    """What happened while the agent was off or cut off.
+
+    Bars and signals missed and what became of each, what was bought and sold, what the return found.
+    """
+    from agent.command_line.story import away_command
+
+    return away_command(data_dir, limit, everything, as_json)
+
+
 # --- steering ----------------------------------------------------------------------------------
 
 

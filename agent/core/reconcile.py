@@ -19,6 +19,7 @@ from agent.core.impairing import heal, impair
 from agent.core.leaving import drive
 from agent.core.money import ZERO, plain
 from agent.core.ordering import on_fills, on_report
+from agent.core.records import EventRow
 from agent.core.state import AgentState
 from agent.core.turn import Turn
 from agent.core.worth import balance
@@ -123,6 +124,7 @@ def _note_foreign(turn: Turn, event: AccountSeen) -> None:
 
 def _settle_difference(turn: Turn, difference: Difference) -> None:
     if difference.is_none:
+        _note_agreement(turn)
         turn.change(reconciled_ms=turn.at_ms, doubted_cash=None)
         heal(turn, Impairment.LEDGER_DIFFERENCE)
         return
@@ -140,6 +142,16 @@ def _settle_difference(turn: Turn, difference: Difference) -> None:
     kind = "deposit" if difference.cash > 0 else "withdrawal"
     amount = f"{plain(abs(difference.cash))} {turn.state.setup.quote}"
     turn.alert(AlertLevel.WARNING, "account", f"{kind} of {amount}: counted as a flow, not as profit")
+
+
+def _note_agreement(turn: Turn) -> None:
+    """The first agreement of a run, and the first after a time without one, are worth a row."""
+    before_ms, state = turn.state.reconciled_ms, turn.state
+    if before_ms is not None and turn.at_ms - before_ms <= 2 * RECONCILE_EVERY_MS:
+        return
+    working = sum(not o.is_settled for o in state.orders.values())
+    text = f"account and ledger agree: {len(state.open_positions())} open positions, {working} open orders"
+    turn.keep(EventRow(turn.at_ms, AlertLevel.INFO.value, "account", text))
 
 
 def _last_fill_ms(turn: Turn) -> int:
