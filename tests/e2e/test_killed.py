@@ -1,22 +1,15 @@
-"""kill -9 at any moment: what was known is known again, what was missed is judged, nothing is done twice."""
+"""kill -9 in a position: what was known is known again, what was missed is judged, nothing is done twice."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import random
 from decimal import Decimal
 
-from agent_process import cli, iso, rows_of
+from agent_process import iso, rows_of
 from configurations import BAR_MS, LATE_MS, WISH, quick, written
 from ledgers import Books
 
 INITIAL = Decimal(10_000)
 TICK = Decimal("0.0001")
-#: More of them are a matter of patience: AGENT_KILLS=120.
-KILLS = int(os.environ.get("AGENT_KILLS", "12"))
-#: What the log says when something is on its way.
-TRADING = ("buying", "bought", "leaving", "closed at")
 
 
 async def until_bar(watch, open_ms):
@@ -163,67 +156,3 @@ async def test_a_stop_reached_while_down_is_settled_from_the_bars_missed(house, 
     books = Books.read(tmp_path)
     assert len(books.their_orders) == 2, "the entry and its stop"
     assert books.fills == books.their_fills
-
-
-async def test_kills_at_any_moment_leave_both_ledgers_equal(house, tmp_path):
-    """Every bar of a falling market is a signal and every position leaves with the next bar."""
-    chance = random.Random(20)
-    market = await house.market()
-    written(
-        tmp_path,
-        quick(
-            seller_params={"vol_z": -9.0, "tr_z": -9.0, "cloc_min": 0.0},
-            backtest_params={
-                "use_fib_exits": False,
-                "use_stop_loss": True,
-                "use_time_exit": True,
-                "max_hold": 1,
-            },
-            risk_management={"max_daily_trades": 100, "max_daily_loss_percent": 20.0},
-        ),
-    )
-    killed_at = []
-    for number in range(KILLS):
-        agent = await house.agent(tmp_path, *market.address)
-        # Of three kills one meets an engine that is just taking up what the last one left.
-        moment = chance.choice(TRADING) if number % 3 else "STARTING"
-        await (agent.complains(moment) if moment in TRADING else agent.says(moment))
-        await asyncio.sleep(chance.choice((0, 0, chance.uniform(0, 0.3))))
-        await agent.kill()
-        killed_at.append(moment)
-        await fall(market)
-        books = Books.read(tmp_path)
-        assert books.theirs() <= set(books.intents), f"an order without an intent, killed at {killed_at}"
-        assert books.fills <= books.their_fills, f"a fill that never happened, killed at {killed_at}"
-
-    agent = await house.agent(tmp_path, *market.address)
-    async with agent.watched() as watch:
-        await watch.until("running", lambda s: s["state"] == "RUNNING" and s["price"]["trusted"])
-        assert (await cli(tmp_path, "stop", "--flatten", "--yes")).code == 0
-        final = await watch.until(
-            "stopped", lambda s: s["state"] == "STOPPED" and not s["positions"] and not s["orders"]
-        )
-    assert await agent.stopped() == 0
-    books = Books.read(tmp_path)
-    assert len(books.trades) >= KILLS / 3, "it traded"
-    assert books.fills == books.their_fills
-    assert books.fill_rows == len(books.fills)
-    assert books.theirs() == set(books.their_orders), "nothing is open there"
-    for client_id, order in books.orders.items():
-        theirs = books.their_orders.get(client_id)
-        if theirs is None:
-            assert (order["status"], order["filled"]) in {("NOT_PLACED", "0"), ("REJECTED", "0")}, order
-        else:
-            assert (order["status"], order["filled"]) == (theirs["status"], theirs["executed_qty"])
-    quote, base = books.explained(INITIAL)
-    assert books.total("USDT") == quote == Decimal(final["balance"])
-    assert books.total("ADA") == base
-    assert 0 <= base < len(books.trades), "only dust is left"
-    earned = sum(Decimal(trade["pnl_quote"]) for trade in books.trades if trade["pnl_quote"])
-    assert quote == INITIAL + earned
-
-
-async def fall(market):
-    """The price drops by a fiftieth, so that the averages stay in a downtrend."""
-    price = Decimal((await market.get("/api/v3/ticker/price?symbol=ADAUSDT"))["price"])
-    await market.price((price * Decimal("0.98")).quantize(TICK))
