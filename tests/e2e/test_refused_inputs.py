@@ -12,9 +12,7 @@ from itertools import pairwise
 
 import pytest
 from agent_process import Ended, cli, command, iso, ms, rows_of
-from configurations import WISH, changed, example, quick, written
-
-from agent.store.latch import Latch
+from configurations import changed, example, quick, written
 
 BAR = timedelta(minutes=1)
 CANARY = "cAnArY5ecret"
@@ -245,43 +243,8 @@ async def test_a_read_only_disk_is_named(little_disk, tmp_path):
     refused(ended, 1, "that file system is read-only; remount it writable or choose another --data-dir")
 
 
-async def test_a_full_disk_blocks_entries_and_stops_in_an_emergency_all_the_same(
-    house, little_disk, tmp_path
-):
-    market = await house.market()
-    config = written(tmp_path, quick())
-    agent = await house.agent(little_disk, *market.address, config=config)
-    async with agent.watched() as watch:
-        await watch.running()
-        filler = little_disk / "filler"
-        fill(filler)
-        await watch.until("blocked", blocked_by("store failing"))
-        assert watch.latest["state"] == "RUNNING"
-        filler.unlink()
-        await watch.until("free", lambda s: not s["entries_blocked_by"])
-        await watch.enters(market, **WISH)
-        fill(filler)
-        await watch.until("blocked", blocked_by("store failing"))
-        stopped = await cli(little_disk, "emergency-stop", "--yes", "--json", "--wait", "0")
-        assert stopped.document["latched"] is True
-        assert Latch(little_disk / "halt.latch").read() is not None
-        filler.unlink()
-        await watch.until("halted and flat", lambda s: s["halt"] and s["halt"]["flat"])
-    assert await agent.stopped() == 0
-
-
 def blocked_by(words):
     return lambda s: any(words in reason for reason in s["entries_blocked_by"])
-
-
-def fill(path):
-    with path.open("wb") as file:
-        try:
-            while True:
-                file.write(bytes(65_536))
-                file.flush()
-        except OSError:
-            pass
 
 
 @pytest.mark.parametrize("seconds", [5, -5])

@@ -1,0 +1,213 @@
+"""A disk that is full, locked, silent or read-only: entries stop, the user is told, nothing is lost.
+
+The paper exchange keeps its account in the same file, so here a sale ends when the disk is back. That an exit
+does not wait for the disk to reach an exchange elsewhere is shown by the runtime's tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from agent_process import cli, rows_of
+from configurations import WISH, quick, written
+from ledgers import Books
+
+from agent.store.latch import Latch
+
+STORE_FAILING = "store failing"
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A file system of its own, on a file."""
+
+    place: Path
+    device: str
+
+    async def freeze(self) -> None:
+        """Whoever writes waits from now on; reading goes on."""
+        await run("fsfreeze", "-f", str(self.place))
+
+    async def thaw(self) -> None:
+        await run("fsfreeze", "-u", str(self.place))
+
+    def fail(self) -> None:
+        """An error that makes the kernel mount it read-only at once, under whoever writes."""
+        Path(f"/sys/fs/ext4/{self.device}/trigger_fs_error").write_text("the test's")
+        options = next(line for line in mounts() if f" {self.place} " in line).split()[3].split(",")
+        assert {"ro", "emergency_ro"} & {*options}, options
+
+    def fill(self) -> Path:
+        """Use up what is free; removing the file it returns ends that."""
+        filler = self.place / "filler"
+        with filler.open("wb") as file:
+            try:
+                while True:
+                    file.write(bytes(65_536))
+                    file.flush()
+            except OSError:
+                pass
+        return filler
+
+
+def mounts() -> list[str]:
+    return Path("/proc/self/mounts").read_text().splitlines()
+
+
+async def run(*words: str) -> None:
+    process = await asyncio.create_subprocess_exec(*words)
+    assert await process.wait() == 0, words
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    tools = ("mkfs.ext4", "mount", "umount", "fsfreeze")
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if os.geteuid() or missing:
+        pytest.skip(f"only root with {', '.join(tools)} can make a disk to break")
+    image, place = tmp_path / "disk.img", tmp_path / "disk"
+    place.mkdir()
+    with image.open("wb") as file:
+        file.truncate(24 * 2**20)
+    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+    options = "loop,errors=remount-ro"
+    mounted = subprocess.run(["mount", "-o", options, str(image), str(place)], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    try:
+        place.chmod(0o700)
+        source = next(line for line in mounts() if f" {place} " in line).split()[0]
+        yield Disk(place, Path(source).name)
+    finally:
+        subprocess.run(["fsfreeze", "-u", str(place)], check=False, capture_output=True)
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def blocked_by(words):
+    return lambda s: any(words in reason for reason in s["entries_blocked_by"])
+
+
+async def at_target(market, state):
+    target = Decimal(state["positions"][0]["target"])
+    await market.price((target * Decimal("1.01")).quantize(Decimal("0.0001")))
+
+
+def in_order(data_dir):
+    """One trade, left at its target, in both books alike."""
+    (trade,) = rows_of(data_dir, "trades")
+    assert trade["reason"] == "FIB_61.8"
+    books = Books.read(data_dir)
+    assert books.fills == books.their_fills
+    assert books.theirs() == set(books.their_orders) == set(books.orders)
+    with closing(sqlite3.connect(data_dir / "trades.db")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+async def test_a_full_disk_blocks_entries_and_stops_in_an_emergency_all_the_same(house, disk, tmp_path):
+    market = await house.market()
+    config = written(tmp_path, quick())
+    data = disk.place / "data"
+    agent = await house.agent(data, *market.address, config=config)
+    async with agent.watched() as watch:
+        await watch.running()
+        filler = disk.fill()
+        await watch.until("blocked", blocked_by(STORE_FAILING))
+        assert watch.latest["state"] == "RUNNING"
+        filler.unlink()
+        await watch.enters(market, **WISH)
+        filler = disk.fill()
+        await watch.until("blocked", blocked_by(STORE_FAILING))
+        stopped = await cli(data, "emergency-stop", "--yes", "--json", "--wait", "0")
+        assert stopped.document["latched"] is True
+        assert Latch(data / "halt.latch").read() is not None
+        filler.unlink()
+        await watch.until("halted and flat", lambda s: s["halt"] and s["halt"]["flat"])
+    assert await agent.stopped() == 0
+
+
+async def test_a_database_that_somebody_keeps_locked_blocks_entries_and_is_named(house, tmp_path):
+    market = await house.market()
+    written(tmp_path, quick())
+    agent = await house.agent(tmp_path, *market.address)
+    async with agent.watched() as watch:
+        state = await watch.enters(market, **WISH)
+        with closing(sqlite3.connect(tmp_path / "trades.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            state = await watch.until("blocked", blocked_by(STORE_FAILING))
+            assert state["state"] == "RUNNING"
+            await agent.complains("another process keeps the database locked")
+            await at_target(market, state)
+            await watch.until("leaving", lambda s: any(o["side"] == "SELL" for o in s["orders"]))
+            other.execute("ROLLBACK")
+        await watch.flat()
+        await watch.entries_allowed()
+    assert await agent.stopped() == 0
+    in_order(tmp_path)
+
+
+async def test_a_reader_who_never_ends_keeps_nothing_from_being_written(house, tmp_path):
+    market = await house.market()
+    written(tmp_path, quick())
+    agent = await house.agent(tmp_path, *market.address)
+    async with agent.watched() as watch:
+        await watch.running()
+        with closing(sqlite3.connect(tmp_path / "trades.db", isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            assert reader.execute("SELECT count(*) FROM trades").fetchone() == (0,)
+            await at_target(market, await watch.enters(market, **WISH))
+            await watch.flat()
+            assert reader.execute("SELECT count(*) FROM trades").fetchone() == (0,), "its own moment"
+        assert not any(STORE_FAILING in alert for alert in watch.alerts)
+    assert await agent.stopped() == 0
+    in_order(tmp_path)
+
+
+async def test_a_disk_that_does_not_answer_stops_entries_and_nothing_else(house, disk, tmp_path):
+    market = await house.market()
+    config = written(tmp_path, quick())
+    data = disk.place / "data"
+    agent = await house.agent(data, *market.address, config=config)
+    async with agent.watched() as watch:
+        state = await watch.enters(market, **WISH)
+        await disk.freeze()
+        try:
+            state = await watch.until("blocked", blocked_by("the disk does not answer"))
+            await at_target(market, state)
+            # The loop goes on: it sees the price and leaves, while the disk still stands.
+            await watch.until("leaving", lambda s: any(o["side"] == "SELL" for o in s["orders"]))
+        finally:
+            await disk.thaw()
+        await watch.flat()
+        await watch.entries_allowed()
+    assert await agent.stopped() == 0
+    in_order(data)
+
+
+async def test_a_disk_that_turns_read_only_stops_entries_and_is_named(house, disk, tmp_path):
+    market = await house.market()
+    config = written(tmp_path, quick())
+    data = disk.place / "data"
+    agent = await house.agent(data, *market.address, config=config)
+    async with agent.watched() as watch:
+        await watch.enters(market, **WISH)
+        disk.fail()
+        state = await watch.until("blocked", blocked_by(STORE_FAILING))
+        assert state["state"] == "RUNNING"
+        assert [p["id"] for p in state["positions"]] == [1]
+        await agent.complains("store failing")
+        stopped = await cli(data, "emergency-stop", "--yes", "--json", "--wait", "0")
+        assert stopped.code != 0
+        await watch.until("halted", lambda s: s["state"] == "HALTED")
+    agent.stop()
+    await agent.ended()
+    await agent.complains("could not be written before the end")
