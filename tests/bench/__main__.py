@@ -8,7 +8,7 @@ import sys
 import time
 
 from agent.core.money import forbid_float_money
-from tests.bench import bench_engine, bench_order, bench_process, bench_step, bench_strategy
+from tests.bench import bench_chart, bench_engine, bench_order, bench_process, bench_step, bench_strategy
 
 BENCHES = {
     "step": bench_step.run,
@@ -16,6 +16,7 @@ BENCHES = {
     "order": bench_order.run,
     "engine": bench_engine.run,
     "process": bench_process.run,
+    "chart": bench_chart.run,
 }
 
 

@@ -24,12 +24,12 @@ def paint_axes(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts) -> N
         frame.left * bar_ms, frame.right * bar_ms, frame.plot.width(), _TIME_APART_PX, scene.zone
     )
     floor = frame.volume.bottom() if frame.volume is not None else frame.plot.bottom()
-    painter.setFont(fonts.small)
+    painter.setFont(fonts.small.font)
     baseline = frame.times.top() + 16
     for tick in ticks:
         x = frame.snap(frame.x_of(tick.ms / bar_ms))
         painter.fillRect(QRectF(x, frame.plot.top(), line, floor - frame.plot.top()), grid)
-        width = fonts.small_metrics.horizontalAdvance(tick.text)
+        width = fonts.small.width(tick.text)
         if x - width / 2 >= 2 and x + width / 2 <= frame.times.right() - 2:
             painter.setPen(text if tick.major else dim)
             painter.drawText(QPointF(x - width / 2, baseline), tick.text)

@@ -72,23 +72,23 @@ def paint_header(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, in
     text, dim = QColor(palette.text), QColor(palette.text_dim)
     instrument = scene.instrument
     title = " · ".join(part for part in (instrument.symbol, instrument.timeframe, instrument.market) if part)
-    painter.setFont(fonts.bold)
+    painter.setFont(fonts.bold.font)
     painter.setPen(text)
     painter.drawText(QPointF(left, 17), title)
     if not len(scene.candles):
         return
     candle = scene.candles.candle(index)
     shown = read_out(scene, candle)
-    x = left + fonts.bold_metrics.horizontalAdvance(title) + 18
+    x = left + fonts.bold.width(title) + 18
     room = frame.plot.right() - 6
-    painter.setFont(fonts.normal)
+    painter.setFont(fonts.normal.font)
     for name, value, colour, wanted in (
         (instrument.ema_fast_name, candle.ema_fast, palette.ema_fast, scene.shown.ema_fast),
         (instrument.ema_slow_name, candle.ema_slow, palette.ema_slow, scene.shown.ema_slow),
     ):
         if wanted and math.isfinite(value):
             words = f"{name}  {price(value, instrument.price_decimals)}"
-            width = fonts.normal_metrics.horizontalAdvance(words)
+            width = fonts.normal.width(words)
             if x + width > room:
                 break
             painter.setPen(QColor(colour))
@@ -98,15 +98,15 @@ def paint_header(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, in
     x = left
     tone = QColor(palette.up if shown.rising else palette.down)
     for label, words in (*shown.pairs[:4], ("", shown.change), shown.pairs[4]):
-        step = fonts.normal_metrics.horizontalAdvance(label)
+        step = fonts.normal.width(label)
         if label:
             painter.setPen(dim)
             painter.drawText(QPointF(x, 35), label)
             x += step + 5
         painter.setPen(tone)
         painter.drawText(QPointF(x, 35), words)
-        x += fonts.normal_metrics.horizontalAdvance(words) + 12
-    width = fonts.normal_metrics.horizontalAdvance(shown.time)
+        x += fonts.normal.width(words) + 12
+    width = fonts.normal.width(shown.time)
     painter.setPen(dim)
     if x + 4 + width <= room:
         painter.drawText(QPointF(x + 4, 35), shown.time)
@@ -126,9 +126,9 @@ def paint_cursor(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, cu
         while y < bottom:
             painter.fillRect(QRectF(x, y, line, min(_DASH_PX, bottom - y)), colour)
             y += 2 * _DASH_PX
-    painter.setFont(fonts.small)
+    painter.setFont(fonts.small.font)
     words = time_words(open_ms, scene.zone, with_zone=False)
-    width = fonts.small_metrics.horizontalAdvance(words) + 14
+    width = fonts.small.width(words) + 14
     left = min(max(x - width / 2, 0.0), max(0.0, frame.times.right() - width))
     box = QRectF(frame.snap(left), frame.times.top() + 1, width, frame.times.height() - 3)
     painter.fillRect(box, QColor(palette.tag))
@@ -154,13 +154,13 @@ def paint_cursor(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, cu
 def paint_note(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, at: QPointF, note: str) -> None:
     """A box with the note's lines beside `at`, kept inside the plot."""
     lines = note.split("\n")
-    width = max(fonts.normal_metrics.horizontalAdvance(words) for words in lines) + 20
+    width = max(fonts.normal.width(words) for words in lines) + 20
     height = len(lines) * 17 + 12
     left = at.x() + 14 if at.x() + 14 + width <= frame.plot.right() else at.x() - 14 - width
     top = min(max(at.y() - height / 2, frame.plot.top() + 2), frame.plot.bottom() - height - 2)
     box = QRectF(round(max(left, 2.0)), round(max(top, 2.0)), round(width), height)
     draw_plate(painter, box, scene.palette.frame, scene.palette.tag, filled=False)
-    painter.setFont(fonts.normal)
+    painter.setFont(fonts.normal.font)
     for index, words in enumerate(lines):
         painter.setPen(QColor(scene.palette.text if index == 0 else scene.palette.text_dim))
         painter.drawText(QPointF(box.left() + 10, box.top() + 19 + index * 17), words)

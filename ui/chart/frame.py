@@ -25,29 +25,33 @@ _FAR = 30_000.0
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+class Face:
+    """A font and the widths of what was written in it: measuring costs as much as drawing."""
+
+    def __init__(self, font: QFont, pixels: int, *, bold: bool = False) -> None:
+        self.font = QFont(font)
+        self.font.setPixelSize(pixels)
+        self.font.setBold(bold)
+        self.font.setFeature(QFont.Tag("tnum"), 1)
+        self.metrics = QFontMetricsF(self.font)
+        self._widths: dict[str, float] = {}
+
+    def width(self, text: str) -> float:
+        known = self._widths.get(text)
+        if known is None:
+            if len(self._widths) > 4_000:
+                self._widths.clear()
+            known = self._widths[text] = self.metrics.horizontalAdvance(text)
+        return known
+
+
 class Fonts:
-    """The chart's three sizes, all with digits of one width."""
+    """The chart's sizes, all with digits of one width."""
 
-    small: QFont
-    normal: QFont
-    bold: QFont
-    small_metrics: QFontMetricsF
-    normal_metrics: QFontMetricsF
-    bold_metrics: QFontMetricsF
-
-    @classmethod
-    def of(cls, font: QFont) -> Fonts:
-        small, normal, bold = (_sized(font, 11), _sized(font, 12), _sized(font, 12))
-        bold.setBold(True)
-        return cls(small, normal, bold, QFontMetricsF(small), QFontMetricsF(normal), QFontMetricsF(bold))
-
-
-def _sized(font: QFont, pixels: int) -> QFont:
-    sized = QFont(font)
-    sized.setPixelSize(pixels)
-    sized.setFeature(QFont.Tag("tnum"), 1)
-    return sized
+    def __init__(self, font: QFont) -> None:
+        self.small = Face(font, 11)
+        self.normal = Face(font, 12)
+        self.bold = Face(font, 12, bold=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ class OverlayPainter:
             right = min(right, frame.x_of(scene.x_of_ms(ladder.until_ms) + 0.5))
         if right <= left:
             return
-        painter.setFont(fonts.small)
+        painter.setFont(fonts.small.font)
         free_below, background = frame.plot.bottom(), QColor(scene.palette.background)
         for level in sorted(ladder.levels, key=lambda item: item.price):
             colour = level.colour or LADDER_COLOURS.get(level.ratio, scene.palette.neutral)
@@ -84,7 +84,7 @@ class OverlayPainter:
                 QRectF(left, y, right - left, frame.hairline), QColor(scene.palette.faded(colour, 0.6))
             )
             words = level_words(level, scene.instrument.price_decimals)
-            start = right - fonts.small_metrics.horizontalAdvance(words) - 6
+            start = right - fonts.small.width(words) - 6
             if y <= free_below and start >= left:
                 painter.fillRect(QRectF(start - 3, y - 14, right - start + 3, 13), background)
                 painter.setPen(QColor(mix(colour, scene.palette.text, 0.8)))

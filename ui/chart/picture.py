@@ -8,14 +8,16 @@ size or style change. x is never moved here; y only in automatic scale (see view
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import cast
 
 import numpy as np
-from PySide6.QtCore import QPointF, QSizeF, Qt
-from PySide6.QtGui import QColor, QFont, QPainter, QPixmap
+from PySide6.QtCore import QPointF, QRect, QSizeF, Qt
+from PySide6.QtGui import QColor, QFont, QPainter, QPixmap, QRegion
 
 from ui.chart.axis_painter import AXIS_PAD_PX, paint_axes
 from ui.chart.candle_painter import CandlePainter, visible
-from ui.chart.candles import EMA_FAST, EMA_SLOW, HIGH, LOW, VOLUME
+from ui.chart.candles import CLOSE, EMA_FAST, EMA_SLOW, HIGH, LOW, VOLUME
 from ui.chart.cursor_painter import HEADER_PX, Cursor, paint_cursor, paint_header, paint_note
 from ui.chart.frame import Fonts, Frame
 from ui.chart.mark_painter import NO_MARKS, MarkPainter
@@ -40,7 +42,7 @@ class Picture:
         self.price = PriceRange()
         self.marks = NO_MARKS
         self.still_drawn = 0
-        self._fonts = Fonts.of(font)
+        self._fonts = Fonts(font)
         self._size = QSizeF(100, 100)
         self._ratio = 1.0
         self._frame: Frame | None = None
@@ -57,7 +59,7 @@ class Picture:
         self._tags = TagPainter()
 
     def set_font(self, font: QFont) -> None:
-        self._fonts = Fonts.of(font)
+        self._fonts = Fonts(font)
         self.moved()
 
     def resize(self, size: QSizeF, pixel_ratio: float) -> None:
@@ -74,10 +76,10 @@ class Picture:
         """Something of the still layer changed: prices stay as long as they fit."""
         self._frame = self._still = None
 
-    def ticked(self) -> None:
-        """The last candle changed."""
+    def ticked(self) -> bool:
+        """The last candle changed; True if the still layer has to change with it."""
         if self._frame is None:
-            return
+            return True
         low, high = self._content()
         top = self._volume_top
         last = self.scene.candles.latest(self._frame.bars_per_column)
@@ -85,23 +87,39 @@ class Picture:
         louder = seen and bool(last.columns[VOLUME].max() > top > 0)
         if louder or (self.price.automatic and math.isfinite(low) and self.price.hold(low, high)):
             self.changed()
+            return True
+        return False
 
     def keep_blank(self) -> None:
         """Keep room right of the newest bar, more of it for the labels of an open ladder."""
-        scene, metrics = self.scene, self._fonts.small_metrics
+        scene, face = self.scene, self._fonts.small
         words = [
             level_words(level, scene.instrument.price_decimals)
             for ladder in scene.ladders
             if ladder.until_ms is None and scene.shown.ladder
             for level in ladder.levels
         ]
-        needed = max((metrics.horizontalAdvance(text) + 16 for text in words), default=0.0)
+        needed = max((face.width(text) + 16 for text in words), default=0.0)
         blank = max(GAP_SHARE, min(_BLANK_MOST, needed / max(1.0, self.frame.plot.width())))
         if blank != self.time.blank:
             self.time.blank = blank
             if self.time.following and len(scene.candles):
                 self.time.follow(scene.candles.last_x)
             self.moved()
+
+    def living(self) -> QRegion:
+        """Where a tick may change pixels: read-out, price axis, last bars, the last price's line."""
+        frame, scene = self.frame, self.scene
+        region = QRegion(frame.header.toAlignedRect()) | QRegion(frame.prices.toAlignedRect())
+        if len(scene.candles):
+            bars = scene.candles.history(frame.bars_per_column).x[-1:]
+            left = frame.x_of(float(bars[0]) if len(bars) else scene.candles.last_x) - frame.bar_px - 8
+            left = min(max(left, frame.plot.left()), frame.plot.right())
+            down = frame.times.top() - frame.plot.top()
+            region |= QRect(int(left), int(frame.plot.top()), int(frame.plot.right() - left) + 2, int(down))
+            y = frame.y_of(float(scene.candles.columns[CLOSE, -1]))
+            region |= QRect(int(frame.plot.left()), int(y) - 2, int(frame.plot.width()) + 1, 5)
+        return region
 
     @property
     def frame(self) -> Frame:
@@ -116,11 +134,21 @@ class Picture:
             return None
         return QPointF(self.marks.x[index], self.marks.y[index]), self.marks.notes[index]
 
-    def paint(self, painter: QPainter, cursor: Cursor | None, note: tuple[QPointF, str] | None) -> None:
+    def paint(
+        self,
+        painter: QPainter,
+        region: QRegion,
+        cursor: Cursor | None,
+        note: tuple[QPointF, str] | None,
+    ) -> None:
+        """Paint `region`: the still layer box by box, as a clip of many is slow, and the rest over it."""
         frame = self.frame
         if self._still is None:
             self._still = self._draw_still(frame)
-        painter.drawPixmap(0, 0, self._still)
+        for rect in cast(Iterable[QRect], region):
+            painter.setClipRect(rect)
+            painter.drawPixmap(0, 0, self._still)
+        painter.setClipping(False)
         scene = self.scene
         if not len(scene.candles):
             paint_header(painter, frame, scene, self._fonts, -1)
@@ -176,13 +204,13 @@ class Picture:
         return Frame.arrange(size, HEADER_PX, self._axis_px(), self.time, self.price, volume_top, self._ratio)
 
     def _axis_px(self) -> float:
-        scene, metrics = self.scene, self._fonts.small_metrics
+        scene, face = self.scene, self._fonts.small
         highest = float(scene.candles.columns[HIGH].max()) if len(scene.candles) else 1.0
         widest = price(max(highest, self.price.high), scene.instrument.price_decimals)
         words = ["▲ " + "0" * len(widest), "+00.00 % 24h"]
         if scene.positions and scene.shown.positions:
             words.append(f"{max(WORDS, key=len)} {'0' * len(widest)}")
-        return float(math.ceil(max(metrics.horizontalAdvance(text) for text in words) + 2 * AXIS_PAD_PX))
+        return float(math.ceil(max(face.width(text) for text in words) + 2 * AXIS_PAD_PX))
 
     def _measure(self, frame: Frame) -> None:
         """Extremes of the visible history and of what should be seen with it."""

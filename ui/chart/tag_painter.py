@@ -100,12 +100,12 @@ class TagPainter:
         left = frame.prices.left() + frame.hairline
         box = QRectF(left, frame.snap(top), frame.prices.right() - left, tag.height)
         draw_plate(painter, box, tag.colour, palette.background, filled=tag.filled)
-        painter.setFont(fonts.small)
+        painter.setFont(fonts.small.font)
         painter.setPen(QColor(palette.text_on_colour if tag.filled else tag.colour))
         base, room = box.top() + _PAD_PX + 11, box.width() - AXIS_PAD_PX
         for index, words in enumerate(tag.lines):
-            if fonts.small_metrics.horizontalAdvance(words) > room:
-                words = fonts.small_metrics.elidedText(words, Qt.TextElideMode.ElideRight, room)
+            if fonts.small.width(words) > room:
+                words = fonts.small.metrics.elidedText(words, Qt.TextElideMode.ElideRight, room)
             painter.drawText(QPointF(box.left() + AXIS_PAD_PX - 2, base + index * _LINE_PX), words)
 
 

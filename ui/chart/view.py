@@ -17,6 +17,7 @@ from PySide6.QtGui import (
     QMouseEvent,
     QPainter,
     QPaintEvent,
+    QRegion,
     QResizeEvent,
     QShowEvent,
     QWheelEvent,
@@ -143,6 +144,7 @@ class ChartView(QWidget):
         """Take a candle by its open time: a newer one is added, one that is loaded is replaced."""
         candles, picture = self._scene.candles, self._picture
         before, version = (candles.last_x if len(candles) else None), candles.version
+        lived = picture.living()
         if candles.put(candle):
             if before is None or not self._placed:
                 self._place()
@@ -152,8 +154,7 @@ class ChartView(QWidget):
         elif candles.version != version:
             self._redraw()
         else:
-            picture.ticked()
-            self.update()
+            self._refresh(lived, whole=picture.ticked())
 
     def set_emas(self, fast: ArrayLike, slow: ArrayLike) -> None:
         """Both averages anew, one value for each loaded candle."""
@@ -173,7 +174,7 @@ class ChartView(QWidget):
         same_lines = [_lines(p) for p in new] == [_lines(p) for p in self._scene.positions]
         self._scene.positions = new
         if same_lines:
-            self.update()
+            self._refresh(self._picture.living())
         else:
             self._redraw()
 
@@ -186,7 +187,7 @@ class ChartView(QWidget):
         """Venue time, for the countdown; about once a second."""
         self._scene.now_ms = now_ms
         self.setAccessibleDescription(self.summary())
-        self.update()
+        self._refresh(self._picture.living())
 
     def set_message(self, text: str) -> None:
         """What stands in the middle while there are no candles."""
@@ -249,6 +250,19 @@ class ChartView(QWidget):
             self._gestures.reset()
             self._redraw(moved=True)
 
+    def show_bars(self, bars: float) -> None:
+        """Zoom until so many bars are in view (as far as limits allow), keeping the right end."""
+        if len(self._scene.candles):
+            time = self._picture.time
+            self._gestures.zoom(bars / time.bars, time.right)
+            self._redraw(moved=True)
+
+    def pan(self, bars: float) -> None:
+        """Move the view towards newer (positive) or older bars, as a hand would."""
+        if len(self._scene.candles):
+            self._gestures.pan(bars)
+            self._redraw(moved=True)
+
     def show_bar(self, open_ms: int) -> bool:
         """Bring the bar into view and mark it; False if it is older than what is loaded."""
         candles = self._scene.candles
@@ -300,7 +314,7 @@ class ChartView(QWidget):
         note = None
         if self._pointer is not None and not self._gestures.dragging:
             note = self._picture.note_at(self._pointer)
-        self._picture.paint(painter, self._cursor(), note)
+        self._picture.paint(painter, event.region(), self._cursor(), note)
         painter.end()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -407,6 +421,13 @@ class ChartView(QWidget):
             self.following_changed.emit(self.following)
         self._ask_for_older()
         self.update()
+
+    def _refresh(self, lived: QRegion, *, whole: bool = False) -> None:
+        """Repaint what lives: where it was and where it is now."""
+        if whole:
+            self.update()
+        else:
+            self.update(lived | self._picture.living())
 
     def _ask_for_older(self) -> None:
         candles, time = self._scene.candles, self._picture.time
