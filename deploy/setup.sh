@@ -49,5 +49,12 @@ echo "setup: installing the locked dependencies into .venv"
     echo "setup: the locked dependencies do not fit together; requirements.lock needs 'make lock'" >&2
     exit 1
 }
+
+# The window's libraries. A machine without them still trades headless, so only a failing import asks for them.
+QT_PACKAGES="libgl1 libegl1 libglib2.0-0 libfontconfig1 libdbus-1-3 libxkbcommon0 libxcb-cursor0 libxcb-icccm4
+ libxcb-keysyms1 libxkbcommon-x11-0 libxcb-shape0"
+QT_QPA_PLATFORM=offscreen .venv/bin/python -c 'from PySide6.QtWidgets import QApplication; QApplication([])' \
+    >/dev/null 2>&1 || apt_install "a system library of the window" $QT_PACKAGES
+
 echo "$want" > "$STAMP"
 echo "setup: done"

@@ -51,6 +51,10 @@ def snapshot(state: AgentState, version: str) -> Mapping[str, Json]:
         },
         "exchange": _exchange(state),
         "price": _price(state),
+        "bar": _bar(state),
+        "strategy": _strategy(state),
+        "instrument": _instrument(state),
+        "reconciled_at": iso_utc(state.reconciled_ms),
         "warmup": _warmup(state),
         "watch": state.watch.value,
         "halt": _halt(state),
@@ -160,6 +164,43 @@ def _price(state: AgentState) -> Json:
         "source": quote.source.value if quote else None,
         "trusted": state.prices.connection_ok,
     }
+
+
+def _bar(state: AgentState) -> Json:
+    """The bar that is not closed yet, for the chart; floats, as candles are."""
+    bar = state.live_bar
+    if bar is None:
+        return None
+    return {
+        "open_ms": bar.open_ms,
+        "open": bar.open,
+        "high": bar.high,
+        "low": bar.low,
+        "close": bar.close,
+        "volume": bar.volume,
+    }
+
+
+def _strategy(state: AgentState) -> Json:
+    """What the conditions of a decision are compared with, and the averages of the chart (in bars)."""
+    seller, exits, limits = state.setup.seller, state.setup.exits, state.setup.limits
+    return {
+        "ema_fast": seller.ema_fast,
+        "ema_slow": seller.ema_slow,
+        "vol_z": seller.vol_z,
+        "tr_z": seller.tr_z,
+        "cloc_min": seller.cloc_min,
+        "target_level": exits.fib_target_level if exits.use_fib_exits else None,
+        "stop_enforced": exits.use_stop_loss,
+        "max_open_positions": limits.max_open_positions,
+        "max_daily_trades": limits.max_daily_trades,
+        "max_daily_loss_percent": plain(limits.max_daily_loss_percent),
+    }
+
+
+def _instrument(state: AgentState) -> Json:
+    rules = state.instrument
+    return None if rules is None else {"tick": plain(rules.tick), "step": plain(rules.step)}
 
 
 def _warmup(state: AgentState) -> Json:

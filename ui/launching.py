@@ -1,0 +1,73 @@
+"""How the window starts an engine: the words, and whether it is to trade at once.
+
+Law: an engine comes up STOPPED the first time, afterwards as it was left, unless the start said otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a window looks at: a configuration, its data directory, and how its engine is started.
+
+    `more` goes to the engine as it is (addresses, clock, environment file). `start` None: as it was left.
+    `demo`: the demo market runs beside the engine; both are one process to start.
+    """
+
+    config: Path
+    data_dir: Path
+    more: tuple[str, ...] = ()
+    exchange: tuple[str, ...] = ()
+    start: bool | None = None
+    demo: bool = False
+
+    @property
+    def demo_place(self) -> Path:
+        """Where the first-run assistant keeps a demo: beside the data, never among it."""
+        return self.data_dir / "demo-data"
+
+
+def engine_words(place: Place, *, live: bool) -> tuple[str, ...]:
+    """The command after the interpreter. Reads the stored state; call it off the loop."""
+    if place.demo:
+        return ("-m", "agent.demo", "--no-window", "--data-dir", str(place.data_dir))
+    words = [
+        "-m",
+        "agent.main",
+        "--headless",
+        "--config",
+        str(place.config),
+        "--data-dir",
+        str(place.data_dir),
+    ]
+    words += [*place.more, *place.exchange]
+    if live:
+        words.append("--live")
+    start = place.start if place.start is not None else _was_trading(place.data_dir)
+    words.append("--start" if start else "--no-start")
+    return tuple(words)
+
+
+def emergency_words(place: Place) -> tuple[str, ...]:
+    return (
+        *("-m", "agent.cli", "emergency-stop", "--data-dir", str(place.data_dir), "--yes"),
+        *(("--config", str(place.config)) if place.config.exists() else ()),
+        *place.exchange,
+    )
+
+
+def _was_trading(data_dir: Path) -> bool:
+    """Whether the stored state is anything but STOPPED. What cannot be read starts without entries."""
+    from agent.command_line.stored import stored_status
+    from agent.store.trouble import StoreTrouble
+
+    try:
+        stored: Mapping[str, Any] | None = stored_status(data_dir)
+    except StoreTrouble:
+        return False
+    return stored is not None and stored.get("state") not in (None, "STOPPED")

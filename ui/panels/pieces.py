@@ -1,0 +1,97 @@
+"""The smallest pieces all panels are made of: labels that change only when they must, and buttons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QSizePolicy, QWidget
+
+from ui import theme
+from ui.present.tone import Tone
+
+
+class Text(QLabel):
+    """A label that repaints only when its text or colour is another one."""
+
+    def __init__(self, name: str = "", *, role: str = "", selectable: bool = False) -> None:
+        super().__init__()
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self._colour = ""
+        self._bold = False
+        if role:
+            self.setProperty("role", role)
+        if name:
+            self.setAccessibleName(name)
+        if selectable:
+            self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+
+    def show_text(self, text: str) -> None:
+        if text != self.text():
+            self.setText(text)
+
+    def paint(self, colour: str, *, bold: bool = False, pixels: int | None = None) -> None:
+        if (colour, bold) != (self._colour, self._bold):
+            self._colour, self._bold = colour, bold
+            theme.colour(self, colour, bold=bold, pixels=pixels)
+
+    def say(self, text: str, colour: str, *, bold: bool = False, pixels: int | None = None) -> None:
+        self.show_text(text)
+        self.paint(colour, bold=bold, pixels=pixels)
+
+
+class Elided(Text):
+    """One line that is never wider than its place: the middle of a long text becomes dots."""
+
+    def __init__(self, name: str = "", *, role: str = "") -> None:
+        super().__init__(name, role=role)
+        self._whole = ""
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def show_text(self, text: str) -> None:
+        if text != self._whole:
+            self._whole = text
+            self.setToolTip(text)
+            self._fit()
+
+    def resizeEvent(self, event: object) -> None:
+        self._fit()
+
+    def _fit(self) -> None:
+        fitted = self.fontMetrics().elidedText(
+            self._whole, Qt.TextElideMode.ElideRight, max(self.width(), 20)
+        )
+        if fitted != self.text():
+            self.setText(fitted)
+
+
+def button(
+    text: str, clicked: Callable[[], object], *, tone: str = "", name: str = "", hint: str = ""
+) -> QPushButton:
+    made = QPushButton(text)
+    made.setAutoDefault(False)
+    if tone:
+        made.setProperty("tone", tone)
+    made.setAccessibleName(name or text)
+    if hint:
+        made.setToolTip(hint)
+    made.clicked.connect(lambda _checked=False: clicked())
+    return made
+
+
+def panel(role: str = "panel") -> QFrame:
+    frame = QFrame()
+    frame.setProperty("role", role)
+    return frame
+
+
+def set_property(widget: QWidget, name: str, value: str) -> None:
+    """Change a property the style sheet looks at."""
+    if widget.property(name) != value:
+        widget.setProperty(name, value)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
+
+
+def tone_colour(tone: Tone, colours: theme.Colours) -> str:
+    return colours.of(tone)

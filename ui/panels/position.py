@@ -1,0 +1,122 @@
+"""Open positions, one card each, with the way to close it by hand."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ui import theme
+from ui.panels.pieces import Text, button
+from ui.present.positions import PositionCard
+
+
+class _Card(QFrame):
+    close_wanted = Signal(int)
+
+    def __init__(self, colours: theme.Colours) -> None:
+        super().__init__()
+        self._colours = colours
+        self._id = 0
+        self.setProperty("role", "panel")
+        self.title = Text("Position")
+        self.result = Text("Unrealised result")
+        self.protection = Text("Protection")
+        self.protection.setWordWrap(True)
+        self.notes = Text("Notes", role="quiet")
+        self.notes.setWordWrap(True)
+        self.close_button = button("Close…", lambda: self.close_wanted.emit(self._id), tone="danger")
+        self._grid = QGridLayout()
+        self._grid.setHorizontalSpacing(10)
+        self._grid.setVerticalSpacing(1)
+        self._grid.setColumnStretch(1, 1)
+        self._rows: list[tuple[QLabel, Text]] = []
+        foot = QHBoxLayout()
+        foot.addWidget(self.protection, 1)
+        foot.addWidget(self.close_button, 0, Qt.AlignmentFlag.AlignBottom)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(10, 7, 8, 7)
+        column.setSpacing(3)
+        for part in (self.title, self.result):
+            column.addWidget(part)
+        column.addLayout(self._grid)
+        column.addWidget(self.notes)
+        column.addLayout(foot)
+
+    def show_card(self, card: PositionCard) -> None:
+        self._id = card.id
+        self.title.say(card.title, theme.SECONDARY, bold=True)
+        self.result.say(card.result, self._colours.of(card.result_tone), bold=True, pixels=theme.LARGE_PX)
+        while len(self._rows) < len(card.fields):
+            label, value = QLabel(), Text(selectable=True)
+            label.setProperty("role", "label")
+            value.setAlignment(Qt.AlignmentFlag.AlignRight)
+            self._grid.addWidget(label, len(self._rows), 0)
+            self._grid.addWidget(value, len(self._rows), 1)
+            self._rows.append((label, value))
+        for (label, value), field in zip(self._rows, card.fields, strict=False):
+            if label.text() != field.label:
+                label.setText(field.label)
+                value.setAccessibleName(field.label)
+            value.say(field.text, self._colours.of(field.tone))
+        self.protection.say(card.protection, self._colours.of(card.protection_tone), pixels=theme.SMALL_PX)
+        self.notes.show_text(card.notes)
+        self.notes.setVisible(bool(card.notes))
+        self.close_button.setEnabled(card.can_close)
+        self.close_button.setAccessibleName(f"Close position {card.id}")
+
+
+class PositionPanel(QScrollArea):
+    """Emits `close_wanted(position id)`."""
+
+    close_wanted = Signal(int)
+
+    def __init__(self, colours: theme.Colours) -> None:
+        super().__init__()
+        self._colours = colours
+        self._cards: list[_Card] = []
+        self._shown: tuple[PositionCard, ...] | None = None
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setAccessibleName("Open positions")
+        inside = QWidget()
+        self._column = QVBoxLayout(inside)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(6)
+        self.empty = QLabel()
+        self.empty.setProperty("role", "label")
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.empty.setWordWrap(True)
+        self.empty.setMinimumHeight(90)
+        self._column.addWidget(self.empty)
+        self._column.addStretch(1)
+        self.setWidget(inside)
+
+    @property
+    def cards(self) -> tuple[_Card, ...]:
+        return tuple(card for card in self._cards if not card.isHidden())
+
+    def show_cards(self, cards: tuple[PositionCard, ...], empty: str) -> None:
+        if self.empty.text() != empty:
+            self.empty.setText(empty)
+        if cards == self._shown:
+            return
+        self._shown = cards
+        while len(self._cards) < len(cards):
+            card = _Card(self._colours)
+            card.close_wanted.connect(self.close_wanted)
+            self._column.insertWidget(len(self._cards), card)
+            self._cards.append(card)
+        for widget, content in zip(self._cards, cards, strict=False):
+            widget.show_card(content)
+            widget.show()
+        for widget in self._cards[len(cards) :]:
+            widget.hide()
+        self.empty.setVisible(not cards)

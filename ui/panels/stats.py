@@ -1,0 +1,146 @@
+"""Statistics: today and all time, live against backtest, execution, health, and the way to live."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtWidgets import QGridLayout, QTabWidget, QVBoxLayout, QWidget
+
+from ui import theme
+from ui.panels.pieces import Text
+from ui.present.stats import Section, Stats
+
+
+class _Sections(QWidget):
+    """Titled rows of label, value and remark."""
+
+    def __init__(self, colours: theme.Colours, name: str) -> None:
+        super().__init__()
+        self._colours = colours
+        self._name = name
+        self._shown: tuple[Section, ...] | None = None
+        self._grid = QGridLayout()
+        self._grid.setContentsMargins(8, 6, 8, 6)
+        self._grid.setHorizontalSpacing(8)
+        self._grid.setVerticalSpacing(2)
+        self._grid.setColumnStretch(0, 1)
+        self._cells: dict[tuple[int, int], Text] = {}
+        self.column = QVBoxLayout(self)
+        self.column.setContentsMargins(0, 0, 0, 0)
+        self.column.addLayout(self._grid)
+        self.column.addStretch(1)
+
+    def show_sections(self, sections: tuple[Section, ...]) -> None:
+        if sections == self._shown:
+            return
+        self._shown = sections
+        used = set()
+        line = 0
+        for section in sections:
+            title = self._cell(line, 0)
+            title.say(section.title, theme.SECONDARY, bold=True)
+            used.add((line, 0))
+            line += 1
+            if section.remark:
+                remark = self._cell(line, 0)
+                remark.setWordWrap(True)
+                self._grid.addWidget(remark, line, 0, 1, 3)
+                remark.say(section.remark, theme.MUTED)
+                used.add((line, 0))
+                line += 1
+            for row in section.rows:
+                for place, text, tone in (
+                    (0, row.label, None),
+                    (1, row.text, row.tone),
+                    (2, row.remark, row.remark_tone),
+                ):
+                    cell = self._cell(line, place)
+                    colour = theme.SECONDARY if tone is None else self._colours.of(tone)
+                    cell.say(text, colour)
+                    cell.setAlignment(Qt.AlignmentFlag.AlignRight if place else Qt.AlignmentFlag.AlignLeft)
+                    if place == 1:
+                        cell.setAccessibleName(row.label)
+                    used.add((line, place))
+                line += 1
+        for key, cell in self._cells.items():
+            cell.setVisible(key in used)
+
+    def _cell(self, line: int, place: int) -> Text:
+        cell = self._cells.get((line, place))
+        if cell is None:
+            cell = self._cells[line, place] = Text()
+            self._grid.addWidget(cell, line, place)
+        return cell
+
+
+class EquityCurve(QWidget):
+    """Equity over time, one line; the numbers are beside it as text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._points: tuple[tuple[float, float], ...] = ()
+        self.setMinimumHeight(64)
+        self.setMaximumHeight(96)
+        self.setAccessibleName("Equity curve")
+
+    def show_points(self, points: tuple[tuple[float, float], ...], summary: str) -> None:
+        if points != self._points:
+            self._points = points
+            self.setAccessibleDescription(summary)
+            self.setToolTip(summary)
+            self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        frame = self.rect().adjusted(8, 4, -8, -4)
+        painter.fillRect(frame, QColor(theme.BLACK))
+        if len(self._points) < 2:
+            painter.setPen(QColor(theme.MUTED))
+            painter.drawText(frame, Qt.AlignmentFlag.AlignCenter, "equity curve: not enough rows yet")
+            painter.end()
+            return
+        xs, ys = [p[0] for p in self._points], [p[1] for p in self._points]
+        low, high, first, last = min(ys), max(ys), xs[0], xs[-1]
+        wide, tall = max(last - first, 1e-9), max(high - low, 1e-9)
+        inner = frame.adjusted(4, 6, -4, -6)
+        line = QPolygonF()
+        for x, y in self._points:
+            from PySide6.QtCore import QPointF
+
+            line.append(
+                QPointF(
+                    inner.left() + (x - first) / wide * inner.width(),
+                    inner.bottom() - (y - low) / tall * inner.height(),
+                )
+            )
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(QColor(theme.PRIMARY_BORDER), 1.4))
+        painter.drawPolyline(line)
+        painter.end()
+
+
+class StatsPanel(QTabWidget):
+    def __init__(self, colours: theme.Colours) -> None:
+        super().__init__()
+        self.setAccessibleName("Statistics")
+        self.setDocumentMode(False)
+        self.results = _Sections(colours, "Results")
+        self.curve = EquityCurve()
+        self.results.column.insertWidget(1, self.curve)
+        self.backtest = _Sections(colours, "Live against backtest")
+        self.health = _Sections(colours, "Health")
+        self.phases = _Sections(colours, "Way to live")
+        for page, title in (
+            (self.results, "Results"),
+            (self.backtest, "Backtest"),
+            (self.health, "Health"),
+            (self.phases, "Phases"),
+        ):
+            self.addTab(page, title)
+
+    def show_stats(self, stats: Stats) -> None:
+        self.results.show_sections(stats.results)
+        self.curve.show_points(stats.curve, stats.curve_summary)
+        self.backtest.show_sections(stats.backtest)
+        self.health.show_sections(stats.health)
+        self.phases.show_sections(stats.phases)

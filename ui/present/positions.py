@@ -1,0 +1,139 @@
+"""A position as its card shows it: prices, result, levels, protection, age."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from ui.picture import Holding, Picture
+from ui.present import numbers
+from ui.present.tone import Tone, result_tone
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    label: str
+    text: str
+    tone: Tone = Tone.PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class PositionCard:
+    id: int
+    title: str
+    result: str
+    result_tone: Tone
+    fields: tuple[Field, ...]
+    protection: str
+    protection_tone: Tone
+    notes: str
+    can_close: bool
+
+
+def cards(picture: Picture, now: datetime | None, local: bool = False) -> tuple[PositionCard, ...]:
+    """Oldest first. `now` is venue time."""
+    return tuple(_card(picture, holding, now or picture.status.at, local) for holding in picture.holdings)
+
+
+def nothing_held(picture: Picture) -> str:
+    """What stands in the panel while nothing is held."""
+    match picture.status.state:
+        case "RUNNING":
+            return "No open position.\nWaiting for a signal."
+        case "STOPPED":
+            return "No open position.\nPress Start to watch for signals."
+        case _:
+            return "No open position."
+
+
+def _card(picture: Picture, holding: Holding, now: datetime | None, local: bool) -> PositionCard:
+    position, tick = holding.position, picture.tick
+    bid, entry = picture.price.bid, position.entry_price
+    worth = position.size * bid if bid is not None else None
+    share = _change(bid, entry)
+    pnl = position.unrealized_pnl
+    percent = f"  {numbers.percent(share)}" if share is not None else ""
+    held = f"{numbers.size(position.size)} {picture.base}"
+    leaving = f"  leaving: {position.leaving}" if position.leaving else ""
+    return PositionCard(
+        id=position.id,
+        title=f"#{position.id}  LONG {held}{leaving}",
+        result=f"{numbers.money(pnl, picture.quote, signed=True)}{percent}",
+        result_tone=result_tone(pnl),
+        fields=(
+            Field("Entry", f"{numbers.average_price(entry, tick)}  {_at(position.opened_at, now, local)}"),
+            Field("Now (bid)", numbers.price(bid, tick)),
+            Field("Worth", numbers.money(worth, picture.quote)),
+            Field("Target", _level(position.target or position.take_profit, bid, tick)),
+            Field("Stop", _level(position.stop, bid, tick) if position.stop else "none", _stop_tone(holding)),
+            Field("R so far", _r_so_far(holding, bid)),
+            Field("Held", _held(holding, now)),
+        ),
+        protection=_protection(picture, holding, now),
+        protection_tone=_protection_tone(picture, holding),
+        notes="; ".join(holding.notes),
+        can_close=position.leaving is None,
+    )
+
+
+def _change(price: Decimal | None, entry: Decimal | None) -> Decimal | None:
+    return None if price is None or not entry else (price - entry) / entry
+
+
+def _at(opened: datetime | None, now: datetime | None, local: bool) -> str:
+    """The time alone on the same day, else with the date."""
+    if opened is None:
+        return ""
+    zone = numbers.zone(local)
+    here, today = opened.astimezone(zone), now.astimezone(zone) if now else None
+    return here.strftime("%H:%M:%S" if today and today.date() == here.date() else "%d %b %H:%M")
+
+
+def _level(level: Decimal | None, bid: Decimal | None, tick: Decimal | None) -> str:
+    if level is None:
+        return "none"
+    away = f"  {numbers.percent((level - bid) / bid)}" if bid else ""
+    return f"{numbers.price(level, tick)}{away}"
+
+
+def _stop_tone(holding: Holding) -> Tone:
+    return Tone.PLAIN if holding.position.stop is not None else Tone.QUIET
+
+
+def _r_so_far(holding: Holding, bid: Decimal | None) -> str:
+    entry = holding.position.entry_price
+    if bid is None or entry is None or not holding.risk:
+        return numbers.UNKNOWN
+    return numbers.ratio(float(bid - entry) / holding.risk)
+
+
+def _held(holding: Holding, now: datetime | None) -> str:
+    opened = holding.position.opened_at
+    if opened is None or now is None:
+        return numbers.UNKNOWN
+    bars = holding.bars_held
+    counted = "" if bars is None else f"  {numbers.counted(bars, 'bar')}"
+    if holding.max_hold and bars is not None:
+        counted += f" of {holding.max_hold}"
+    return f"{numbers.span(now - opened)}{counted}"
+
+
+def _protection(picture: Picture, holding: Holding, now: datetime | None) -> str:
+    position = holding.position
+    if position.protected_by is not None:
+        ago = ""
+        if picture.reconciled_at is not None and now is not None:
+            ago = f", verified {numbers.span(now - picture.reconciled_at)} ago"
+        return f"Protected by order {position.protected_by}{ago}"
+    if not picture.strategy.stop_enforced:
+        return "No stop on the exchange: this strategy has none"
+    if position.unprotected_since is None or now is None:
+        return "Not protected on the exchange"
+    return f"NOT PROTECTED for {numbers.span(now - position.unprotected_since)}"
+
+
+def _protection_tone(picture: Picture, holding: Holding) -> Tone:
+    if holding.position.protected_by is not None:
+        return Tone.GOOD
+    return Tone.BAD if picture.strategy.stop_enforced else Tone.QUIET

@@ -1,0 +1,194 @@
+"""When stored rows are read again: a bar closed, a position changed, a tab was opened.
+
+Law: one reading of a kind at a time; what happens meanwhile causes one more, never a queue. Nothing is read
+for a panel that nobody sees, except what the chart needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import QObject, QTimer
+
+from ui.panels.table import TableCell, TableRow
+from ui.picture import Picture
+from ui.present import decisions, log_lines, numbers, trades
+from ui.records import Market
+
+if TYPE_CHECKING:
+    from agent.store.reading import TradeRow
+    from ui.controller import Controller
+
+LOG_EVERY_MS: Final = 500
+DECISIONS: Final = 300
+TRADES: Final = 500
+
+
+class Readings(QObject):
+    def __init__(self, controller: Controller) -> None:
+        super().__init__()
+        self._of = controller
+        self._wanted = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
+        self._log_timer = QTimer(self)
+        self._log_timer.setInterval(LOG_EVERY_MS)
+        self._log_timer.timeout.connect(self._log_due)
+        self._log_busy = False
+        self._stale = True
+        self._around: int | None = None
+        window = controller.window
+        window.decisions.bar_chosen.connect(self._show_bar)
+        window.decisions.telling_changed.connect(lambda _on: self.wake())
+        window.trades.chosen.connect(self._show_trade)
+        window.lower_tabs.currentChanged.connect(lambda _i: self.wake())
+        self._signal_bars: dict[int, int] = {}
+
+    def begin(self) -> None:
+        self.end()
+        self._running = asyncio.ensure_future(self._run())
+        self._running.add_done_callback(self._of._over)
+        self._log_timer.start()
+
+    def end(self) -> None:
+        self._log_timer.stop()
+        if self._running is not None:
+            self._running.cancel()
+            self._running = None
+
+    def wake(self) -> None:
+        self._stale = True
+        self._wanted.set()
+
+    def saw(self, before: Picture | None, now: Picture) -> None:
+        """Read again when a bar closed, a position came or went, or the market is another one."""
+        if before is None or _marks(before) != _marks(now):
+            self.wake()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            picture = self._of.picture
+            if picture is None:
+                continue
+            await self._read(picture)
+
+    async def _read(self, picture: Picture) -> None:
+        of = self._of
+        status = picture.status
+        market = Market(status.venue or "", status.pair, status.timeframe, status.mode)
+        if of.chart is not None:
+            came = await of.chart.load(of.records, picture)
+            rows = await of.records.trades(market, TRADES)
+            of.chart.show_trades(rows, picture)
+            if not came and status.feed.last_closed_bar is None:
+                # History is still loading: look again soon, without counting bars.
+                QTimer.singleShot(1_000, self, self._wanted.set)
+        tabs = of.window.lower_tabs
+        if tabs.isVisible() and tabs.currentWidget() is of.window.decisions:
+            await self._read_decisions(market, picture)
+        elif tabs.isVisible() and tabs.currentWidget() is of.window.trades:
+            self._show_trades(await of.records.trades(market, TRADES), picture)
+        of.render_soon()
+
+    async def _read_decisions(self, market: Market, picture: Picture) -> None:
+        of = self._of
+        panel = of.window.decisions
+        if self._around is not None:
+            rows = await of.records.decision_at(market, self._around)
+        else:
+            rows = await of.records.decisions(market, DECISIONS, panel.telling.isChecked())
+        local = of.settings.is_on("local_time")
+        digits = numbers.digits_of(picture.tick) if picture.tick else 4
+        shown = [decisions.decision(row, picture.strategy, digits, local) for row in rows]
+        panel.show_decisions(decisions.columns(picture.strategy), shown, numbers.zone_name(local))
+
+    def _show_trades(self, rows: tuple[TradeRow, ...], picture: Picture) -> None:
+        local = self._of.settings.is_on("local_time")
+        shown = [trades.trade(row, picture.tick, picture.quote, local) for row in rows]
+        self._signal_bars = {trade.id: trade.signal_ms for trade in shown}
+        self._of.window.trades.show_rows(trades.COLUMNS, [_trade_row(trade) for trade in shown])
+
+    # --- jumping between chart and rows ----------------------------------------------------------
+
+    def bar_chosen(self, open_ms: int) -> None:
+        """A bar on the chart: show its decision, reading further back when it is not listed."""
+        window = self._of.window
+        window.lower_tabs.show()
+        window.lower_tabs.setCurrentWidget(window.decisions)
+        if not window.decisions.select_bar(open_ms):
+            self._of.do(self._find(open_ms))
+
+    async def _find(self, open_ms: int) -> None:
+        picture = self._of.picture
+        if picture is None:
+            return
+        self._around = open_ms
+        status = picture.status
+        market = Market(status.venue or "", status.pair, status.timeframe, status.mode)
+        await self._read_decisions(market, picture)
+        self._around = None
+        if not self._of.window.decisions.select_bar(open_ms):
+            self._of.window.toasts.show_toast("INFO", "This bar was not decided by the agent.")
+            self.wake()
+
+    def _show_bar(self, open_ms: int) -> None:
+        if self._of.chart is not None and not self._of.chart.view.show_bar(open_ms):
+            self._of.window.toasts.show_toast("INFO", "That bar is older than the loaded candles: pan left.")
+
+    def _show_trade(self, trade_id: int) -> None:
+        if trade_id in self._signal_bars:
+            self._show_bar(self._signal_bars[trade_id])
+
+    def older_wanted(self, oldest_ms: int) -> None:
+        of = self._of
+        if of.chart is not None:
+            of.do(of.chart.load_older(of.records, oldest_ms))
+
+    # --- log -------------------------------------------------------------------------------------
+
+    def _log_due(self) -> None:
+        """The end of the log, while it is looked at."""
+        if self._log_busy or not self._of.window.log.isVisible() or not self._of.window.is_seen:
+            return
+        self._log_busy = True
+        self._of.do(self._read_log())
+
+    async def _read_log(self) -> None:
+        try:
+            self._of.window.log.file = str(self._of.records.log_file)
+            text = await self._of.records.new_log()
+            if text:
+                self._of.window.log.add(log_lines.parse(text))
+        finally:
+            self._log_busy = False
+
+
+def _marks(picture: Picture) -> tuple[object, ...]:
+    """What the stored rows depend on."""
+    status = picture.status
+    return (
+        status.feed.last_closed_bar,
+        status.day.trades,
+        picture.wins,
+        picture.losses,
+        tuple((p.id, p.leaving) for p in status.positions),
+        (status.venue, status.pair, status.timeframe, status.mode),
+        picture.tick,
+        picture.strategy,
+    )
+
+
+def _trade_row(trade: trades.Trade) -> TableRow:
+    right = {3, 4, 5, 6, 7, 9, 10}
+    return TableRow(
+        trade.id,
+        tuple(
+            TableCell(text, trade.tone if place in (6, 7) else _PLAIN, place in right)
+            for place, text in enumerate(trade.texts)
+        ),
+    )
+
+
+_PLAIN: Final = TableCell("").tone
