@@ -2,19 +2,24 @@
 
 It starts the local exchange as its own process on loopback, with a market that is soon due for a signal and
 runs many times faster than life, and the engine in front of it with the default configuration. Nothing
-outside this machine is contacted; its data lies apart from every other venue's. Ctrl-C ends both.
+outside this machine is contacted; its data lies apart from every other venue's. Where there is a display, a
+window shows it; without one, Ctrl-C ends both.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+
+from agent.command_line.engine_link import lock_holder
+from agent.main import has_display
 
 SEED: Final = 1
 #: Shortly before a signal of this seed whose trade is over within hours; later ones follow within days.
@@ -32,7 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--speed", type=float, default=SPEED, help=f"times life (default {SPEED})")
     parser.add_argument("--data-dir", type=Path, default=ROOT / "demo-data", help="default: ./demo-data")
+    parser.add_argument("--no-window", action="store_true", help="the engine alone, without a window")
     asked = parser.parse_args(arguments)
+    if not asked.no_window:
+        if has_display(os.environ):
+            return _window(asked.data_dir.absolute(), asked.speed)
+        print("There is no display: the demo runs without its window.", flush=True)
+    holder = lock_holder(asked.data_dir)
+    if holder is not None:
+        print(f"{holder} already works in {asked.data_dir}; end it first.", file=sys.stderr)
+        return 1
     if not _make_room(asked.data_dir):
         return 1
     config = asked.data_dir / "config.json"
@@ -53,6 +67,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         market.terminate()
         market.wait(10)
+
+
+def _window(data_dir: Path, speed: float) -> int:
+    """The window starts the rest, or attaches to a demo that still runs."""
+    try:
+        from ui.app import run_window
+        from ui.launching import Place
+    except ImportError as missing:
+        print(f"The window cannot be loaded ({missing}); use --no-window.", file=sys.stderr)
+        return 1
+    place = Place(data_dir / "config.json", data_dir, ("--speed", f"{speed:g}"), demo=True)
+    return run_window(place)
 
 
 def _make_room(data_dir: Path) -> bool:

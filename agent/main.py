@@ -2,7 +2,8 @@
 
 Belongs here: arguments, the order of the refusals, exit codes. Every refusal is one sentence on standard
 error. A configuration that is refused does not keep an open position from being managed: then the engine is
-started all the same, with what it stored.
+started all the same, with what it stored. What only the engine needs is imported only for it, because a
+window must be there at once.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from agent.command_line.outcome import ExitCode
-from agent.command_line.place import data_dir_for
-from agent.config.availability import not_available_yet
-from agent.config.findings import ConfigRefused, Finding, Report
-from agent.config.load import Loaded, load_config
-from agent.config.report import text
-from agent.options import CLOCKS, OptionRefused, RunOptions, exchange_address
+from agent.options import CLOCKS, ExchangeAddress, OptionRefused, RunOptions, exchange_address
+from agent.store.data_dir import DataDir
+
+if TYPE_CHECKING:
+    from agent.config.findings import Report
+    from agent.config.load import Loaded
 
 
 class _Parser(argparse.ArgumentParser):
@@ -48,7 +49,11 @@ def _parser() -> _Parser:
     add("--headless", action="store_true", help="the engine alone, without a window")
     starting = parser.add_mutually_exclusive_group()
     starting.add_argument(
-        "--start", dest="start", action="store_true", default=True, help="start trading (default)"
+        "--start",
+        dest="start",
+        action="store_true",
+        default=None,
+        help="start trading (default: --headless does, a window's engine goes on as it was left)",
     )
     starting.add_argument("--no-start", dest="start", action="store_false", help="come up STOPPED")
     add("--live", action="store_true", help="confirm trading with real money; needs mode live and arming")
@@ -68,11 +73,17 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
             asked.exchange_url or env.get("EXCHANGE_URL") or None,
             asked.exchange_ws_url or env.get("EXCHANGE_WS_URL") or None,
         )
-        if not asked.headless:
-            return _refuse("The window is not available yet; run the engine alone with --headless.")
-        data_dir = data_dir_for(asked.data_dir, env, asked.config)
+        data_dir = DataDir.resolve(asked.data_dir, env, asked.config).path
     except OptionRefused as why:
         return _refuse(f"{why}.")
+    if not asked.headless:
+        return _window(asked, exchange, data_dir, env)
+    return _headless(asked, exchange, data_dir)
+
+
+def _headless(asked: argparse.Namespace, exchange: ExchangeAddress | None, data_dir: Path) -> int:
+    from agent.config.findings import Report
+
     config = _config(asked.config, confirmed_live=asked.live)
     if isinstance(config, Report):
         if not _something_is_open(data_dir):
@@ -86,7 +97,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         config_path=asked.config,
         env_path=asked.env_file or asked.config.parent / ".env",
         data_dir=data_dir,
-        start=asked.start,
+        start=asked.start is not False,
         confirmed_live=asked.live,
         exchange=exchange,
         clock=asked.clock,
@@ -97,8 +108,49 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     return run_headless(options)
 
 
+def _window(
+    asked: argparse.Namespace, exchange: ExchangeAddress | None, data_dir: Path, env: Mapping[str, str]
+) -> int:
+    """The window, which starts its engine or attaches to the one that runs."""
+    if not has_display(env):
+        return _refuse(
+            "There is no display for the window. Run the engine alone with --headless, or open the window "
+            "in a desktop or VNC session (DISPLAY)."
+        )
+    try:
+        from ui.app import run_window
+        from ui.launching import Place
+    except ImportError as missing:
+        return _refuse(
+            f"The window cannot be loaded ({missing}). Install its parts with `make setup`, or run the "
+            "engine alone with --headless."
+        )
+    addresses: list[str] = []
+    if exchange is not None:
+        addresses += ["--exchange-url", exchange.rest]
+        if exchange.ws is not None:
+            addresses += ["--exchange-ws-url", exchange.ws]
+    more = ["--clock", asked.clock, *(["--log-json"] if asked.log_json else [])]
+    if asked.env_file is not None:
+        more += ["--env-file", str(asked.env_file)]
+    place = Place(asked.config, data_dir, tuple(more), tuple(addresses), asked.start, live=asked.live)
+    return run_window(place)
+
+
+def has_display(env: Mapping[str, str]) -> bool:
+    """Whether a window can be shown: always on other systems than Linux; `QT_QPA_PLATFORM` is believed."""
+    if not sys.platform.startswith("linux"):
+        return True
+    return any(env.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))
+
+
 def _config(path: Path, *, confirmed_live: bool) -> Loaded | Report:
     """The configuration, or why it must not be run; what there is to say about it has been said."""
+    from agent.config.availability import not_available_yet
+    from agent.config.findings import ConfigRefused, Finding, Report
+    from agent.config.load import load_config
+    from agent.config.report import text
+
     try:
         loaded = load_config(path)
     except ConfigRefused as refused:

@@ -9,11 +9,12 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
-from agent.config.findings import Report
-from agent.config.load import Loaded
+if TYPE_CHECKING:
+    from agent.config.findings import Report
+    from agent.config.load import Loaded
 
 ClockName = Literal["system", "exchange"]
 CLOCKS: Final[tuple[ClockName, ...]] = ("system", "exchange")

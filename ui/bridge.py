@@ -47,7 +47,6 @@ class Bridge(QObject):
         self.link = Link(LinkKind.LOOKING, "Looking for a running engine")
         self.engine: DetachedProcess | None = None
         self.may_start = True
-        self.live = False
         self._client: ControlClient | None = None
         self._was_attached = False
         self._watchers: set[DetachedProcess] = set()
@@ -93,7 +92,7 @@ class Bridge(QObject):
     async def _launch(self) -> None:
         self._tell(LinkKind.STARTING, "Starting the engine")
         try:
-            words = await asyncio.to_thread(engine_words, self.place, live=self.live)
+            words = await asyncio.to_thread(engine_words, self.place)
             self.engine = await asyncio.to_thread(DetachedProcess, words, "engine")
         except OSError as why:
             self._tell(LinkKind.FAILED, f"its process cannot be made: {why}.")

@@ -10,8 +10,7 @@ import itertools
 from typing import TYPE_CHECKING, Final
 
 from agent.core.market import bar_ms
-from ui import chart
-from ui import charted
+from ui import chart, charted
 from ui.records import LOADED, Averages, Market, Records, ema
 
 if TYPE_CHECKING:

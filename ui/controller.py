@@ -1,4 +1,4 @@
-"""Joins the parts of the window: what the bridge tells goes to the panels, what is pressed goes to the engine.
+"""Joins the parts of the window: what is told goes to the panels, what is pressed goes to the engine.
 
 Law: updates are coalesced and a window that nobody sees renders nothing. Every act is a coroutine whose
 failure becomes a sentence for the trader; nothing is asked of the engine twice.
@@ -62,6 +62,7 @@ class Controller(QObject):
         self._rendered_s = 0.0
         self._lag_ms = 0.0
         self._beat_s = 0.0
+        self._flat = asyncio.Event()
         self._leaving = False
         self._emergency = False
         self._soon = QTimer(self)
@@ -197,6 +198,7 @@ class Controller(QObject):
         if before is None or picture.price.at != before.price.at:
             self._price_s = now_s
         self.readings.saw(before, picture)
+        (self._flat.clear if picture.holdings else self._flat.set)()
         if self._emergency:
             self._watch_halt(picture)
         self.render_soon()
@@ -459,8 +461,7 @@ class Controller(QObject):
         engine = self.bridge.engine
         if ends and engine is not None:
             async with asyncio.timeout(15):
-                while self.picture is not None and self.picture.holdings:
-                    await asyncio.sleep(0.1)
+                await self._flat.wait()
             engine.end()
         self.leave()
 
@@ -470,4 +471,3 @@ class Controller(QObject):
         self.window.remember()
         self.window.close()
         self.ended.emit()
-

@@ -42,7 +42,9 @@ class FirstRun:
     def _demo(self) -> None:
         place = self._of.place
         self._of.move_to(
-            replace(place, config=place.demo_place / "config.json", data_dir=place.demo_place, demo=True)
+            replace(
+                place, config=place.demo_place / "config.json", data_dir=place.demo_place, demo=True, more=()
+            )
         )
 
 

@@ -16,6 +16,7 @@ class Place:
     """What a window looks at: a configuration, its data directory, and how its engine is started.
 
     `more` goes to the engine as it is (addresses, clock, environment file). `start` None: as it was left.
+    `live`: trading with real money was confirmed.
     `demo`: the demo market runs beside the engine; both are one process to start.
     """
 
@@ -25,6 +26,7 @@ class Place:
     exchange: tuple[str, ...] = ()
     start: bool | None = None
     demo: bool = False
+    live: bool = False
 
     @property
     def demo_place(self) -> Path:
@@ -32,10 +34,10 @@ class Place:
         return self.data_dir / "demo-data"
 
 
-def engine_words(place: Place, *, live: bool) -> tuple[str, ...]:
+def engine_words(place: Place) -> tuple[str, ...]:
     """The command after the interpreter. Reads the stored state; call it off the loop."""
     if place.demo:
-        return ("-m", "agent.demo", "--no-window", "--data-dir", str(place.data_dir))
+        return ("-m", "agent.demo", "--no-window", "--data-dir", str(place.data_dir), *place.more)
     words = [
         "-m",
         "agent.main",
@@ -46,7 +48,7 @@ def engine_words(place: Place, *, live: bool) -> tuple[str, ...]:
         str(place.data_dir),
     ]
     words += [*place.more, *place.exchange]
-    if live:
+    if place.live:
         words.append("--live")
     start = place.start if place.start is not None else _was_trading(place.data_dir)
     words.append("--start" if start else "--no-start")

@@ -126,7 +126,6 @@ QLabel[role="label"] {{ color: {SECONDARY}; }}
 QLabel[role="quiet"] {{ color: {MUTED}; font-size: {SMALL_PX}px; }}
 QLabel[role="title"] {{ color: {SECONDARY}; font-weight: bold; }}
 QFrame[role="panel"] {{ background: {PANEL}; border: 1px solid {LINE}; border-radius: 4px; }}
-QFrame[role="panel"] QWidget {{ background: {PANEL}; }}
 QFrame[role="panel"] QLabel {{ background: transparent; }}
 QFrame[role="card"] {{ background: {PANEL}; border: 1px solid {PRIMARY_BORDER}; border-radius: 6px; }}
 QFrame[role="card"] QLabel, QFrame[role="card"] QCheckBox {{ background: transparent; }}
@@ -139,7 +138,6 @@ QFrame[role="banner"][tone="info"] {{ background: {BUTTON}; border-color: {BORDE
 QFrame[role="banner"][tone="info"] QLabel {{ color: {SECONDARY}; }}
 QPushButton {{ background: {BUTTON}; border: 1px solid {BORDER}; border-radius: 4px; padding: 5px 12px;
   min-height: 16px; }}
-QFrame[role="panel"] QPushButton, QFrame[role="card"] QPushButton {{ background: {BUTTON}; }}
 QPushButton:hover {{ background: {HOVER}; }}
 QPushButton:focus {{ border: 1px solid {TEXT}; }}
 QPushButton:disabled {{ color: #5f7a65; border-color: {LINE}; }}
@@ -159,6 +157,10 @@ QPushButton[tone="flat"] {{ background: transparent; border: none; color: {SECON
 QPushButton[tone="flat"]:hover {{ color: {TEXT}; }}
 QPushButton[tone="flat"]:focus {{ border: 1px solid {TEXT}; }}
 QPushButton[tone="flat"]:checked {{ color: {TEXT}; background: {HOVER}; }}
+QCheckBox::indicator {{ width: 12px; height: 12px; background: {BLACK}; border: 1px solid {SECONDARY};
+  border-radius: 2px; }}
+QCheckBox::indicator:checked {{ background: {PRIMARY_BORDER}; }}
+QCheckBox:focus {{ color: #ffffff; text-decoration: underline; }}
 QLineEdit, QComboBox, QPlainTextEdit, QTableView {{ background: {BLACK}; border: 1px solid {BORDER};
   border-radius: 3px; selection-background-color: {PRIMARY}; selection-color: #ffffff; }}
 QLineEdit, QComboBox {{ padding: 3px 6px; min-height: 16px; }}

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from stored_agents import closed_position, open_position, positions_batch, store
 
 import agent.compose
+import ui.app
 from agent.config.findings import Report
 from agent.config.load import Loaded
 from agent.main import main
 from agent.options import ExchangeAddress, OptionRefused, RunOptions, exchange_address
+from ui.launching import Place
 
 
 @pytest.fixture
@@ -84,12 +87,50 @@ def test_an_option_wins_over_the_environment(config, started):
     assert started[0].exchange == ExchangeAddress("http://127.0.0.1:7", None)
 
 
-def test_without_headless_the_window_is_not_available_yet(config, started, capsys):
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere there is always a display")
+def test_without_a_display_the_window_is_refused_in_words(config, started, capsys):
     assert run(config) == 1
     assert capsys.readouterr().err == (
-        "The window is not available yet; run the engine alone with --headless.\n"
+        "There is no display for the window. Run the engine alone with --headless, or open the window in a "
+        "desktop or VNC session (DISPLAY).\n"
     )
     assert started == []
+
+
+@pytest.fixture
+def opened(monkeypatch) -> list[Place]:
+    """Every window that was opened, instead of the window."""
+    seen: list[Place] = []
+
+    def run_window(place: Place) -> int:
+        seen.append(place)
+        return 0
+
+    monkeypatch.setattr(ui.app, "run_window", run_window)
+    return seen
+
+
+def test_the_window_is_told_how_to_start_its_engine(config, started, opened, tmp_path):
+    words = [
+        "--clock",
+        "exchange",
+        "--exchange-url",
+        "http://127.0.0.1:8090",
+        "--data-dir",
+        str(tmp_path / "d"),
+    ]
+    assert run(config, *words, DISPLAY=":9") == 0
+    (place,) = opened
+    assert (place.config, place.data_dir) == (config, tmp_path / "d")
+    assert place.exchange == ("--exchange-url", "http://127.0.0.1:8090")
+    assert place.more == ("--clock", "exchange")
+    assert place.start is None
+    assert started == []
+
+
+def test_a_window_without_a_configuration_is_opened_all_the_same(tmp_path, opened):
+    assert run(tmp_path / "none.json", "--no-start", DISPLAY=":9") == 0
+    assert opened[0].start is False
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ class _Sections(QWidget):
         for section in sections:
             title = self._cell(line, 0)
             title.say(section.title, theme.SECONDARY, bold=True)
+            self._grid.addWidget(title, line, 0, 1, 3)
             used.add((line, 0))
             line += 1
             if section.remark:

@@ -51,8 +51,9 @@ def _card(picture: Picture, holding: Holding, now: datetime | None, local: bool)
     position, tick = holding.position, picture.tick
     bid, entry = picture.price.bid, position.entry_price
     worth = position.size * bid if bid is not None else None
-    share = _change(bid, entry)
     pnl = position.unrealized_pnl
+    cost = position.size * entry if entry is not None else None
+    share = pnl / cost if pnl is not None and cost else None
     percent = f"  {numbers.percent(share)}" if share is not None else ""
     held = f"{numbers.size(position.size)} {picture.base}"
     leaving = f"  leaving: {position.leaving}" if position.leaving else ""
@@ -75,10 +76,6 @@ def _card(picture: Picture, holding: Holding, now: datetime | None, local: bool)
         notes="; ".join(holding.notes),
         can_close=position.leaving is None,
     )
-
-
-def _change(price: Decimal | None, entry: Decimal | None) -> Decimal | None:
-    return None if price is None or not entry else (price - entry) / entry
 
 
 def _at(opened: datetime | None, now: datetime | None, local: bool) -> str:
@@ -113,10 +110,14 @@ def _held(holding: Holding, now: datetime | None) -> str:
     if opened is None or now is None:
         return numbers.UNKNOWN
     bars = holding.bars_held
-    counted = "" if bars is None else f"  {numbers.counted(bars, 'bar')}"
+    counted = "" if bars is None else f"  {_bars(bars)}"
     if holding.max_hold and bars is not None:
         counted += f" of {holding.max_hold}"
     return f"{numbers.span(now - opened)}{counted}"
+
+
+def _bars(count: int) -> str:
+    return f"{count} bar{'' if count == 1 else 's'}"
 
 
 def _protection(picture: Picture, holding: Holding, now: datetime | None) -> str:
