@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from decimal import Decimal as D
+from decimal import Decimal
 
 import pytest
 
 from ui.present import numbers
 from ui.present.numbers import MINUS
+
+D = Decimal
 
 
 def test_prices_have_the_digits_of_the_tick() -> None:
