@@ -167,7 +167,7 @@ def ms(*moment: int) -> int:
 @pytest.mark.parametrize(
     ("hours", "expected"),
     [
-        (2, ["22:15", "22:30"]),
+        (1, ["1 Mar 22:00", "22:10", "22:20"]),
         (30, ["2 Mar", "3 Mar", "03:00"]),
         (24 * 20, ["3 Mar", "5 Mar"]),
         (24 * 400, ["Mar", "2027"]),

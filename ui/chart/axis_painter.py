@@ -15,8 +15,8 @@ _TIME_APART_PX = 84.0
 AXIS_PAD_PX = 8.0
 
 
-def paint_axes(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts) -> None:
-    """Grid and labels; candles lie above."""
+def paint_axes(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts) -> list[float]:
+    """Grid and labels, candles lie above; answers the heights of the price labels."""
     palette, line = scene.palette, frame.hairline
     grid, dim, text = QColor(palette.grid), QColor(palette.text_dim), QColor(palette.text)
     bar_ms = scene.instrument.bar_ms
@@ -35,11 +35,13 @@ def paint_axes(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts) -> N
             painter.drawText(QPointF(x - width / 2, baseline), tick.text)
     decimals = scene.instrument.price_decimals
     painter.setPen(dim)
+    labels = []
     for value in price_ticks(frame.low, frame.high, int(frame.plot.height() / _PRICE_APART_PX), decimals):
         y = frame.snap(frame.y_of(value))
         painter.fillRect(QRectF(frame.plot.left(), y, frame.plot.width(), line), grid)
         if frame.plot.top() + 8 <= y <= frame.plot.bottom() - 8:
             painter.drawText(QPointF(frame.prices.left() + AXIS_PAD_PX, y + 4), price(value, decimals))
+            labels.append(y)
     if frame.volume is not None and len(scene.candles):
         top = frame.volume.top() + 12
         painter.drawText(QPointF(frame.prices.left() + AXIS_PAD_PX, top), compact(frame.volume_top))
@@ -51,3 +53,4 @@ def paint_axes(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts) -> N
         painter.fillRect(QRectF(0, frame.volume.top(), frame.volume.width(), line), edge)
     words = zone_words((frame.left + frame.right) / 2 * bar_ms, scene.zone)
     painter.drawText(frame.corner, Qt.AlignmentFlag.AlignCenter, words)
+    return labels

@@ -17,7 +17,7 @@ from ui.chart.frame import Frame
 from ui.chart.palette import Palette
 from ui.chart.scene import Scene
 
-_BODY_SHARE = 0.72
+_BODY_SHARE = 0.8
 _HOLLOW_FROM = 5
 _HOLLOW_TINT = 0.22
 _VOLUME_TINT = 0.38
@@ -135,5 +135,7 @@ def visible(bars: Bars, frame: Frame, margin: int) -> Bars:
 def _widths(frame: Frame) -> tuple[int, int]:
     """Device pixels of a wick and of a body; both odd or both even, so that the wick is in the middle."""
     line = max(1, round(frame.pixel_ratio))
-    body = int(frame.bar_px * frame.bars_per_column * frame.pixel_ratio * _BODY_SHARE)
-    return line, max(line, body - (body - line) % 2)
+    bar = frame.bar_px * frame.bars_per_column * frame.pixel_ratio
+    body = int(bar * _BODY_SHARE)
+    body -= (body - line) % 2
+    return line, max(body, 3 * line if bar >= 2.5 * line else line)

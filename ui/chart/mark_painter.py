@@ -21,7 +21,6 @@ from PySide6.QtGui import QColor, QPainter, QPen, QPixmap, QPolygonF
 from ui.chart.batch import Batch, device_pixels
 from ui.chart.candles import Floats
 from ui.chart.frame import Frame
-from ui.chart.palette import Palette
 from ui.chart.scene import Scene
 
 _HALF_PX = 6.0
@@ -29,6 +28,9 @@ _TALL_PX = 9.0
 _OFF_PX = 3.0
 _REACH_PX = 11.0
 _STAMP_PX = 16.0
+
+# Colour, colour of the edge or the hollow, pointing up, filled, size.
+_Look = tuple[str, str, bool, bool, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class MarkPainter:
     def __init__(self) -> None:
         self._batch = Batch()
         self._stamped: NDArray[np.float64] = np.empty((0, 10))
-        self._stamps: dict[tuple[str, str, bool, bool, float, float], QPixmap] = {}
+        self._stamps: dict[tuple[_Look, float], QPixmap] = {}
         self._source: object = None
         self._columns: tuple[Floats, Floats, Floats, Floats, NDArray[np.bool_]] | None = None
 
@@ -77,11 +79,15 @@ class MarkPainter:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         held_x = frame.x_of(np.array([p.entry_ms // bar_ms for p in positions], np.float64))
         held_y = frame.y_of(np.array([p.entry_price for p in positions], np.float64))
+        size = _size(frame, 2 * len(entry_x) + len(positions))
         up_x, up_y = np.concatenate([entry_x, held_x]), np.concatenate([entry_y, held_y])
-        self._stamp(painter, frame, palette, palette.up, up_x, up_y, up=True, filled=True)
-        self._stamp(painter, frame, palette, palette.up, exit_x[won], exit_y[won], up=False, filled=True)
-        self._stamp(painter, frame, palette, palette.down, exit_x[~won], exit_y[~won], up=False, filled=False)
-        middle = _off(_size(frame))
+        for colour, x, y, up, filled in (
+            (palette.up, up_x, up_y, True, True),
+            (palette.up, exit_x[won], exit_y[won], False, True),
+            (palette.down, exit_x[~won], exit_y[~won], False, False),
+        ):
+            self._stamp(painter, frame, (colour, palette.background, up, filled, size), x, y)
+        middle = _off(size)
         return Marks(
             np.concatenate([up_x, exit_x]),
             np.concatenate([up_y + middle, exit_y - middle]),
@@ -116,23 +122,12 @@ class MarkPainter:
             won[rows],
         )
 
-    def _stamp(
-        self,
-        painter: QPainter,
-        frame: Frame,
-        palette: Palette,
-        colour: str,
-        x: Floats,
-        y: Floats,
-        *,
-        up: bool,
-        filled: bool,
-    ) -> None:
+    def _stamp(self, painter: QPainter, frame: Frame, look: _Look, x: Floats, y: Floats) -> None:
         count = len(x)
         if not count:
             return
-        ratio, size = frame.pixel_ratio, _size(frame)
-        stamp = self._stamp_of(colour, palette.background, up, filled, ratio, size)
+        ratio = frame.pixel_ratio
+        stamp, (_, _, up, _, size) = self._stamp_of(look, ratio), look
         if count > len(self._stamped):
             self._stamped = np.zeros((2 * count, 10))
         # Qt's order: middle x, y, source left, top, width, height, scale x, y, rotation, opacity.
@@ -148,16 +143,17 @@ class MarkPainter:
         with device_pixels(painter, ratio):
             painter.drawPixmapFragments(first, count, stamp)
 
-    def _stamp_of(self, colour: str, edge: str, up: bool, filled: bool, ratio: float, size: float) -> QPixmap:
-        key = (colour, edge, up, filled, ratio, size)
+    def _stamp_of(self, look: _Look, ratio: float) -> QPixmap:
+        key = (look, ratio)
         if key not in self._stamps:
-            self._stamps[key] = _triangle(*key)
+            self._stamps[key] = _triangle(look, ratio)
         return self._stamps[key]
 
 
-def _size(frame: Frame) -> float:
-    """Marks shrink when days become pixels, so that they do not hide what they mark."""
-    return 1.0 if frame.bar_px >= 2.0 else 0.75 if frame.bars_per_column == 1 else 0.5
+def _size(frame: Frame, count: int) -> float:
+    """Marks shrink when many stand close, so that they do not hide what they mark."""
+    apart = frame.plot.width() / max(1, count)
+    return 1.0 if apart >= 16 else 0.75 if apart >= 8 else 0.5
 
 
 def _off(size: float) -> float:
@@ -165,8 +161,9 @@ def _off(size: float) -> float:
     return _OFF_PX + _TALL_PX / 2 * size
 
 
-def _triangle(colour: str, edge: str, up: bool, filled: bool, ratio: float, size: float) -> QPixmap:
+def _triangle(look: _Look, ratio: float) -> QPixmap:
     """An antialiased triangle on a square of odd device pixels, its middle in the square's middle."""
+    colour, edge, up, filled, size = look
     side = int(_STAMP_PX * ratio) | 1
     pixmap = QPixmap(side, side)
     pixmap.fill(Qt.GlobalColor.transparent)

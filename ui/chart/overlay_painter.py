@@ -86,9 +86,10 @@ class OverlayPainter:
             words = level_words(level, scene.instrument.price_decimals)
             start = right - fonts.small.width(words) - 6
             if y <= free_below and start >= left:
-                painter.fillRect(QRectF(start - 3, y - 14, right - start + 3, 13), background)
+                base = y - 4 if y - 15 >= frame.plot.top() else y + 13
+                painter.fillRect(QRectF(start - 3, base - 10, right - start + 3, 13), background)
                 painter.setPen(QColor(mix(colour, scene.palette.text, 0.8)))
-                painter.drawText(QPointF(start, y - 4), words)
+                painter.drawText(QPointF(start, base), words)
                 free_below = y - 14
 
     def _lines(self, painter: QPainter, frame: Frame, scene: Scene, position: OpenPosition) -> None:

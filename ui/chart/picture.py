@@ -52,6 +52,8 @@ class Picture:
         self._exact = True
         self._volume_top = 0.0
         self._wished: list[float] = []
+        self._labels: list[float] = []
+        self._fresh_marks = False
         self._past_low, self._past_high = math.inf, -math.inf
         self._candles = CandlePainter()
         self._overlays = OverlayPainter()
@@ -158,8 +160,12 @@ class Picture:
             )
             return
         self._candles.latest(painter, frame, scene)
+        if self._fresh_marks:
+            painter.setClipRect(frame.plot)
+            self._marks.paint(painter, frame, scene)
+            painter.setClipping(False)
         paint_header(painter, frame, scene, self._fonts, cursor.index if cursor else -1)
-        self._tags.paint(painter, frame, scene, self._fonts)
+        self._tags.paint(painter, frame, scene, self._fonts, self._labels)
         if cursor is not None:
             paint_cursor(painter, frame, scene, self._fonts, cursor)
         if note is not None:
@@ -175,13 +181,15 @@ class Picture:
         pixmap.fill(QColor(self.scene.palette.background))
         painter = QPainter(pixmap)
         self._overlays.under(painter, frame, self.scene)
-        paint_axes(painter, frame, self.scene, self._fonts)
+        self._labels = paint_axes(painter, frame, self.scene, self._fonts)
         self.marks = NO_MARKS
         if len(self.scene.candles):
             self._candles.history(painter, frame, self.scene)
             self._overlays.over(painter, frame, self.scene, self._fonts)
             painter.setClipRect(frame.plot)
             self.marks = self._marks.paint(painter, frame, self.scene)
+            edge = frame.x_of(self.scene.candles.last_x - frame.bars_per_column)
+            self._fresh_marks = bool((self.marks.x >= edge).any())
         painter.end()
         return pixmap
 

@@ -42,8 +42,8 @@ class TagPainter:
     def __init__(self) -> None:
         self._batch = Batch()
 
-    def paint(self, painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts) -> None:
-        """The last price's line and all tags."""
+    def paint(self, painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, labels: list[float]) -> None:
+        """The last price's line and all tags; axis labels that would stick out from under one go."""
         if not len(scene.candles):
             return
         last = self._last(scene, frame)
@@ -58,6 +58,14 @@ class TagPainter:
         tags = self._positions(frame, scene) if scene.shown.positions else []
         last.y = min(max(last.y, frame.plot.top() + _LINE_PX / 2), frame.plot.bottom() - _LINE_PX / 2)
         _make_room(tags, last)
+        for tag in (*tags, last):
+            top = tag.y - _LINE_PX / 2 - _PAD_PX
+            for y in labels:
+                if top - 8 < y < top + tag.height + 8:
+                    painter.fillRect(
+                        QRectF(frame.prices.left() + 2, y - 8, frame.prices.width() - 2, 16),
+                        QColor(scene.palette.background),
+                    )
         for tag in (*tags, last):
             self._draw(painter, frame, scene, fonts, tag, tag.y - _LINE_PX / 2 - _PAD_PX)
 
@@ -74,24 +82,31 @@ class TagPainter:
         return Tag(frame.y_of(closed), lines, palette.up if closed >= opened else palette.down, True)
 
     def _positions(self, frame: Frame, scene: Scene) -> list[Tag]:
-        palette, decimals = scene.palette, scene.instrument.price_decimals
+        """Entry, stop, target, take-profit; of more than two positions only what would be reached next."""
+        palette, positions = scene.palette, scene.positions
+        few = len(positions) <= 2
         tags = []
-        for position in scene.positions:
-            gain = palette.entry
+        for position in positions:
+            colour = palette.entry
             if position.gain is not None:
-                gain = palette.up if position.gain else palette.down
+                colour = palette.up if position.gain else palette.down
             result = [words.strip() for words in position.text.split("\n") if words.strip()]
-            for value, word, colour, more in (
-                (position.entry_price, WORDS[0], gain, result if len(scene.positions) < 3 else result[:1]),
-                (position.stop, WORDS[1], palette.down, []),
-                (position.target, WORDS[2], palette.up, []),
-                (position.take_profit, WORDS[3], palette.up, []),
-            ):
-                if value is not None:
-                    y = frame.y_of(value)
-                    if frame.plot.top() <= y <= frame.plot.bottom():
-                        tags.append(Tag(y, [f"{word} {price(value, decimals)}", *more], colour, False))
-        return tags
+            tags.append((position.entry_price, WORDS[0], colour, result if few else []))
+        stops = [position.stop for position in positions if position.stop is not None]
+        targets = [position.target for position in positions if position.target is not None]
+        profits = [position.take_profit for position in positions if position.take_profit is not None]
+        for values, word, colour in (
+            (stops if few else stops and [max(stops)], WORDS[1], palette.down),
+            (targets if few else targets and [min(targets)], WORDS[2], palette.up),
+            (profits if few else profits and [min(profits)], WORDS[3], palette.up),
+        ):
+            tags += [(value, word, colour, []) for value in values]
+        decimals = scene.instrument.price_decimals
+        return [
+            Tag(frame.y_of(value), [f"{word} {price(value, decimals)}", *more], colour, False)
+            for value, word, colour, more in tags
+            if frame.low <= value <= frame.high
+        ]
 
     def _draw(
         self, painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, tag: Tag, top: float

@@ -67,7 +67,7 @@ def time_ticks(
     apart_ms = (right_ms - left_ms) * label_px / width_px
     for minutes in _MINUTE_STEPS:
         if minutes * 60_000 >= apart_ms:
-            return _named(_within_days(left_ms, right_ms, minutes, zone), zone)
+            return _named(_within_days(left_ms, right_ms, minutes, zone))
     for days in _DAY_STEPS:
         if days * _DAY_MS >= apart_ms:
             return _dates(_days(left_ms, right_ms, days, zone), left_ms, right_ms)
@@ -131,13 +131,17 @@ def _months(left_ms: float, right_ms: float, step: int, zone: tzinfo) -> list[da
         index += step
 
 
-def _named(marks: list[datetime], zone: tzinfo) -> list[TimeTick]:
-    ticks = []
+def _named(marks: list[datetime]) -> list[TimeTick]:
+    ticks: list[TimeTick] = []
     for mark in marks:
         if mark.hour == 0 and mark.minute == 0:
             ticks.append(TimeTick(_to_ms(mark), _date_words(mark), True))
         else:
             ticks.append(TimeTick(_to_ms(mark), f"{mark:%H:%M}"))
+    if ticks and not any(tick.major for tick in ticks):
+        first = marks[0]
+        words = f"{first.day} {_MONTHS[first.month - 1]} {ticks[0].text}"
+        ticks[0] = TimeTick(ticks[0].ms, words)
     return ticks
 
 

@@ -13,6 +13,8 @@ from datetime import tzinfo
 from numpy.typing import ArrayLike
 from PySide6.QtCore import QEvent, QPointF, QSize, QSizeF, Qt, Signal
 from PySide6.QtGui import (
+    QColor,
+    QFocusEvent,
     QKeyEvent,
     QMouseEvent,
     QPainter,
@@ -57,6 +59,7 @@ class ChartView(QWidget):
         self._gestures = Gestures(self._picture)
         self._pointer: QPointF | None = None
         self._bar_by_keys: int | None = None
+        self._focus_by_keys = False
         self._placed = False
         self._more_history = True
         self._asked_at: int | None = None
@@ -315,6 +318,10 @@ class ChartView(QWidget):
         if self._pointer is not None and not self._gestures.dragging:
             note = self._picture.note_at(self._pointer)
         self._picture.paint(painter, event.region(), self._cursor(), note)
+        if self._focus_by_keys:
+            painter.setPen(QColor(self._scene.palette.text_dim))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
         painter.end()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -328,6 +335,18 @@ class ChartView(QWidget):
         if len(self._scene.candles) and not self._placed:
             self._place()
         self._redraw(moved=True)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        self._focus_by_keys = event.reason() in (
+            Qt.FocusReason.TabFocusReason,
+            Qt.FocusReason.BacktabFocusReason,
+            Qt.FocusReason.ShortcutFocusReason,
+        )
+        self.update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self._focus_by_keys, self._bar_by_keys = False, None
+        self.update()
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.FontChange:
