@@ -25,6 +25,7 @@ from agent.compose.hurry import unhurried
 from agent.compose.install_tag import install_tag
 from agent.compose.ledger_journal import LedgerJournal, state_from
 from agent.compose.market import markets_of
+from agent.compose.metrics import metrics_at
 from agent.compose.onlookers import left_open
 from agent.compose.order_desk import (
     OrderDesk,
@@ -332,6 +333,8 @@ class Engine:
             supervisor.keep(
                 "control channel", lambda: control.run(directory.path, time.time_ns() // 1_000_000)
             )
+            if config.agent.metrics_port is not None:
+                supervisor.keep("metrics", metrics_at(door, config.agent.metrics_port))
             if isinstance(clock, ExchangeClock):
                 supervisor.keep("venue clock", clock.run)
             if self._exits_only_because is None:

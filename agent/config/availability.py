@@ -63,9 +63,6 @@ def _ignored(config: Config, telegram_token_present: bool) -> list[Finding]:
     if agent.heartbeat_url is not None:
         reason = f"heartbeat pings are {_LATER}"
         found.append(Finding("agent.heartbeat_url", None, reason, "watch the process by other means"))
-    if agent.metrics_port is not None:
-        reason = f"metrics are {_LATER}"
-        found.append(Finding("agent.metrics_port", agent.metrics_port, reason, "use the status command"))
     if config.exchange.exchange_name != FIRST_CLASS and config.data_feed.use_websocket:
         reason = f"sockets of {config.exchange.exchange_name} are {_LATER}: candles and prices come by REST"
         found.append(Finding("data_feed.use_websocket", True, reason, "set it to false to say so"))

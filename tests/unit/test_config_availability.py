@@ -45,7 +45,7 @@ def test_alerts_are_mentioned_and_ignored() -> None:
     sections = {"email": {"enabled": True}, "heartbeat_url": "https://h.example/1", "metrics_port": 9000}
     assert keys(agent=sections) == (
         set(),
-        {"agent.email.enabled", "agent.heartbeat_url", "agent.metrics_port"},
+        {"agent.email.enabled", "agent.heartbeat_url"},
     )
 
 

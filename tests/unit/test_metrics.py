@@ -1,50 +1,97 @@
-"""Trade metrics by the backtester's definitions."""
+"""The figures are the snapshot's, what is not known is left out, and the door opens to this machine only."""
 
 from __future__ import annotations
 
+import asyncio
+import json
+import logging
+import re
+import socket
+from pathlib import Path
+
+import aiohttp
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
-from agent.core.metrics import TradeMetrics, trade_metrics
+from agent.core.snapshot import snapshot
+from agent.metrics.exposition import STATES, exposition
+from agent.metrics.server import MetricsServer
+from tests.playbook import Playbook
 
-
-def test_no_trades_are_all_zero() -> None:
-    assert trade_metrics([], []) == TradeMetrics(0, 0.0, 0.0, 0.0, 0.0, 0.0)
-
-
-def test_one_trade_has_no_sharpe() -> None:
-    assert trade_metrics([-2.0], [-0.5]) == TradeMetrics(1, 0.0, -0.5, -2.0, 0.0, 0.0)
+DASHBOARD = Path(__file__).resolve().parents[2] / "deploy" / "grafana-dashboard.json"
 
 
-def test_by_hand() -> None:
-    found = trade_metrics([3.0, -1.0, -4.0, 2.0], [1.5, -0.5, -2.0, 1.0])
-    assert (found.n, found.win_rate, found.avg_R, found.total_pnl) == (4, 0.5, 0.0, 0.0)
-    assert found.max_dd == -5.0
-    assert found.sharpe == 0.0
-    assert trade_metrics([1.0, 3.0], [1.0, 3.0]).sharpe == pytest.approx(2 / 2**0.5)
+def shown(play: Playbook):
+    return snapshot(play.state, "1.2.3")
 
 
-def test_a_trade_of_exactly_nothing_is_no_win() -> None:
-    assert trade_metrics([0.0, 1.0], [0.0, 1.0]).win_rate == 0.5
+def figures(play: Playbook) -> dict[str, float]:
+    families = text_string_to_metric_families(exposition(shown(play)).decode())
+    found = {}
+    for family in families:
+        for sample in family.samples:
+            assert (sample.labels["pair"], sample.labels["mode"]) == ("ADA/USDT", "paper")
+            state = sample.labels.get("state")
+            found[sample.name if state is None else f"{sample.name} {state}"] = sample.value
+    return found
 
 
-def test_drawdown_counts_from_the_first_trade() -> None:
-    assert trade_metrics([-10.0, 1.0], [-1.0, 0.1]).max_dd == 0.0
-    assert trade_metrics([-10.0, -1.0, 20.0], [-1.0, -0.1, 2.0]).max_dd == -1.0
+def in_position() -> Playbook:
+    play = Playbook()
+    play.ready()
+    play.enter()
+    return play
 
 
-def test_equal_results_have_no_deviation_and_no_sharpe() -> None:
-    assert trade_metrics([1.0, 1.0, 1.0], [0.5, 0.5, 0.5]).sharpe == 0.0
+def test_the_figures_are_those_of_the_snapshot():
+    play = in_position()
+    document, told = shown(play), figures(play)
+    assert told["agent_equity_quote"] == float(document["equity"])
+    assert told["agent_balance_quote"] == float(document["balance"])
+    assert told["agent_open_positions"] == len(document["positions"]) == 1
+    assert told["agent_entries_blocked"] == len(document["entries_blocked_by"])
+    assert told["agent_state RUNNING"] == 1
+    assert sum(told[f"agent_state {state}"] for state in STATES) == 1
 
 
-@given(st.lists(st.floats(-100, 100), min_size=1, max_size=30))
-def test_drawdown_equals_its_definition(pnl: list[float]) -> None:
-    found = trade_metrics(pnl, pnl)
-    total, peak, lowest = 0.0, float("-inf"), 0.0
-    for profit in pnl:
-        total += profit
-        peak = max(peak, total)
-        lowest = min(lowest, total - peak)
-    assert found.max_dd == pytest.approx(lowest, abs=1e-9)
-    assert found.max_dd <= 0 <= found.win_rate <= 1
+def test_what_is_not_known_yet_is_left_out():
+    told = figures(Playbook())
+    assert "agent_equity_quote" not in told
+    assert "agent_exchange_latency_seconds" not in told
+    assert told["agent_exchange_reachable"] == 0
+    assert told["agent_state STOPPED"] == 1
+
+
+def test_the_dashboard_shows_only_figures_that_exist():
+    source = DASHBOARD.read_text()
+    asked = set(re.findall(r"agent_[a-z_]+", source))
+    families = text_string_to_metric_families(exposition(shown(in_position())).decode())
+    rarely = {"agent_exchange_latency_seconds", "agent_clock_offset_seconds", "agent_used_weight"}
+    assert asked - {family.name for family in families} <= rarely
+    code = (Path(__file__).resolve().parents[2] / "agent/metrics/exposition.py").read_text()
+    assert all(f'"{name.removeprefix("agent_")}"' in code for name in rarely)
+    assert json.loads(source)["panels"]
+
+
+async def asked(url: str, **headers: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
+        return answer.status, await answer.text()
+
+
+async def test_it_listens_on_loopback_and_answers_whoever_asks_for_it_by_that_name():
+    play, listening = in_position(), asyncio.Event()
+    server = MetricsServer(lambda: shown(play), 0)
+    task = asyncio.create_task(server.run(listening))
+    await asyncio.wait_for(listening.wait(), 10)
+    url = f"http://127.0.0.1:{server.port}/metrics"
+    status, body = await asked(url)
+    assert (status, "agent_equity_quote" in body) == (200, True)
+    assert (await asked(url, Host="evil.example"))[0] == 403
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_port_that_is_taken_is_said_and_nothing_more(caplog: pytest.LogCaptureFixture):
+    with socket.create_server(("127.0.0.1", 0)) as taken, caplog.at_level(logging.WARNING):
+        await MetricsServer(dict, taken.getsockname()[1]).run()
+    assert [record.message.partition(":")[0] for record in caplog.records] == ["no metrics"]

@@ -1,0 +1,1 @@
+"""Figures of the running engine for Prometheus, on loopback: what they are, and the door they leave by."""
