@@ -11,6 +11,7 @@ help:
 	@echo "make test-e2e  of them only whole engines and exchanges as processes"
 	@echo "make lint      formatting, types, architecture"
 	@echo "make bench     measure speed and memory"
+	@echo "make simulate  live SEEDS=0:500 days of bad luck in virtual time (DAYS=1 each, JOBS=1 at a time)"
 	@echo "make setup     only build .venv"
 
 setup:
@@ -38,8 +39,12 @@ lint: setup
 bench: setup
 	@$(PY) -m tests.bench
 
-simulate:
-	@echo "simulate: the disaster simulation is not available yet" >&2; exit 1
+SEEDS ?= 0:500
+DAYS ?= 1
+JOBS ?= 1
+
+simulate: setup
+	@$(PY) -m agent.simulation --seeds $(SEEDS) --days $(DAYS) --jobs $(JOBS)
 
 # For maintainers: resolve the locked requirements again (needs uv).
 lock:

@@ -394,7 +394,8 @@ class Engine:
         if access.account is None or found.strangers_key:
             why = found.exits_only_because or access.why
             return WaitingDesk(why, access.look, self._start_again, clock)
-        return SignedDesk(access.account, config, gate, clock, self._chance, latch.is_set)
+        patience = self._parts.patience(config)
+        return SignedDesk(access.account, config, gate, clock, self._chance, latch.is_set, patience)
 
     def _start_again(self) -> None:
         self._again = True

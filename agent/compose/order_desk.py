@@ -148,6 +148,7 @@ class SignedDesk:
         clock: Clock,
         chance: random.Random,
         halted: Callable[[], bool],
+        patience: Patience,
     ) -> None:
         self._clock = clock
         self._signed = SignedBinance(
@@ -160,7 +161,7 @@ class SignedDesk:
             halted=halted,
             arming=account.arming,
             use_stream=config.data_feed.use_websocket,
-            patience=Patience(ping_interval_s=config.data_feed.websocket_ping_interval),
+            patience=patience,
         )
 
     @property

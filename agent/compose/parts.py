@@ -36,6 +36,7 @@ from agent.exchange.health import HealthProbe
 from agent.exchange.paper.broker import PaperBroker
 from agent.exchange.paper.store import PaperStore
 from agent.exchange.quote_feed import QuoteFeed
+from agent.exchange.signed.patience import Patience
 from agent.exchange.weight_gate import WeightGate
 from agent.options import RunOptions
 from agent.shell.clock import ExchangeClock, SystemClock
@@ -111,6 +112,10 @@ class Parts:
             store=store,
             clock=clock,
         )
+
+    def patience(self, config: Config) -> Patience:
+        """How long the account's connection waits for what."""
+        return Patience(ping_interval_s=config.data_feed.websocket_ping_interval)
 
     def probe(self, market: PublicMarket, gate: WeightGate, clock: Clock, sink: Sink) -> HealthProbe:
         return HealthProbe(market, gate, clock, sink)

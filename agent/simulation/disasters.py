@@ -1,0 +1,299 @@
+"""What goes wrong, when, and for how long: drawn from the seed.
+
+Belongs here: the disasters of a day, each a function of the world. Stays true: a disaster that lasts ends by
+itself; when it begins its fault is counted; whoever draws, draws from the world's chance alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from agent.core import events as e
+from agent.localexchange.faults import BadFaultError
+from agent.localexchange.trading.strangers import StrangerError
+from agent.simulation.agenda import MS, SECOND
+from agent.simulation.network import Weather
+
+if TYPE_CHECKING:
+    from agent.simulation.world import World
+
+MINUTE: Final = 60 * SECOND
+HOUR: Final = 60 * MINUTE
+Act = Callable[["World"], None]
+
+
+def storm(world: World) -> None:
+    """The network misbehaves for a while: some ways, each more or less."""
+    chance = world.chance
+    weather = Weather()
+    ways = ("lost", "answer_lost", "error_before", "error_after", "unknown", "broken", "slow")
+    for way in chance.sample(ways, chance.randint(1, 3)):
+        setattr(weather, way, chance.choice((0.05, 0.15, 0.4)))
+    for way in ("event_lost", "event_doubled", "event_swapped"):
+        if chance.random() < 0.4:
+            setattr(weather, way, chance.choice((0.1, 0.5)))
+    world.weather_for(weather, chance.choice((2, 10, 40)) * MINUTE)
+
+
+def unreachable(world: World) -> None:
+    world.network.counters.fire("F8")
+    world.network.drop_sockets()
+    world.weather_for(Weather(unreachable=True), world.chance.choice((20 * SECOND, 5 * MINUTE, 40 * MINUTE)))
+
+
+def silent_sockets(world: World) -> None:
+    world.network.counters.fire("F22")
+    world.weather_for(Weather(silent=True), world.chance.choice((1, 10, 30)) * MINUTE)
+
+
+def sockets_end(world: World) -> None:
+    world.network.counters.fire("F27")
+    if world.chance.random() < 0.3:
+        world.weather_for(Weather(refuses_sockets=True), 2 * MINUTE)
+    world.network.drop_sockets(world.chance.choice((None, 1001, 1008)))
+
+
+def too_many_requests(world: World) -> None:
+    world.network.counters.fire("F6")
+    world.venue.exchange.limits.hold(world.chance.choice((5, 30, 60)) * 1_000, world.agenda.now_ms)
+
+
+def ban(world: World) -> None:
+    world.network.counters.fire("F7")
+    world.venue.exchange.limits.ban(world.chance.choice((2, 5, 30)) * 60_000, world.agenda.now_ms)
+
+
+def crash(world: World) -> None:
+    """Die at some moment of the next seconds: between any two awaits."""
+    if world.process is not None:
+        world.crash_in(world.chance.randint(0, 400))
+
+
+def crash_at_next_order(world: World) -> None:
+    """Die some moments after the next order sets out."""
+    world.crash_after_order = world.chance.choice((0, 1, 2, 5, 20, 60))
+
+
+def crash_at_commit(world: World) -> None:
+    if world.process is not None:
+        world.process.crash_at_commit(world.chance.randint(0, 8), before=world.chance.random() < 0.5)
+
+
+def power_cut(world: World) -> None:
+    if world.process is not None:
+        world.network.counters.fire("F34")
+        world.crash("the power failed", power=True)
+
+
+def suspend(world: World) -> None:
+    world.network.counters.fire("F46")
+    world.suspend(world.chance.choice((MINUTE, 20 * MINUTE, 8 * HOUR)))
+
+
+def clock_step(world: World) -> None:
+    world.network.counters.fire("F45")
+    world.step_clock(world.chance.choice((-3_600_000, 3_600_000, -2_000, 2_000, 15_000)))
+
+
+def disk_full(world: World) -> None:
+    reason = world.chance.choice(("the disk is full", "the database is locked", "an I/O error", "read-only"))
+    world.network.counters.fire(
+        {"the disk is full": "F28", "the database is locked": "F30"}.get(reason, "F31")
+    )
+    world.fail_disk(reason, world.chance.choice((5 * SECOND, MINUTE, 20 * MINUTE)))
+
+
+def slow_disk(world: World) -> None:
+    world.network.counters.fire("F29")
+    world.disk.slow_us = 5 * SECOND
+
+    def over() -> None:
+        world.disk.slow_us = 0
+
+    world.lasting(3 * MINUTE, over)
+
+
+def thin_book(world: World) -> None:
+    """Hardly anything is offered: orders fill in part and expire."""
+    world.network.counters.fire("F17")
+    world.venue.book.depth = world.chance.choice((0.002, 0.02, 0.1))
+    world.venue.book.spread = world.chance.choice((1, 3, 40))
+
+    def over() -> None:
+        world.venue.book.depth, world.venue.book.spread = 1.0, 1
+
+    world.lasting(world.chance.choice((1, 15)) * MINUTE, over)
+
+
+def order_fate(world: World) -> None:
+    """One of the venue's own tricks, for the next order or answer it fits."""
+    chance = world.chance
+    fault: dict[str, Any] = chance.choice(
+        (
+            {"fault": "F14", "params": {"share": chance.choice(("0.5", "1"))}},
+            {"fault": "F15", "params": {"share": "0.5", "pieces": 7}},
+            {
+                "fault": "F16",
+                "params": {"variant": chance.choice(("native", "bnb", "mixed", "free", "rate"))},
+            },
+            {"fault": "F17"},
+            {"fault": "F18"},
+            {"fault": "F20", "params": {"share": chance.choice(("0", "0.5"))}},
+            {
+                "fault": "F21",
+                "match": {"path": "/api/v3/*"},
+                "params": {"variant": chance.choice(("status", "field"))},
+            },
+            {"fault": "F21", "params": {"variant": chance.choice(("status", "execution", "event", "field"))}},
+            {"fault": "F44", "params": {"variant": chance.choice(("order_ids", "trade_ids", "renamed"))}},
+        )
+    )
+    world.set_fault(fault, 6 * HOUR)
+
+
+def stale_answers(world: World) -> None:
+    world.set_fault(
+        {"fault": "F37", "params": {"age_ms": world.chance.choice((2_000, 30_000))}, "count": 200}, MINUTE
+    )
+
+
+def maintenance(world: World) -> None:
+    params = {
+        "variant": world.chance.choice(("unavailable", "closed")),
+        "expire_orders": world.chance.random() < 0.5,
+    }
+    world.network.drop_sockets(1001)
+    world.set_fault(
+        {"fault": "F38", "params": params}, world.chance.choice((5 * MINUTE, 2 * HOUR)), standing=True
+    )
+
+
+def halted_symbol(world: World) -> None:
+    variant = world.chance.choice(("HALT", "BREAK", "CANCEL_ONLY"))
+    world.set_fault({"fault": "F39", "params": {"variant": variant}}, 20 * MINUTE, standing=True)
+
+
+def other_filters(world: World) -> None:
+    chance = world.chance
+    params = chance.choice(({"step": "1"}, {"min_notional": "20"}, {"tick": "0.001"}, {"min_qty": "30"}))
+    world.set_fault({"fault": "F40", "params": params}, chance.choice((10, 200)) * MINUTE, standing=True)
+
+
+def key_lost(world: World) -> None:
+    variant = world.chance.choice(("revoked", "trading", "address"))
+    world.set_fault(
+        {"fault": "F43", "params": {"variant": variant}}, world.chance.choice((1, 15)) * MINUTE, standing=True
+    )
+
+
+def strangers(world: World) -> None:
+    """Somebody else uses the account."""
+    chance, other = world.chance, world.venue.trading.account._strangers
+    world.network.counters.fire("F41")
+    try:
+        match chance.choice(("deposit", "withdraw", "buy", "deposit_base")):
+            case "deposit":
+                other.deposit("USDT", world.amount(chance.randint(50, 500)))
+            case "withdraw":
+                other.withdraw("USDT", world.amount(chance.randint(20, 80)))
+            case "deposit_base":
+                world.touched_base = True
+                other.deposit("ADA", world.amount(chance.randint(50, 500)))
+            case _:
+                world.touched_base = True
+                other.order({"side": "BUY", "type": "MARKET", "quantity": str(chance.randint(30, 100))})
+    except StrangerError:
+        return
+
+
+def foreign_cancel(world: World) -> None:
+    """The owner cancels a protective order by hand."""
+    mine = [o for o in world.venue.open_orders if o.terms.client_id.startswith(world.tag)]
+    if mine:
+        world.network.counters.fire("F41")
+        try:
+            world.venue.trading.account._strangers.cancel({"client_id": mine[0].terms.client_id})
+        except (StrangerError, BadFaultError):
+            return
+
+
+def operator(world: World) -> None:
+    chance = world.chance
+    world.ask(
+        chance.choice(
+            (
+                e.PauseRequested("the world"),
+                e.ResumeRequested("the world"),
+                e.StopRequested("the world", flatten=False),
+                e.StopRequested("the world", flatten=True),
+                e.StartRequested("the world"),
+                e.CloseRequested("the world", None),
+            )
+        )
+    )
+    world.agenda.plan(chance.choice((5, 30, 90)) * MINUTE, lambda: world.ask(e.StartRequested("the world")))
+
+
+def emergency(world: World) -> None:
+    world.network.counters.fire("F49")
+    world.ask("emergency")
+    world.agenda.plan(world.chance.choice((20, 60)) * MINUTE, world.clear_halt)
+
+
+def clean_restart(world: World) -> None:
+    """The service is stopped in good order and started again, perhaps with another configuration."""
+    world.stop_cleanly()
+
+
+def bars_misbehave(world: World) -> None:
+    """The next bars come wrong: without their flag, twice, in disorder, or with impossible numbers."""
+    kind = world.chance.choice(("F23", "F25", "F26", "F26"))
+    world.bar_faults.append(kind)
+
+
+#: How often each happens on a usual day.
+USUAL: Final[dict[Act, float]] = {
+    storm: 5.0,
+    unreachable: 1.0,
+    silent_sockets: 0.7,
+    sockets_end: 1.5,
+    too_many_requests: 0.4,
+    ban: 0.15,
+    crash: 2.0,
+    crash_at_next_order: 2.5,
+    crash_at_commit: 1.0,
+    power_cut: 0.7,
+    suspend: 0.3,
+    clock_step: 0.3,
+    disk_full: 0.5,
+    slow_disk: 0.4,
+    thin_book: 2.0,
+    order_fate: 5.0,
+    stale_answers: 1.0,
+    maintenance: 0.15,
+    halted_symbol: 0.2,
+    other_filters: 0.3,
+    key_lost: 0.3,
+    strangers: 0.6,
+    foreign_cancel: 0.4,
+    operator: 1.5,
+    emergency: 0.35,
+    clean_restart: 0.4,
+    bars_misbehave: 1.0,
+}
+
+
+def plan(world: World, days: float) -> list[tuple[int, Act]]:
+    """The disasters of a run, by time from its beginning in microseconds."""
+    chance, planned = world.chance, list[tuple[int, Act]]()
+    span_us = int(days * 24 * HOUR)
+    for act, often in USUAL.items():
+        expected = often * days * world.terms.luck
+        count = int(expected) + (chance.random() < expected - int(expected))
+        planned += [(chance.randrange(5 * MINUTE, max(6 * MINUTE, span_us)), act) for _ in range(count)]
+    return sorted(planned, key=lambda item: item[0])
+
+
+def after(ms: int) -> int:
+    return ms * MS

@@ -1,0 +1,142 @@
+"""The disk of a simulated machine: what survives a kill, and what a power cut leaves of it.
+
+Belongs here: the data directory of one world, and its faults (F28 to F31, F34, F35). Stays true: after a kill
+everything that was written is there and nothing is tidied up; after a power cut everything that was synced is
+there, and of what was not, any sectors in any mixture. Closing a connection never writes here what the dead
+process would not have written: the files are put back as they were at the moment of death.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Engine as SqlEngine
+
+from agent.core.money import forbid_float_money
+from agent.store import database
+from agent.store import ledger as ledger_module
+from agent.store.batch import Batch
+from agent.store.ledger import CommitFailed, Ledger
+from agent.store.prepare import prepare
+
+_SECTOR: Final = 512
+_ROOT: Final = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
+
+
+@functools.cache
+def workplace() -> Path:
+    """This process's own directory for worlds, one after the other; removed when the process ends."""
+    forbid_float_money()
+    _share_compiled_statements()
+    place = Path(tempfile.mkdtemp(prefix="simulation-", dir=_ROOT))
+    import atexit
+
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    (place / "template").mkdir()
+    prepare(place / "template" / "trades.db")
+    return place
+
+
+def _share_compiled_statements() -> None:
+    """Every start compiles the same statements again; in one process of many worlds once is enough."""
+    real = database.open_engine
+
+    @functools.cache
+    def shared(path: Path, read_only: bool) -> SqlEngine:
+        return real(path, read_only=read_only)
+
+    def opened(path: Path, *, read_only: bool) -> SqlEngine:
+        return shared(path, read_only)
+
+    database.open_engine = opened
+    vars(ledger_module)["open_engine"] = opened
+
+
+class Disk:
+    """One world's data directory. `path` is empty but for a prepared database at the beginning."""
+
+    def __init__(self, tag: str) -> None:
+        place = workplace()
+        self.path = place / "world"
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.path.mkdir(mode=0o700)
+        shutil.copy(place / "template" / "trades.db", self.path / "trades.db")
+        (self.path / "install-tag").write_text(tag + "\n")
+        self.failing: str | None = None
+        """What every commit fails with, if it does."""
+        self.slow_us = 0
+        self._files = tuple(self.path / f"trades.db{suffix}" for suffix in ("", "-wal"))
+
+    def snapshot(self) -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in self._files if file.exists()}
+
+    def restore(self, files: dict[str, bytes]) -> None:
+        (self.path / "trades.db-shm").unlink(missing_ok=True)
+        for file in self._files:
+            if file.name in files:
+                file.write_bytes(files[file.name])
+            else:
+                file.unlink(missing_ok=True)
+
+    def survive(self, hang_up: Callable[[], None]) -> None:
+        """The process was killed: let go of its connections without anything being written."""
+        files = self.snapshot()
+        hang_up()
+        self.restore(files)
+
+    def cut_power(
+        self, ledger: Ledger, pending: list[Batch], hang_up: Callable[[], None], chance: random.Random
+    ) -> None:
+        """The power failed while `pending` was being written: of its sectors some are there, some are not."""
+        before = self.snapshot()
+        if pending:
+            ledger.commit(*pending)
+        after = self.snapshot()
+        hang_up()
+        self.restore(torn(before, after, chance))
+
+
+def torn(before: dict[str, bytes], after: dict[str, bytes], chance: random.Random) -> dict[str, bytes]:
+    """A state between two: the log before the database, since the log is synced before that is written."""
+    database_name, log_name = "trades.db", "trades.db-wal"
+    if before.get(database_name) != after.get(database_name):
+        mixed = _mixed(before.get(database_name, b""), after[database_name], chance)
+        return {**after, database_name: mixed}
+    return {**before, log_name: _mixed(before.get(log_name, b""), after.get(log_name, b""), chance)}
+
+
+def _mixed(old: bytes, new: bytes, chance: random.Random) -> bytes:
+    share = chance.choice((0.0, 0.3, 0.7, 1.0))
+    length = max(len(old), len(new))
+    if chance.random() < 0.3:
+        length = chance.randint(min(len(old), len(new)), length)
+    pieces = []
+    for at in range(0, length, _SECTOR):
+        was, now = old[at : at + _SECTOR], new[at : at + _SECTOR]
+        if was == now:
+            pieces.append(now)
+        elif chance.random() < share:
+            pieces.append(now.ljust(len(was), b"\x00"))
+        else:
+            pieces.append(was.ljust(min(_SECTOR, length - at), b"\x00"))
+    return b"".join(pieces)[:length]
+
+
+class UncertainLedger:
+    """A ledger on a disk that may refuse."""
+
+    def __init__(self, ledger: Ledger, disk: Disk) -> None:
+        self._ledger = ledger
+        self._disk = disk
+
+    def commit(self, *batches: Batch) -> None:
+        if self._disk.failing is not None:
+            raise CommitFailed(self._disk.failing)
+        self._ledger.commit(*batches)

@@ -1,0 +1,393 @@
+"""The way between the agent and the exchange: latencies, and everything that can go wrong on it.
+
+Belongs here: F1 to F10 and the market's and the user's sockets. Stays true: what an agent sent is on the
+wire log before anything becomes of it; a request executes at most once; what arrives for a process that has
+died arrives nowhere. Faults are drawn from the world's one chance when a request sets out, at the rates that
+are in force at that moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+from websockets.exceptions import ConnectionClosedError
+from websockets.frames import Close
+
+from agent.exchange.dialing import NotOpened
+from agent.localexchange.faults_http import UNKNOWN_TEXTS
+from agent.localexchange.trading.frames import read_request
+from agent.simulation.agenda import MS, SECOND, Agenda, VirtualLoop
+from agent.simulation.venue import Answer, Request, SimulatedVenue
+
+_HTML: Final = b"<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"
+_SIGNED: Final = (
+    "/api/v3/order",
+    "/api/v3/openOrders",
+    "/api/v3/account",
+    "/api/v3/myTrades",
+    "/api/v3/allOrders",
+)
+
+
+@dataclass(slots=True)
+class Weather:
+    """Shares of signed requests that meet a fault, and of everything that is slow. All 0: a good day."""
+
+    lost: float = 0.0
+    answer_lost: float = 0.0
+    error_before: float = 0.0
+    error_after: float = 0.0
+    unknown: float = 0.0
+    broken: float = 0.0
+    slow: float = 0.0
+    event_lost: float = 0.0
+    event_doubled: float = 0.0
+    event_swapped: float = 0.0
+    unreachable: bool = False
+    silent: bool = False
+    refuses_sockets: bool = False
+
+    @property
+    def is_fair(self) -> bool:
+        return self == Weather()
+
+
+@dataclass(slots=True)
+class Sent:
+    """One request on the wire log."""
+
+    at_ms: int
+    request: Request
+    fate: str = "sent"
+    status: int = 0
+    executed_ms: int = 0
+    client_id: str = ""
+
+
+class ResetError(ConnectionResetError):
+    """The connection broke; whether the request arrived is not known."""
+
+
+@dataclass(slots=True)
+class Counters:
+    fired: dict[str, int] = field(default_factory=dict)
+
+    def fire(self, name: str) -> None:
+        self.fired[name] = self.fired.get(name, 0) + 1
+
+
+class Network:
+    """One world's network. `loop` of a caller is the process that asks."""
+
+    def __init__(
+        self, agenda: Agenda, venue: SimulatedVenue, chance: random.Random, counters: Counters
+    ) -> None:
+        self.agenda = agenda
+        self.venue = venue
+        self.weather = Weather()
+        self.counters = counters
+        self.log: list[Sent] = []
+        self.watchers: list[Callable[[Sent], None]] = []
+        self.on_answer: Callable[[Sent], None] | None = None
+        self.sockets: list[UserSocket] = []
+        self.market_lines: list[MarketLine] = []
+        self._chance = chance
+        self._dials: list[int] = []
+
+    # --- requests -------------------------------------------------------------------------------------
+
+    def latency_us(self) -> int:
+        """Mostly some tens of milliseconds, now and then much more."""
+        chance = self._chance
+        if chance.random() < 0.97:
+            return int(chance.uniform(5, 60) * MS)
+        return int(chance.uniform(100, 1_500) * MS)
+
+    async def ask(self, loop: VirtualLoop, request: Request) -> tuple[int, dict[str, str], bytes]:
+        """Send one request. Raises OSError where no whole answer comes; never ends where there is none."""
+        sent = Sent(self.agenda.now_ms, request)
+        if self.weather.unreachable:
+            self.counters.fire("F8")
+            sent.fate = "unreachable"
+            self.log.append(sent)
+            await asyncio.sleep(0.02)
+            raise ConnectionRefusedError("the host cannot be reached")
+        self.log.append(sent)
+        for watcher in self.watchers:
+            watcher(sent)
+        answered: asyncio.Future[Answer] = loop.create_future()
+        fault = self._drawn(request)
+        sent.fate = fault or "sent"
+        up_us = self.latency_us()
+        if fault == "F10":
+            up_us = int(self._chance.choice((3_000, 4_900, 5_100, 8_500, 12_000)) * MS)
+        if fault:
+            self.counters.fire(fault)
+        if fault == "F1":
+            if self._chance.random() < 0.5:
+                self._fail_later(loop, answered, up_us)
+        else:
+            self.agenda.plan(up_us, lambda: self._arrive(loop, answered, sent, fault))
+        answer = await answered
+        return answer.status, dict(answer.headers), answer.body
+
+    def _drawn(self, request: Request) -> str:
+        w = self.weather
+        if w is None or request.key is None:
+            return ""
+        draw = self._chance.random()
+        for share, name in (
+            (w.lost, "F1"), (w.answer_lost, "F2"), (w.error_before, "F3"), (w.error_after, "F4"),
+            (w.unknown, "F5"), (w.broken, "F9"), (w.slow, "F10"),
+        ):  # fmt: skip
+            if draw < share:
+                return name
+            draw -= share
+        return ""
+
+    def _arrive(self, loop: VirtualLoop, answered: asyncio.Future[Answer], sent: Sent, fault: str) -> None:
+        executes = fault != "F3" and not (fault == "F5" and self._chance.random() < 0.5)
+        answer = Answer(0, b"")
+        if executes:
+            answer = self.venue.answer(sent.request)
+            sent.executed_ms, sent.status = self.agenda.now_ms, answer.status
+            if self.on_answer is not None:
+                self.on_answer(sent)
+        down_us = self.latency_us()
+        match fault:
+            case "F2":
+                if self._chance.random() < 0.5:
+                    self._fail_later(loop, answered, down_us)
+                return
+            case "F3" | "F4":
+                status = self._chance.choice((500, 502, 503))
+                body = self._chance.choice((b"Service Unavailable", _HTML))
+                answer = Answer(status, body)
+            case "F5":
+                code = self._chance.choice(("-1007", "-1006", "-1000", "-1001"))
+                body = orjson.dumps({"code": int(code), "msg": UNKNOWN_TEXTS[code]})
+                answer = Answer(504 if code == "-1007" else 500, body)
+            case "F9":
+                kind = self._chance.choice(("reset", "truncated", "html", "garbage", "empty"))
+                if kind == "reset":
+                    self._fail_later(loop, answered, down_us)
+                    return
+                bodies = {
+                    "truncated": answer.body[: len(answer.body) // 2],
+                    "html": _HTML,
+                    "garbage": b"\x00<<{",
+                }
+                status = 502 if kind == "html" else answer.status
+                answer = Answer(status, bodies.get(kind, b""), answer.headers)
+        self._hand(loop, down_us, lambda: _settle(answered, answer))
+
+    def _fail_later(self, loop: VirtualLoop, answered: asyncio.Future[Answer], in_us: int) -> None:
+        def fail() -> None:
+            if not answered.done():
+                answered.set_exception(ResetError("the connection was reset"))
+
+        self._hand(loop, in_us, fail)
+
+    def _hand(self, loop: VirtualLoop, in_us: int, act: Callable[[], None]) -> None:
+        """Let a process learn something, if it is still the one that waits."""
+        if not loop.lost:
+            self.agenda.push(self.agenda.now_us + in_us, loop, asyncio.Handle(act, (), loop))
+
+    # --- the user's socket ------------------------------------------------------------------------------
+
+    async def dial(self, loop: VirtualLoop) -> UserSocket | NotOpened:
+        await asyncio.sleep(self.latency_us() * 2 / SECOND)
+        now_ms = self.agenda.now_ms
+        if self.weather.unreachable or self.venue.trading.standing.unavailable:
+            return NotOpened("cannot connect (unreachable)")
+        if self.weather.refuses_sockets:
+            self.counters.fire("F27")
+            return NotOpened("the connection was refused with HTTP 429", 5_000.0)
+        self._dials = [at for at in self._dials if at > now_ms - 300_000] + [now_ms]
+        socket = UserSocket(self, loop)
+        self.sockets.append(socket)
+        return socket
+
+    def drop_sockets(self, code: int | None = None) -> None:
+        for socket in list(self.sockets):
+            socket.end(code)
+        for line in self.market_lines:
+            line.cut()
+
+    def forget(self, loop: VirtualLoop) -> None:
+        """A process is gone, and its connections with it."""
+        for socket in [s for s in self.sockets if s.loop is loop]:
+            socket.leave()
+        self.market_lines = [line for line in self.market_lines if line.loop is not loop]
+
+    # --- the market's socket ------------------------------------------------------------------------------
+
+    def market_line(self, loop: VirtualLoop, heard: Callable[[str, Any], None]) -> MarketLine:
+        line = MarketLine(self, loop, heard)
+        self.market_lines.append(line)
+        return line
+
+    def broadcast(self, kind: str, what: Any) -> None:
+        """The market says something to everybody who listens."""
+        if self.weather.unreachable:
+            return
+        if self.weather.silent:
+            self.counters.fire("F22")
+            return
+        for line in self.market_lines:
+            if line.up:
+                self._hand(line.loop, self.latency_us(), line.deliver(kind, what))
+
+
+def _settle(answered: asyncio.Future[Answer], answer: Answer) -> None:
+    if not answered.done():
+        answered.set_result(answer)
+
+
+class MarketLine:
+    """One process's subscription to candles and quotes."""
+
+    def __init__(self, network: Network, loop: VirtualLoop, heard: Callable[[str, Any], None]) -> None:
+        self.loop = loop
+        self.up = True
+        self._heard = heard
+        self._network = network
+
+    def deliver(self, kind: str, what: Any) -> Callable[[], None]:
+        return lambda: self._heard(kind, what)
+
+    def cut(self) -> None:
+        """Down for some seconds, then dialed again."""
+        if not self.up:
+            return
+        self.up = False
+        network = self._network
+        network._hand(self.loop, 0, lambda: self._heard("down", None))
+
+        def again() -> None:
+            if network.weather.unreachable:
+                network.agenda.plan(16 * SECOND, again)
+                return
+            self.up = True
+            network._hand(self.loop, 0, lambda: self._heard("up", None))
+
+        network.agenda.plan(2 * SECOND, again)
+
+
+class _Transport:
+    def __init__(self, socket: UserSocket) -> None:
+        self._socket = socket
+
+    def abort(self) -> None:
+        self._socket.leave()
+
+
+class UserSocket:
+    """A socket of the exchange's WebSocket API, both ends of it."""
+
+    def __init__(self, network: Network, loop: VirtualLoop) -> None:
+        self.loop = loop
+        self.transport = _Transport(self)
+        self._network = network
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._code: int | None = None
+        self._open = True
+        self._last_us = 0
+        self._held: bytes | None = None
+        self._numbers = 0
+
+    # as the agent's user stream sees it
+
+    async def send(self, text: str) -> None:
+        if not self._open:
+            raise self._closed()
+        network = self._network
+        network.agenda.plan(network.latency_us(), lambda: self._hear(text))
+
+    async def recv(self, decode: bool = False) -> bytes:
+        frame = await self._queue.get()
+        if frame is None:
+            self._queue.put_nowait(None)
+            raise self._closed()
+        return frame
+
+    async def ping(self) -> asyncio.Future[float]:
+        if not self._open:
+            raise self._closed()
+        pong: asyncio.Future[float] = self.loop.create_future()
+        network = self._network
+        if not network.weather.unreachable:
+            network._hand(
+                self.loop, network.latency_us(), lambda: None if pong.done() else pong.set_result(0.03)
+            )
+        return pong
+
+    async def wait_closed(self) -> None:
+        return None
+
+    def _closed(self) -> ConnectionClosedError:
+        close = None if self._code is None else Close(self._code, "the server goes away")
+        return ConnectionClosedError(close, None)
+
+    # as the venue sees it
+
+    def push_event(self, frame: Any) -> None:
+        network, chance = self._network, self._network._chance
+        weather, data = network.weather, orjson.dumps(frame)
+        if not self._open or weather.unreachable:
+            return
+        if weather.silent:
+            network.counters.fire("F22")
+            return
+        if chance.random() < weather.event_lost:
+            network.counters.fire("F12")
+            return
+        if self._held is None and chance.random() < weather.event_swapped:
+            network.counters.fire("F13")
+            self._held = data
+            network.agenda.plan(500 * MS, self._let_go)
+            return
+        self._deliver(data)
+        if chance.random() < weather.event_doubled:
+            network.counters.fire("F11")
+            self._deliver(data)
+        self._let_go()
+
+    def next_subscription(self) -> int:
+        self._numbers += 1
+        return self._numbers - 1
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, None
+        if held is not None and self._open:
+            self._deliver(held)
+
+    def _deliver(self, data: bytes) -> None:
+        """Frames of one connection do not overtake each other."""
+        network = self._network
+        at_us = max(self._last_us + 1, network.agenda.now_us + network.latency_us())
+        self._last_us = at_us
+        network._hand(self.loop, at_us - network.agenda.now_us, lambda: self._queue.put_nowait(data))
+
+    def _hear(self, text: str) -> None:
+        if self._open:
+            answer = self._network.venue.frames.answer(read_request(text), self)
+            self._deliver(orjson.dumps(answer))
+
+    def end(self, code: int | None) -> None:
+        """The server or the network ends the connection."""
+        if self._open:
+            self._code = code
+            self.leave()
+            self._network._hand(self.loop, self._network.latency_us(), lambda: self._queue.put_nowait(None))
+
+    def leave(self) -> None:
+        self._open = False
+        self._network.venue.trading.streams.leave(self)
+        if self in self._network.sockets:
+            self._network.sockets.remove(self)

@@ -1,0 +1,370 @@
+"""The agent as a process of a simulated machine: the real engine on a virtual loop, and how it dies.
+
+Belongs here: which of the engine's parts are others in a simulation (`SimulatedParts`), starting and losing a
+process. Stays true: the start-up path, the runtime, the core, the store, the paper broker and the connector
+are the product's own; what is replaced is what touches a clock, a socket or a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import warnings
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import nullcontext
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from agent.compose import engine as engine_module
+from agent.compose import ledger_journal
+from agent.compose.access import PAPER, Access
+from agent.compose.engine import Engine
+from agent.compose.order_desk import Account
+from agent.compose.parts import Parts
+from agent.config.credentials import ExchangeKeys
+from agent.config.secret import Secret
+from agent.core import engine as core_engine
+from agent.core import reconcile
+from agent.core.commands import Command
+from agent.core.ports import Clock, Sink
+from agent.core.state import AgentState
+from agent.exchange import ccxt_client
+from agent.exchange.addresses import Addresses
+from agent.exchange.binance_public import BinancePublic
+from agent.exchange.ccxt_import import rest_class
+from agent.exchange.health import HealthProbe
+from agent.exchange.signed import client as signed_client
+from agent.exchange.signed import user_stream
+from agent.exchange.signed.patience import Patience
+from agent.exchange.weight_gate import WeightGate
+from agent.options import ExchangeAddress, RunOptions
+from agent.shell.clock import SystemClock
+from agent.simulation.agenda import MS, SECOND, VirtualLoop
+from agent.simulation.carriers import PublicCarrier, SignedCarrier
+from agent.simulation.disk import UncertainLedger
+from agent.simulation.feed import QuickFeed
+from agent.simulation.venue import KEY, SECRET
+from agent.simulation.witness import Violation
+from agent.store.batch import Batch
+from agent.store.data_dir import DataDir
+from agent.store.ledger import Ledger
+from agent.store.writer import Watch, Writer
+
+if TYPE_CHECKING:
+    from agent.simulation.world import World
+
+REST: Final = "http://127.0.0.1:9"
+WS: Final = "ws://127.0.0.1:9"
+#: The quick profile looks at idle connections less often: what it watches is broken on purpose all the time.
+QUICK: Final = Patience(
+    keep_warm_ms=3_600_000.0,
+    ping_interval_s=900.0,
+    look_every_ms=120_000.0,
+    measure_every_ms=3_600_000.0,
+    poll_every_ms=60_000.0,
+)
+#: The quick profile's minute: reconciliation, balance rows and the stored status happen every ten.
+QUICK_MINUTE_MS: Final = 600_000
+PROBE_EVERY_MS: Final = 900_000.0
+LONGEST_NAP_S: Final = 300.0
+
+
+class VirtualClock(SystemClock):
+    """The machine's clocks in the world's time, with naps as long as nothing steps."""
+
+    def __init__(self, world: World, loop: VirtualLoop) -> None:
+        super().__init__(world.wall_ns, loop.time, asyncio.sleep)
+
+    async def sleep_until(self, venue_ms: int) -> None:
+        while (left := venue_ms - self.now_ms()) > 0:
+            await self._sleep(min(left / 1000, LONGEST_NAP_S))
+
+
+class VirtualWriter(Writer):
+    """The ledger's writer without its thread: a commit takes its time and then happens in one moment."""
+
+    def __init__(self, ledger: UncertainLedger, watch: Watch, process: Process) -> None:
+        self._process = process
+        self._planned = False
+        super().__init__(ledger, watch)
+
+    def _begin(self) -> None:
+        return None
+
+    def submit(self, batch: Batch) -> Future[None]:
+        future = super().submit(batch)
+        self._plan(self._process.fsync_us())
+        return future
+
+    def close(self, timeout_s: float = 5.0) -> int:
+        self._closing = True
+        while self._queue and self._write_next():
+            pass
+        return self.backlog
+
+    @property
+    def pending(self) -> list[Batch]:
+        return [waiting.batch for waiting in self._queue]
+
+    def _plan(self, in_us: int) -> None:
+        if not self._planned and self._queue:
+            self._planned = True
+            self._process.loop.call_later(in_us / SECOND, self._pump)
+
+    def _pump(self) -> None:
+        self._planned = False
+        process = self._process
+        if process.dead or process.dies_at_commit(before=True):
+            return
+        written = list(self.pending)
+        if self._write_next():
+            process.committed(written[: len(written) - self.backlog])
+            self._plan(process.fsync_us())
+        else:
+            self._plan(SECOND)
+        process.dies_at_commit(before=False)
+
+
+class NoControl:
+    """Nobody connects from outside: the world asks through the door itself."""
+
+    def __init__(self, door: Any) -> None:
+        self.door = door
+
+    async def run(self, directory: Any, at_ms: int) -> None:
+        await asyncio.Event().wait()
+
+    def changed(self) -> None:
+        return None
+
+
+class SimulatedParts(Parts):
+    latch_look_s = 300.0
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.world = process.world
+        world, loop = self.world, process.loop
+
+        def public(addresses: Addresses, gate: WeightGate, timeout_ms: int) -> Any:
+            return PublicCarrier(world.network, loop, gate, timeout_ms)
+
+        def signed(
+            addresses: Addresses, hosts: Any, keys: Any, gate: WeightGate, time: Any, timeout_ms: int
+        ) -> Any:
+            return SignedCarrier(world.network, loop, keys, gate, time, timeout_ms)
+
+        async def dial(url: str, frame_log: Any = None) -> Any:
+            return await world.network.dial(loop)
+
+        rest_class("binance")
+        substitute(core_engine, "BALANCE_ROW_EVERY_MS", QUICK_MINUTE_MS)
+        substitute(reconcile, "RECONCILE_EVERY_MS", QUICK_MINUTE_MS)
+        substitute(ledger_journal, "STATUS_EVERY_MS", QUICK_MINUTE_MS)
+        substitute(engine_module, "trading_alone", _unlocked)
+        substitute(ccxt_client, "_instance", public)
+        substitute(ccxt_client, "time", _LoopTime(loop))
+        substitute(signed_client, "_instance", signed)
+        substitute(user_stream, "dial", dial)
+
+    def chance(self) -> random.Random:
+        return random.Random(self.world.chance.getrandbits(64))
+
+    def clock(self, options: Any, config: Any, addresses: Any) -> Any:
+        self.the_clock = VirtualClock(self.world, self.process.loop)
+        return self.the_clock, None
+
+    def writer(self, ledger: Ledger, watch: Watch) -> Writer:
+        self.process.ledger = ledger
+        self.process.writer = VirtualWriter(UncertainLedger(ledger, self.world.disk), watch, self.process)
+        return self.process.writer
+
+    def gate(self, addresses: Any, clock: Clock, blocked_until_ms: int, on_blocked: Any) -> WeightGate:
+        return super().gate(addresses, clock, blocked_until_ms, on_blocked)
+
+    def candles(self, path: Any) -> Any:
+        return self.world.candles
+
+    def feed(self, market: Any, addresses: Any, config: Any, clock: Any, archive: Any, chance: Any) -> Any:
+        return QuickFeed(self.world.network, self.process.loop, market, clock, archive, config.bar_ms)
+
+    def patience(self, config: Any) -> Patience:
+        return QUICK
+
+    def probe(self, market: Any, gate: WeightGate, clock: Clock, sink: Sink) -> HealthProbe:
+        return HealthProbe(cast(BinancePublic, market), gate, clock, sink, every_ms=PROBE_EVERY_MS)
+
+    def control(self, door: Any, versions: Any) -> Any:
+        self.process.door = door
+        return NoControl(door)
+
+    def onlookers(self, control: Any, progress: Any, watch: Any) -> Callable[[Any, Any], None]:
+        watching: list[bool] = []
+
+        def look(state: AgentState, commands: tuple[Command, ...]) -> None:
+            closely = bool(state.open_positions()) or bool(state.in_flight())
+            if watching != [closely]:
+                watching[:] = [closely]
+                watch(closely)
+            self.process.stepped(state, commands)
+
+        return look
+
+
+def _close(coroutine: Any) -> None:
+    """End it, however often its clean-up begins to wait again."""
+    for _ in range(50):
+        try:
+            coroutine.close()
+            return
+        except BaseException:  # noqa: BLE001 - what clean-up does among the dead concerns nobody
+            continue
+
+
+def substitute(module: ModuleType, name: str, other: object) -> None:
+    """Put something else where a module looks for it. One world at a time lives in a process."""
+    assert hasattr(module, name), f"{module.__name__} has no {name} any more"
+    setattr(module, name, other)
+
+
+def _unlocked(traded: Any, at_ms: int) -> Any:
+    """The lock between processes of one machine: a world has one machine and one process at a time."""
+    return nullcontext()
+
+
+class _LoopTime:
+    def __init__(self, loop: VirtualLoop) -> None:
+        self.monotonic = loop.time
+
+
+class Process:
+    """One life of the agent, from its start to its end."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.world = world
+        self.number = number
+        self.loop = VirtualLoop(world.agenda)
+        self.dead = False
+        self.door: Any = None
+        self.ledger: Ledger | None = None
+        self.writer: VirtualWriter | None = None
+        self.state: AgentState | None = None
+        self.started_ms = world.agenda.now_ms
+        self.account_read_ms: int | None = None
+        self.main: asyncio.Task[int] | None = None
+        self._crash_at_commit: tuple[int, bool] | None = None
+        self._engine: Engine | None = None
+
+    def start(self, config: Any) -> None:
+        options = RunOptions(
+            config=config, config_path=config.path, env_path=config.path,
+            data_dir=self.world.disk.path, start=True, confirmed_live=False,
+            exchange=ExchangeAddress(REST, WS), clock="system", log_json=False,
+        )  # fmt: skip
+        parts = SimulatedParts(self)
+        access = PAPER
+        if not self.world.terms.paper:
+            orders = Addresses.replaced("binance", REST, WS)
+            access = Access(
+                Account(orders, ExchangeKeys(Secret(KEY), Secret(SECRET), None), None), "", lambda: False
+            )
+        directory = DataDir(self.world.disk.path)
+        self._engine = Engine(options, config.config, directory, None, parts, access)
+        self.world.agenda.loop = self.loop
+
+        async def main() -> int:
+            self.stopping = asyncio.Event()
+            assert self._engine is not None
+            return await self._engine.run(self.stopping)
+
+        self.main = self.loop.create_task(main(), name="main")
+
+    def is_halted(self) -> bool:
+        from agent.store.latch import Latch
+
+        return Latch(self.world.disk.path / "halt.latch").read() is not None
+
+    # --- the disk ---------------------------------------------------------------------------------------
+
+    def fsync_us(self) -> int:
+        return self.world.disk.slow_us or self.world.fsync_chance.randint(1, 8) * MS
+
+    def crash_at_commit(self, number: int, *, before: bool) -> None:
+        """Die right before or right after the commit that is `number` commits from now."""
+        self._crash_at_commit = (number, before)
+
+    def dies_at_commit(self, *, before: bool) -> bool:
+        planned = self._crash_at_commit
+        if planned is None or planned[1] is not before:
+            return False
+        if planned[0] > 0:
+            self._crash_at_commit = (planned[0] - 1, before)
+            return False
+        self._crash_at_commit = None
+        self.world.crash(f"{'before' if before else 'right after'} a commit")
+        return True
+
+    def committed(self, batches: list[Batch]) -> None:
+        self.world.witness.committed(batches)
+
+    # --- the core ---------------------------------------------------------------------------------------
+
+    def stepped(self, state: AgentState, commands: tuple[Command, ...]) -> None:
+        before, self.state = self.state, state
+        try:
+            self.world.witness.stepped(self, before, state, commands)
+        except Violation as found:
+            self.world._found = self.world._found or found
+
+    def ask(self, event: Any) -> None:
+        """The operator asks for something, as through the control channel."""
+        door = self.door
+        if door is None or self.dead:
+            return
+
+        async def asked() -> None:
+            answer = await (door.emergency("the world") if event == "emergency" else door.ask(event))
+            self.world.note(f"operator: {event} -> {answer}")
+
+        self.loop.call_soon(lambda: self.loop.create_task(asked()))
+
+    # --- the end ----------------------------------------------------------------------------------------
+
+    def lose(self, *, power: bool, chance: random.Random) -> None:
+        """Die at this very moment."""
+        self.dead = True
+        self.loop.lose()
+        world = self.world
+        world.network.forget(self.loop)
+        if world.agenda.loop is self.loop:
+            world.agenda.loop = None
+        ledger, writer = self.ledger, self.writer
+
+        def hang_up() -> None:
+            if ledger is not None:
+                ledger.close()
+
+        if power and ledger is not None and writer is not None and world.disk.failing is None:
+            pending = writer.pending[: chance.randint(0, 3)]
+            world.disk.cut_power(ledger, pending, hang_up, chance)
+        else:
+            world.disk.survive(hang_up)
+
+    def bury(self) -> None:
+        """Let go of what the dead process left, once nothing it does can matter any more."""
+        from asyncio import events
+
+        previous = events._get_running_loop()
+        events._set_running_loop(self.loop)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                for task in list(self.loop.tasks):
+                    _close(cast(Any, task.get_coro()))
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]
+        finally:
+            events._set_running_loop(previous)
+        self.loop.tasks.clear()
+        self.loop.ready.clear()
+        self._engine = None

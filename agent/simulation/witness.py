@@ -1,0 +1,397 @@
+"""The witness: what must hold, checked from the venue's own ledger while a world runs.
+
+Belongs here: the invariants of RELIABILITY as far as engine and store are concerned. Stays true: the witness
+changes nothing and believes nothing the agent says about itself where the venue's books can be asked.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+from agent.core.commands import Command
+from agent.core.money import ZERO
+from agent.core.order import TERMINAL, Order, OrderStatus, Purpose
+from agent.core.position import MOVES, PositionState
+from agent.core.state import AgentState
+from agent.simulation.network import Sent
+from agent.store.batch import Batch
+
+if TYPE_CHECKING:
+    from agent.simulation.process import Process
+    from agent.simulation.world import World
+
+_PLACES: Final = ("/api/v3/order", "/api/v3/order/cancelReplace", "/api/v3/orderList/oco")
+_OWN_IDS: Final = ("newClientOrderId", "aboveClientOrderId", "belowClientOrderId")
+PROVEN_ABSENT_MS: Final = 18_000
+#: With all in order and nothing broken, so long may something be held without anything that sells it.
+NAKED_MS: Final = 60_000
+_NEXT: Final = {(a, m.to) for (a, _), m in MOVES.items()}
+
+
+class Violation(Exception):  # noqa: N818 - a finding, not a failure of the simulation
+    """An invariant does not hold. `law` is its number."""
+
+    def __init__(self, law: int, text: str) -> None:
+        super().__init__(f"invariant {law}: {text}")
+        self.law = law
+
+
+@dataclass(slots=True)
+class Figures:
+    """What is measured on the way."""
+
+    orders: int = 0
+    fills: int = 0
+    entries: int = 0
+    unknown: int = 0
+    unknown_ms: list[int] = field(default_factory=list)
+    naked_ms: int = 0
+    held_ms: int = 0
+    restart_ms: list[int] = field(default_factory=list)
+    emergency_flat_ms: list[int] = field(default_factory=list)
+
+
+class Witness:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.figures = Figures()
+        self._acked: set[str] = set()
+        self._acked_fills: set[tuple[str, str]] = set()
+        self._bars: dict[int, int] = {}
+        self._not_founds: dict[str, int] = {}
+        self._trades_seen = 0
+        self._ours = ZERO
+        self._naked_since_ms: int | None = None
+        self._looked_ms = world.agenda.now_ms
+        self._told_held_ms = 0
+        self.halted_ms: int | None = None
+        self._entries_by_day: dict[int, set[str]] = {}
+
+    # --- the wire -------------------------------------------------------------------------------------
+
+    def sent(self, sent: Sent) -> None:
+        """A request sets out. Whatever lets it out must be on disk by now."""
+        request = sent.request
+        if request.method != "POST" or request.path not in _PLACES:
+            if request.key is not None and self.world.terms.paper:
+                raise Violation(22, f"a signed request on paper: {request.method} {request.path}")
+            return
+        said = dict(parse_qsl(request.text))
+        sent.client_id = said.get("newClientOrderId", said.get("listClientOrderId", ""))
+        if self.world.terms.paper:
+            raise Violation(22, f"an order left on paper: {sent.client_id}")
+        for client_id in (said[name] for name in _OWN_IDS if name in said):
+            self._may_leave(client_id, said)
+
+    def _may_leave(self, client_id: str, said: dict[str, str]) -> None:
+        world = self.world
+        process = world.process
+        assert process is not None
+        row = self._row("SELECT purpose, qty, side, type, price FROM intents WHERE client_id = ?", client_id)
+        entry = said.get("side") == "BUY"
+        if row is None:
+            if entry or not world.disk_failed:
+                raise Violation(6, f"order {client_id} left without a durable intent")
+        else:
+            purpose, qty, side, kind, price = row
+            if Decimal(qty) != Decimal(said["quantity"]) or side != said["side"]:
+                raise Violation(6, f"order {client_id} left as {said}, the row says {row}")
+            if "type" in said and kind != said["type"]:
+                raise Violation(6, f"order {client_id} left as {said['type']}, the row says {kind}")
+            if "type" in said and price is not None and Decimal(price) != Decimal(said.get("price", "-1")):
+                raise Violation(6, f"order {client_id} left at {said.get('price')}, the row says {price}")
+            if purpose == "entry":
+                verdict = self._row("SELECT approved FROM verdicts WHERE client_id = ?", client_id)
+                if verdict is None or not verdict[0]:
+                    raise Violation(6, f"entry {client_id} left without an accepted verdict")
+        if self._row("SELECT 1 FROM fills WHERE client_id = ?", client_id) is not None:
+            raise Violation(2, f"order {client_id} leaves although it has fills already")
+        if any(s.client_id == client_id for s in world.network.log[-400:-1]):
+            raise Violation(2, f"order {client_id} is sent a second time")
+        state = process.state
+        if entry and process.account_read_ms is None:
+            raise Violation(15, f"entry {client_id} left before the account was read in this life")
+        if entry:
+            self._entry_may_leave(client_id, state)
+
+    def _entry_may_leave(self, client_id: str, state: AgentState | None) -> None:
+        world = self.world
+        assert state is not None
+        now_ms = world.agenda.now_ms
+        if self.latched:
+            raise Violation(16, f"entry {client_id} left although the halt latch is set")
+        if state.reconciled_ms is None:
+            raise Violation(15, f"entry {client_id} left before a reconciliation")
+        bar = state.last_bar
+        is_old = bar is None or now_ms > bar.open_ms + 2 * state.setup.bar_ms + 30_000
+        if is_old and abs(world.clock_offset_ms) < 1_000:
+            raise Violation(12, f"entry {client_id} left on old data")
+        for order in state.orders.values():
+            if order.status is OrderStatus.UNKNOWN and order.intent.client_id != client_id:
+                raise Violation(12, f"entry {client_id} left while {order.intent.client_id} is unknown")
+        own = state.orders.get(client_id)
+        assert own is not None
+        position = state.positions[own.intent.position_id]
+        held = [p for p in state.open_positions() if p.id != position.id]
+        flying = [p for p in state.in_flight() if p.id != position.id]
+        if len(held) + len(flying) + 1 > state.setup.limits.max_open_positions:
+            raise Violation(10, f"entry {client_id}: {len(held)} open and {len(flying)} under way already")
+
+    def answered(self, sent: Sent, body: bytes) -> None:
+        """The venue carried out a request."""
+        request = sent.request
+        process = self.world.process
+        if process is not None and request.path == "/api/v3/account" and sent.status == 200:
+            process.account_read_ms = self.world.agenda.now_ms
+        if sent.status in (418, 429):
+            pass
+        self.look()
+
+    @property
+    def latched(self) -> bool:
+        process = self.world.process
+        return process is not None and process.is_halted()
+
+    # --- the venue's books ------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """At any moment: what is held at the venue, and whether anything there would sell it."""
+        world = self.world
+        registry = world.venue.desk.venue.registry
+        trades = registry.trades
+        while self._trades_seen < len(trades):
+            trade = trades[self._trades_seen]
+            self._trades_seen += 1
+            if not trade.client_id.startswith(world.tag):
+                continue
+            self.figures.fills += 1
+            if trade.side == "BUY":
+                self._ours += trade.qty - (trade.fee if trade.fee_asset == "ADA" else ZERO)
+            else:
+                self._ours -= trade.qty
+                if self._ours < 0 and not world.wiped and not world.doubled:
+                    raise Violation(9, f"{trade.client_id} sold {-self._ours} ADA more than the agent owned")
+        now_ms = world.agenda.now_ms
+        passed_ms, self._looked_ms = now_ms - self._looked_ms, now_ms
+        sellable = self._ours * world.last_price() > Decimal(6) and self._ours >= 1
+        if not sellable:
+            self._naked_since_ms = None
+            return
+        self.figures.held_ms += passed_ms
+        if not world.terms.protects:
+            return
+        guarded = any(
+            o.terms.side == "SELL" and o.terms.client_id.startswith(world.tag)
+            for o in world.venue.open_orders
+        )
+        if guarded:
+            self._naked_since_ms = None
+            return
+        self.figures.naked_ms += passed_ms
+        if not world.is_calm:
+            self._naked_since_ms = None
+        elif self._naked_since_ms is None:
+            self._naked_since_ms = now_ms
+        elif now_ms - self._naked_since_ms > NAKED_MS:
+            raise Violation(8, f"{self._ours} ADA held and nothing that sells them for {NAKED_MS // 1000} s")
+
+    # --- the core ---------------------------------------------------------------------------------------
+
+    def stepped(
+        self, process: Process, before: AgentState | None, after: AgentState, commands: Iterable[Command]
+    ) -> None:
+        if before is not None and before.reconciled_ms is None and after.reconciled_ms is not None:
+            self.figures.restart_ms.append(self.world.agenda.now_ms - process.started_ms)
+        if before is None or after.orders is before.orders:
+            if before is None:
+                return
+        else:
+            for client_id, order in after.orders.items():
+                old = before.orders.get(client_id)
+                if old is not order:
+                    self._order_moved(old, order, after)
+        if after.positions is not before.positions:
+            for number, position in after.positions.items():
+                was = before.positions.get(number)
+                if was is None or was is position or was.state is position.state:
+                    continue
+                if not self._reachable(was.state, position.state):
+                    raise Violation(7, f"position {number} went from {was.state} to {position.state}")
+
+    def _reachable(self, start: PositionState, goal: PositionState) -> bool:
+        """One step of the engine may move a position more than once."""
+        seen, edge = {start}, {start}
+        while edge:
+            edge = {b for a, b in _NEXT if a in edge} - seen
+            seen |= edge
+        return goal in seen
+
+    def _order_moved(self, old: Order | None, new: Order, state: AgentState) -> None:
+        client_id = new.intent.client_id
+        if old is None:
+            self.figures.orders += 1
+            self.figures.entries += new.intent.purpose is Purpose.ENTRY
+            return
+        if new.filled < old.filled or len({f.trade_id for f in new.fills}) != len(new.fills):
+            raise Violation(7, f"{client_id}: the filled quantity fell or a fill counts twice")
+        if new.status is old.status:
+            return
+        if new.status is OrderStatus.UNKNOWN:
+            self.figures.unknown += 1
+        if old.status is OrderStatus.UNKNOWN and old.unknown_since_ms is not None:
+            since_ms = max(old.unknown_since_ms, self.world.reachable_since_ms)
+            self.figures.unknown_ms.append(max(0, state.now_ms - since_ms))
+        if old.status in TERMINAL:
+            may = old.status in (OrderStatus.NOT_PLACED, OrderStatus.REJECTED) or new.filled > old.filled
+            if not may:
+                raise Violation(7, f"{client_id} was {old.status} and became {new.status} without a fill")
+        if new.status is OrderStatus.NOT_PLACED:
+            self._proven_absent(old, client_id, state)
+
+    def _proven_absent(self, old: Order, client_id: str, state: AgentState) -> None:
+        if old.status is not OrderStatus.UNKNOWN or self.world.terms.paper:
+            return
+        waited_ms = state.now_ms - old.intent.created_ms
+        if waited_ms < PROVEN_ABSENT_MS:
+            raise Violation(5, f"{client_id} was called never placed after {waited_ms} ms")
+        asked = [
+            s
+            for s in self.world.network.log[-3_000:]
+            if (s.request.method, s.request.path) == ("GET", "/api/v3/order")
+            and client_id in s.request.query
+            and s.status == 400
+            and s.at_ms >= old.intent.created_ms
+        ]
+        if len(asked) < 3:
+            raise Violation(5, f"{client_id} was called never placed after {len(asked)} definite not-founds")
+
+    # --- the store --------------------------------------------------------------------------------------
+
+    def committed(self, batches: Iterable[Batch]) -> None:
+        """These were acknowledged: they must never be gone again."""
+        for batch in batches:
+            for order in batch.orders:
+                self._acked.add(order.intent.client_id)
+                self._acked_fills.update((order.intent.client_id, f.trade_id) for f in order.fills)
+
+    def after_death(self) -> None:
+        """What was acknowledged before is on the disk now."""
+        with self._reading() as connection:
+            kept = {row[0] for row in connection.execute("SELECT client_id FROM orders")}
+            fills = {(a, b) for a, b in connection.execute("SELECT client_id, trade_id FROM fills")}
+            (verdict,) = connection.execute("PRAGMA quick_check").fetchone()
+        if verdict != "ok":
+            raise Violation(17, f"the database is damaged: {verdict}")
+        if lost := self._acked - kept:
+            raise Violation(17, f"acknowledged orders are lost: {sorted(lost)[:3]}")
+        if lost_fills := self._acked_fills - fills:
+            raise Violation(17, f"acknowledged fills are lost: {sorted(lost_fills)[:3]}")
+
+    def _reading(self) -> Any:
+        path = self.world.disk.path / "trades.db"
+        return _Closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True))
+
+    def _row(self, question: str, *given: str) -> Any:
+        with self._reading() as connection:
+            return connection.execute(question, given).fetchone()
+
+    # --- at rest ----------------------------------------------------------------------------------------
+
+    def check_rest(self) -> None:
+        """At the end, healed and settled: the two ledgers are equal."""
+        world = self.world
+        if world.terms.paper:
+            self._check_decisions()
+            return
+        self.look()
+        registry, tag = world.venue.desk.venue.registry, world.tag
+        with self._reading() as connection:
+            known = {row[0] for row in connection.execute("SELECT client_id FROM orders")}
+            ours = {
+                (c, t, Decimal(p), Decimal(q), Decimal(f), a)
+                for c, t, p, q, f, a in connection.execute(
+                    "SELECT client_id, trade_id, price, qty, fee, fee_currency FROM fills"
+                )
+            }
+            count = connection.execute("SELECT count(*) FROM fills").fetchone()[0]
+            dust = sum((Decimal(r[0]) for r in connection.execute("SELECT qty FROM dust")), ZERO)
+            entries = connection.execute(
+                "SELECT client_id, position_id FROM intents WHERE purpose = 'entry'"
+            ).fetchall()
+        tagged = [o for o in registry.all_orders() if o.terms.client_id.startswith(tag)]
+        if orphans := {o.terms.client_id for o in tagged} - known:
+            raise Violation(1, f"orders at the venue that are in no row: {sorted(orphans)[:3]}")
+        ids = [o.terms.client_id for o in tagged]
+        if len(ids) != len(set(ids)):
+            raise Violation(2, "one client id, two orders at the venue")
+        theirs = {
+            (t.client_id, str(t.id), t.price, t.qty, t.fee, t.fee_asset)
+            for t in registry.trades if t.client_id.startswith(tag)
+        }  # fmt: skip
+        if ours != theirs or count != len(theirs):
+            missing, extra = theirs - ours, ours - theirs
+            raise Violation(3, f"fills differ: missing {sorted(missing)[:2]}, not theirs {sorted(extra)[:2]}")
+        positions: dict[int, set[str]] = {}
+        for client_id, position_id in entries:
+            if any(t[0] == client_id for t in theirs):
+                positions.setdefault(position_id, set()).add(client_id)
+        if twice := {k: v for k, v in positions.items() if len(v) > 1}:
+            raise Violation(2, f"a signal was entered twice: {twice}")
+        self._check_balances(dust)
+        self._check_decisions()
+
+    def _check_balances(self, dust: Decimal) -> None:
+        world = self.world
+        state = world.process.state if world.process else None
+        assert state is not None
+        balances = world.venue.desk.venue.ledger.balances()
+        cash = balances["USDT"].free + balances["USDT"].locked
+        if state.durable.account.cash != cash:
+            raise Violation(4, f"cash is {state.durable.account.cash} in the ledger, {cash} at the venue")
+        base = balances["ADA"].free + balances["ADA"].locked if "ADA" in balances else ZERO
+        held = sum((p.held_qty for p in state.open_positions()), ZERO)
+        foreign = state.durable.account.foreign.get("ADA", ZERO)
+        if held + foreign != base:
+            raise Violation(4, f"{held} ADA held + {foreign} foreign in the ledger, {base} at the venue")
+        if not world.touched_base and held + dust != self._ours:
+            raise Violation(
+                4, f"{held} ADA held + {dust} dust in the ledger, {self._ours} bought at the venue"
+            )
+
+    def _check_decisions(self) -> None:
+        """Each bar was decided once, in order, and as the whole history says."""
+        world = self.world
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT bar_open_ms, exhaustion, close, ema_s FROM decisions ORDER BY id"
+            ).fetchall()
+        opens = sorted(row[0] for row in rows)
+        if len(opens) != len(set(opens)):
+            raise Violation(11, "a bar was decided twice")
+        for before, after in pairwise(opens):
+            if after - before != world.bar_ms:
+                raise Violation(11, f"bars between {before} and {after} were never decided")
+        if not rows or world.altered_bars:
+            return
+        expected = world.batch_features(opens[0], opens[-1])
+        for at, exhaustion, close, ema_s in rows:
+            row = expected[at]
+            if bool(exhaustion) != row[0] or abs(close - row[1]) > 1e-9 or abs(ema_s - row[2]) > 1e-7:
+                raise Violation(11, f"bar {at}: decided {(exhaustion, close, ema_s)}, whole history {row}")
+
+
+class _Closing:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> sqlite3.Connection:
+        return self._connection
+
+    def __exit__(self, *error: object) -> None:
+        self._connection.close()

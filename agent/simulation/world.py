@@ -1,0 +1,551 @@
+"""One world: venue, network, disk, agent and bad luck, from one seed, in virtual time.
+
+Belongs here: joining the parts, the flow of a run (disasters, healing, checks, restart, checks again), and
+what disasters do to more than one part. Stays true: everything that is drawn is drawn from one chance, in an
+order that only the seed decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import random
+import sqlite3
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from typing import Any, Final
+
+from agent.config.strategy import seller_params
+from agent.core import events as e
+from agent.core.indicators import features
+from agent.core.instant import iso_utc
+from agent.core.market import Candle, DataSource, Quote
+from agent.core.order import Purpose
+from agent.core.phase import Phase
+from agent.core.series import CandleSeries
+from agent.core.signal import warmup_bars_needed
+from agent.localexchange.faults import BadFaultError
+from agent.simulation import disasters
+from agent.simulation import terms as terms_module
+from agent.simulation.agenda import MS, SECOND, Agenda
+from agent.simulation.disk import Disk
+from agent.simulation.feed import KeptCandles
+from agent.simulation.network import Counters, Network, Sent, Weather
+from agent.simulation.process import Process
+from agent.simulation.terms import Terms
+from agent.simulation.venue import SimulatedVenue
+from agent.simulation.witness import Figures, Violation, Witness
+
+MINUTE: Final = 60 * SECOND
+DAY: Final = 24 * 60 * MINUTE
+BEGIN_MS: Final = 1_750_000_500_000 // 900_000 * 900_000
+#: Virtual time within which everything must have come to rest after the last fault.
+CONVERGE_US: Final = 150 * MINUTE
+_STORY_LINES: Final = 4_000
+
+
+@dataclass(slots=True)
+class Result:
+    seed: int
+    days: float
+    violation: Violation | None
+    story: list[str]
+    fired: dict[str, int]
+    figures: Figures
+    crashes: int
+    lives: int
+    digest: str = ""
+    cpu_s: float = 0.0
+
+
+class World:
+    def __init__(
+        self, seed: int, days: float = 1.0, *, luck: float = 1.0, terms: Terms | None = None
+    ) -> None:
+        self.chance = random.Random(f"world {seed}")
+        self.terms = terms or terms_module.drawn(seed, self.chance, luck)
+        self.days = days
+        self.config = terms_module.loaded(self.terms.config)
+        config = self.config.config
+        self.bar_ms = config.bar_ms
+        needed = warmup_bars_needed(seller_params(config))
+        start_ms = BEGIN_MS - (needed + 60) * self.bar_ms
+        self.agenda = Agenda(BEGIN_MS)
+        self.fsync_chance = random.Random(self.chance.getrandbits(64))
+        balances = {"USDT": self.terms.cash}
+        if self.terms.foreign_base:
+            balances["ADA"] = self.terms.foreign_base
+        if self.chance.random() < 0.3:
+            balances["BNB"] = Decimal("0.05")
+        market_chance = random.Random(self.chance.getrandbits(64))
+        self.venue = SimulatedVenue(
+            self.agenda, market_chance, start_ms, self.bar_ms, balances, busy=self.terms.busy
+        )
+        self.counters = Counters()
+        self.network = Network(
+            self.agenda, self.venue, random.Random(self.chance.getrandbits(64)), self.counters
+        )
+        digits = "0123456789abcdefghijklmnopqrstuvwxyz"
+        self.tag = "s" + "".join(self.chance.choice(digits) for _ in range(4))
+        self.disk = Disk(self.tag)
+        self.candles = KeptCandles()
+        self.story: deque[str] = deque(maxlen=_STORY_LINES)
+        self.witness = Witness(self)
+        self.process: Process | None = None
+        self.lives = self.crashes = 0
+        self.clock_offset_ms = 0
+        self.crash_after_order: int | None = None
+        self.bar_faults: list[str] = []
+        self.altered_bars = self.touched_base = self.wiped = self.doubled = self.disk_failed = False
+        self._dead: list[Process] = []
+        self._crash_in: int | None = None
+        self._suspended = False
+        self._weathers = 0
+        self._disasters = 0
+        self._calm_since_ms = BEGIN_MS
+        self._healing = False
+        self.violation: Violation | None = None
+        self._found: Violation | None = None
+        self.network.watchers.append(self._sent)
+        self.network.on_answer = self._answered
+        self.agenda.after_moment = self._moment
+
+    # --- a run ------------------------------------------------------------------------------------------
+
+    def run(self) -> Result:
+        """From the first start to the last check."""
+        logging.getLogger("agent").setLevel(logging.CRITICAL + 1)
+        try:
+            self._live()
+        except Violation as found:
+            self.violation = found
+            self.note(str(found))
+        except AssertionError as broken:
+            self.violation = Violation(0, f"an assertion failed: {broken!r}")
+            self.note(str(self.violation))
+        finally:
+            digest = self.digest() if self.violation is None else ""
+            self._bury()
+        return Result(
+            self.terms.seed, self.days, self.violation, list(self.story), dict(self.counters.fired),
+            self.witness.figures, self.crashes, self.lives, digest,
+        )  # fmt: skip
+
+    def _live(self) -> None:
+        self.start()
+        self._plan_market()
+        for at_us, act in disasters.plan(self, self.days):
+            self.agenda.plan(at_us, partial(self._strike, act))
+        self._go(int(self.days * DAY))
+        self.heal()
+        self.settle("after the last disaster")
+        self.witness.check_rest()
+        for round_ in ("once", "twice"):
+            self.crash(f"to recover {round_}", downtime_us=SECOND)
+            self.settle(f"recovered {round_}")
+            self.witness.check_rest()
+
+    def _go(self, for_us: int, until: Callable[[], bool] | None = None) -> bool:
+        return self.agenda.run_until(self.agenda.now_us + for_us, until)
+
+    def _strike(self, act: disasters.Act) -> None:
+        if not self._healing:
+            self.note(f"disaster: {act.__name__}")
+            act(self)
+
+    # --- the market -------------------------------------------------------------------------------------
+
+    def _plan_market(self) -> None:
+        path = self.venue.path
+
+        def tick() -> None:
+            now_ms = self.agenda.now_ms
+            self.venue.desk.catch_up()
+            self.witness.look()
+            self.network.broadcast("quote", self.quote())
+            self.agenda.plan_at(path.next_trade_ms(now_ms) * MS, tick)
+
+        def close_bar() -> None:
+            now_ms = self.agenda.now_ms
+            self._close_bar(now_ms - self.bar_ms)
+            self.agenda.plan(self.bar_ms * MS, close_bar)
+
+        self.agenda.plan_at(path.next_trade_ms(self.agenda.now_ms) * MS, tick)
+        self.agenda.plan(self.bar_ms * MS, close_bar)
+
+    def _close_bar(self, open_ms: int) -> None:
+        candle = self.candle(open_ms)
+        fault = self.bar_faults.pop() if self.bar_faults else None
+        if fault is None:
+            self.network.broadcast("bar", candle)
+            return
+        self.counters.fire(fault)
+        if fault == "F25":
+            self.network.broadcast("bar", candle)
+            self.network.broadcast("bar", self.candle(open_ms - self.bar_ms))
+            self.network.broadcast("bar", candle)
+        elif fault == "F26":
+            bad = self.chance.choice((float("nan"), -1.0, float("inf")))
+            self.network.broadcast(
+                "bar", Candle(open_ms, candle.open, candle.high, bad, candle.close, candle.volume)
+            )
+
+    def candle(self, open_ms: int) -> Candle:
+        bar = self.venue.path.bar(open_ms, open_ms + self.bar_ms)
+        assert bar is not None
+        pair = self.venue.path.pair
+        opened, high, low, close = (
+            float(pair.price_text(p)) for p in (bar.open, bar.high, bar.low, bar.close)
+        )
+        return Candle(open_ms, opened, high, low, close, float(pair.amount_text(bar.volume)))
+
+    def quote(self) -> Quote:
+        now_ms, pair = self.agenda.now_ms, self.venue.path.pair
+        bid, ask = self.venue.book.inside(now_ms)
+        size = Decimal(1_000)
+        return Quote(bid * pair.tick, size, ask * pair.tick, size, now_ms, DataSource.WEBSOCKET)
+
+    def last_price(self) -> Decimal:
+        trade = self.venue.path.last_trade(self.agenda.now_ms)
+        assert trade is not None
+        return trade.price * self.venue.path.pair.tick
+
+    def batch_features(self, first_ms: int, last_ms: int) -> dict[int, tuple[bool, float, float]]:
+        """What the whole history says of each bar: signal, close, slow average."""
+        opens = range(self.venue.path.start_ms, last_ms + 1, self.bar_ms)
+        series = CandleSeries.of([self.candle(at) for at in opens])
+        table = features(series, seller_params(self.config.config))
+        rows = zip(table["open_ms"], table["exhaustion"], series.close, table["ema_s"], strict=True)
+        return {int(at): (bool(x), float(c), float(s)) for at, x, c, s in rows if at >= first_ms}
+
+    # --- processes --------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the agent as its service would."""
+        assert self.process is None
+        self.lives += 1
+        self.process = Process(self, self.lives)
+        self.note(f"start no. {self.lives}")
+        self.process.start(self.config)
+
+    def crash_in(self, moments: int) -> None:
+        self._crash_in = moments
+
+    def _moment(self) -> None:
+        process = self.process
+        if self._found is not None:
+            raise self._found
+        if process is None:
+            return
+        if process.loop.errors:
+            context = process.loop.errors[0]
+            error = context.get("exception")
+            raise Violation(20, f"{context.get('message')}: {error!r}") from error
+        if process.main is not None and process.main.done():
+            self._ended(process)
+            return
+        if self._crash_in is not None:
+            self._crash_in -= 1
+            if self._crash_in < 0:
+                self._crash_in = None
+                self.crash("between two awaits")
+
+    def _ended(self, process: Process) -> None:
+        """The engine ended by itself."""
+        assert process.main is not None
+        error = process.main.exception()
+        self.note(f"the engine ended: {error!r}" if error else "the engine ended")
+        if error is not None and not self.disk.failing:
+            raise Violation(20, f"the engine ended with {error!r}") from error
+        self.crash("the process ended", count=False)
+
+    def crash(
+        self, why: str, *, power: bool = False, downtime_us: int | None = None, count: bool = True
+    ) -> None:
+        process = self.process
+        if process is None:
+            return
+        self.note(f"CRASH: {why}" if count else why)
+        self.crashes += count
+        if count:
+            self.counters.fire("F32")
+            if process.account_read_ms is None and process.number > 1:
+                self.counters.fire("F33")
+        self.process = None
+        process.lose(power=power, chance=self.chance)
+        self._dead.append(process)
+        self.witness.after_death()
+        if downtime_us is None:
+            downtime_us = self.chance.choice(
+                (SECOND, 5 * SECOND, 5 * SECOND, MINUTE, 20 * MINUTE, 180 * MINUTE)
+            )
+            if self._healing:
+                downtime_us = SECOND
+        self._uncalm()
+        if self.chance.random() < 0.15 and not self._healing:
+            # And again while it recovers.
+            self.agenda.plan(downtime_us, lambda: self.crash_in(self.chance.randint(0, 300)))
+        self.agenda.plan(downtime_us, self._start_again)
+
+    def _start_again(self) -> None:
+        if self.process is None:
+            self.start()
+
+    def stop_cleanly(self) -> None:
+        process = self.process
+        if process is None or process.dead or not hasattr(process, "stopping"):
+            return
+        self.note("stopped in good order")
+        process.loop.call_soon(process.stopping.set)
+
+    def suspend(self, for_us: int) -> None:
+        process = self.process
+        if process is None or process.loop.frozen:
+            return
+        process.loop.freeze(for_us)
+        self._uncalm()
+
+        def wake() -> None:
+            if not process.dead and process.loop.frozen:
+                process.loop.thaw()
+                self.network.drop_sockets()
+
+        self.agenda.plan(for_us, wake)
+
+    def step_clock(self, by_ms: int) -> None:
+        self.clock_offset_ms = by_ms
+        self._uncalm()
+
+        def back() -> None:
+            self.clock_offset_ms = 0
+
+        self.lasting(self.chance.choice((5, 120)) * MINUTE, back)
+
+    def wall_ns(self) -> int:
+        return (self.agenda.now_us + self.clock_offset_ms * MS) * 1_000
+
+    def fail_disk(self, reason: str, for_us: int) -> None:
+        self.disk.failing = reason
+        self.disk_failed = True
+
+        def over() -> None:
+            self.disk.failing = None
+
+        self.lasting(for_us, over)
+
+    # --- disasters --------------------------------------------------------------------------------------
+
+    def weather_for(self, weather: Weather, for_us: int) -> None:
+        self._weathers += 1
+        number = self._weathers
+        self.network.weather = weather
+        self.note(f"weather: {weather}")
+
+        def over() -> None:
+            if self._weathers == number:
+                self.network.weather = Weather()
+
+        self.lasting(for_us, over)
+
+    def lasting(self, for_us: int, over: Callable[[], None]) -> None:
+        self._disasters += 1
+        self._uncalm()
+
+        def ended() -> None:
+            self._disasters -= 1
+            over()
+            self._uncalm()
+
+        self.agenda.plan(for_us, ended)
+
+    def set_fault(self, fault: dict[str, Any], for_us: int, *, standing: bool = False) -> None:
+        try:
+            set_ = self.venue.faults.add(fault)
+            self.venue.trading.suffer(set_)
+        except BadFaultError as error:
+            raise AssertionError(f"{fault}: {error}") from error
+        self.note(f"fault: {fault}")
+
+        def over() -> None:
+            if set_.fired:
+                self.counters.fired[set_.kind] = self.counters.fired.get(set_.kind, 0) + set_.fired
+            if set_.id in {f["id"] for f in self.venue.faults.described()}:
+                self.venue.faults.clear(set_.id)
+            self.venue.trading.standing.refresh()
+
+        if standing:
+            self.lasting(for_us, over)
+        else:
+            self._uncalm()
+            self.agenda.plan(for_us, over)
+
+    def _uncalm(self) -> None:
+        self._calm_since_ms = self.agenda.now_ms
+
+    @property
+    def reachable_since_ms(self) -> int:
+        """Since when the agent lives and the venue answers it."""
+        started_ms = self.process.started_ms if self.process else self.agenda.now_ms
+        return max(started_ms, self._calm_since_ms)
+
+    @property
+    def is_calm(self) -> bool:
+        """Nothing has been wrong for some minutes."""
+        return (
+            self._disasters == 0
+            and self.network.weather.is_fair
+            and self.process is not None
+            and not self.process.loop.frozen
+            and self.agenda.now_ms - self._calm_since_ms > 240_000
+        )
+
+    def ask(self, event: Any) -> None:
+        if self.process is not None and not self._healing:
+            self.process.ask(event)
+
+    def clear_halt(self) -> None:
+        self.ask(e.ClearHaltRequested("the world"))
+        self.agenda.plan(10 * SECOND, lambda: self.ask(e.StartRequested("the world")))
+
+    def amount(self, number: int) -> Decimal:
+        return Decimal(number)
+
+    # --- healing ----------------------------------------------------------------------------------------
+
+    def heal(self) -> None:
+        """Nothing goes wrong any more."""
+        self._healing = True
+        self.note("everything heals")
+        self._weathers += 1
+        self.network.weather = Weather()
+        for fault in self.venue.faults.clear("all"):
+            if fault.fired:
+                self.counters.fired[fault.kind] = self.counters.fired.get(fault.kind, 0) + fault.fired
+        self.venue.trading.standing.refresh()
+        self.venue.exchange.limits.pardon()
+        self.venue.book.depth, self.venue.book.spread = 1.0, 1
+        self.disk.failing, self.disk.slow_us = None, 0
+        self.clock_offset_ms = 0
+        self._crash_in = self.crash_after_order = None
+        self.bar_faults.clear()
+        process = self.process
+        if process is not None and process.loop.frozen:
+            process.loop.thaw()
+            self.network.drop_sockets()
+        if process is None:
+            self.start()
+
+    def settle(self, when: str) -> None:
+        begun_ms = self.agenda.now_ms
+        if self._go(CONVERGE_US, lambda: self._is_settled(begun_ms)):
+            return
+        raise Violation(20, f"not at rest {CONVERGE_US // MINUTE} minutes {when}: {self.describe()}")
+
+    def _is_settled(self, begun_ms: int) -> bool:
+        process = self.process
+        state = process.state if process else None
+        if process is None or state is None or process.writer is None or process.writer.backlog:
+            return False
+        orders = state.orders.values()
+        if any(
+            not o.is_settled and not (o.is_working and o.intent.purpose is Purpose.PROTECT) for o in orders
+        ):
+            return False
+        if (
+            any(p.exit_reason is not None for p in state.open_positions())
+            or state.pending
+            or state.in_flight()
+        ):
+            return False
+        if (state.phase is Phase.HALTED or state.durable.flattening) and state.open_positions():
+            return False
+        last_fill_ms = max((p.last_fill_ms or 0 for p in state.positions.values()), default=0)
+        last_fill_ms = max([last_fill_ms, *(t.at_ms for t in self.venue.desk.venue.registry.trades[-1:])])
+        return (
+            state.reconciled_ms is not None
+            and state.reconciled_ms > max(begun_ms, last_fill_ms)
+            and state.doubted_cash is None
+        )
+
+    def describe(self) -> str:
+        state = self.process.state if self.process else None
+        if state is None:
+            return "no agent"
+        orders = [
+            f"{o.intent.purpose} {o.status} {o.filled}/{o.reported_qty} {o.detail}"
+            for o in state.orders.values()
+            if not o.is_settled
+        ]
+        open_ = [f"#{p.id} {p.state} {p.held_qty} {p.exit_reason}" for p in state.open_positions()]
+        return (
+            f"{state.phase}, reconciled {state.reconciled_ms}, open {open_}, orders {orders}, "
+            f"impaired {dict(state.impairments)}, doubted {state.doubted_cash}, "
+            f"under way {len(state.in_flight())}, pending {len(state.pending)}, "
+            f"unwritten {self.process.writer.backlog if self.process and self.process.writer else None}"
+        )
+
+    # --- seen on the wire -------------------------------------------------------------------------------
+
+    def _sent(self, sent: Sent) -> None:
+        try:
+            self.witness.sent(sent)
+        except Violation as found:
+            # This runs inside the agent, which would take it for a broken request.
+            self._found = self._found or found
+        if sent.client_id:
+            self.note(f"-> {sent.request.method} {sent.request.path} {_short(sent.request.text)}")
+            if self.crash_after_order is not None:
+                self.crash_in(self.crash_after_order)
+                self.crash_after_order = None
+        elif sent.request.method != "GET":
+            self.note(f"-> {sent.request.method} {sent.request.path} {_short(sent.request.text)}")
+
+    def _answered(self, sent: Sent) -> None:
+        if sent.request.method != "GET":
+            self.note(f"   the venue answers {sent.status} {'(' + sent.fate + ')' if sent.fate else ''}")
+        self.witness.answered(sent, b"")
+
+    def note(self, text: str) -> None:
+        self.story.append(f"{iso_utc(self.agenda.now_ms)} {text}")
+
+    def digest(self) -> str:
+        """Of the wire log and of everything stored."""
+        total = hashlib.sha256()
+        for sent in self.network.log:
+            total.update(f"{sent.at_ms} {sent.request} {sent.fate} {sent.status}\n".encode())
+        connection = sqlite3.connect(f"file:{self.disk.path / 'trades.db'}?mode=ro", uri=True)
+        try:
+            for table in (
+                "trades",
+                "intents",
+                "verdicts",
+                "orders",
+                "fills",
+                "decisions",
+                "events",
+                "balances",
+                "documents",
+                "dust",
+            ):
+                for row in connection.execute(f"SELECT * FROM {table} ORDER BY id"):
+                    total.update(repr(row).encode())
+        finally:
+            connection.close()
+        return total.hexdigest()
+
+    def _bury(self) -> None:
+        if self.process is not None:
+            process, self.process = self.process, None
+            process.lose(power=False, chance=self.chance)
+            self._dead.append(process)
+        for process in self._dead:
+            process.bury()
+        self._dead.clear()
+
+
+def _short(text: str) -> str:
+    kept = [part for part in text.split("&") if not part.startswith(("signature", "recvWindow", "timestamp"))]
+    return " ".join(kept)

@@ -1,0 +1,74 @@
+"""Whole worlds: nothing is violated, a seed is the same world everywhere, and the command line says so."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from agent.simulation import command
+from agent.simulation.totals import Totals
+from agent.simulation.world import World
+
+DIGEST = "from agent.simulation.world import World; print(World(11, 0.4).run().digest)"
+
+
+def test_a_plain_day_trades_and_ends_with_equal_books() -> None:
+    result = World(3, 1.0, luck=0.0).run()
+    assert result.violation is None
+    assert result.figures.entries >= 4
+    assert result.figures.unknown == 0
+
+
+def test_days_of_bad_luck_end_with_equal_books() -> None:
+    totals = Totals()
+    for seed in range(100, 112):
+        result = World(seed, 0.5).run()
+        assert result.violation is None, "\n".join(result.story[-40:])
+        totals.add(result)
+    assert totals.orders > 40
+    assert totals.crashes > 40
+    assert totals.fired["F32"] == totals.crashes
+
+
+@pytest.mark.parametrize("hash_seed", ["1", "4711"])
+def test_a_seed_is_the_same_world_whatever_the_hash_seed(hash_seed: str) -> None:
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    told = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", DIGEST],
+        capture_output=True, text=True, env=environment, timeout=120, check=True,
+    )  # fmt: skip
+    assert told.stdout.strip() == World(11, 0.4).run().digest
+
+
+def test_a_range_ends_with_the_number_of_violations(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--seeds", "5:7", "--days", "0.1"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "0 violations"
+
+
+def test_one_seed_tells_its_story(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--seed", "5", "--days", "0.1"]) == 0
+    told = capsys.readouterr().out
+    assert "start no. 1" in told
+    assert told.splitlines()[-1] == "0 violations"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--seeds", "5:five"], "no range of seeds"),
+        (["--seeds", "7:7"], "holds no seed"),
+        (["--seed", "1", "--days", "0"], "not a number of days"),
+        (["--seeds", "1:2", "--jobs", "0"], "not a number of processes"),
+        ([], "one of the arguments --seed --seeds is required"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_with_the_reason(
+    asked: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(asked)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
