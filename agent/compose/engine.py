@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 import agent
 from agent.compose.access import PAPER, Access
 from agent.compose.accounts import AccountTaken, Traded, trading_alone
+from agent.compose.alerting import Alerting, Joined
 from agent.compose.door import Door
 from agent.compose.early_feed import Unjudged, examined_to_ms
 from agent.compose.first_reading import account_read
@@ -131,7 +132,9 @@ class Engine:
         exits_only_because: str | None,
         parts: Parts | None = None,
         access: Access = PAPER,
+        alerts: Alerting | None = None,
     ) -> None:
+        self._alerts = alerts
         self._parts = parts or Parts()
         self._access = access
         self._options = options
@@ -327,6 +330,9 @@ class Engine:
                 after_open_ms = warmed.last_open_ms
                 supervisor.keep("market feed", follow)
 
+        if self._alerts is not None:
+            run = Joined(runtime, door.snapshot, clock, writer, directory.trades_db, scope, stored.documents)
+            supervisor.keep("alerts", self._alerts.join(run))
         try:
             supervisor.keep("engine loop", runtime.run)
             supervisor.keep("latch watch", lambda: _watch_latch(runtime, latch_file, parts.latch_look_s))

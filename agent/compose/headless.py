@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agent.compose.access import access_for
+from agent.compose.alerting import Alerting
 from agent.compose.engine import AGAIN, Engine
 from agent.compose.stored_setup import decide_setup
 from agent.config.findings import Report
@@ -83,7 +84,9 @@ def _run_once(options: RunOptions, directory: DataDir) -> int:
             print(f"{access}.", file=sys.stderr)
             return REFUSED
         because = decided.exits_only_because or access.why or None
-        return _loop_run(_serve(Engine(options, decided.config, directory, because, access=access)))
+        alerts = Alerting(decided.config, options.env_path, secrets)
+        engine = Engine(options, decided.config, directory, because, access=access, alerts=alerts)
+        return _loop_run(_serve(engine))
     except StoreTrouble:
         raise
     except Exception as error:

@@ -23,12 +23,9 @@ class NotAvailableYet:
     ignored: tuple[Finding, ...]
 
 
-def not_available_yet(config: Config, *, telegram_token_present: bool = False) -> NotAvailableYet:
-    """Everything in `config` that this release refuses to run or leaves out.
-
-    Telegram is on by default, so it is mentioned only when a token shows that somebody counts on it.
-    """
-    return NotAvailableYet(tuple(_refused(config)), tuple(_ignored(config, telegram_token_present)))
+def not_available_yet(config: Config) -> NotAvailableYet:
+    """Everything in `config` that this release refuses to run or leaves out."""
+    return NotAvailableYet(tuple(_refused(config)), tuple(_ignored(config)))
 
 
 def _refused(config: Config) -> list[Finding]:
@@ -52,17 +49,8 @@ def _refused(config: Config) -> list[Finding]:
     return found
 
 
-def _ignored(config: Config, telegram_token_present: bool) -> list[Finding]:
+def _ignored(config: Config) -> list[Finding]:
     agent, found = config.agent, []
-    if agent.telegram.enabled and telegram_token_present:
-        reason = f"Telegram alerts and commands are {_LATER}"
-        found.append(Finding("agent.telegram.enabled", True, reason, "watch the log and the status command"))
-    if agent.email.enabled:
-        reason = f"e-mail alerts are {_LATER}"
-        found.append(Finding("agent.email.enabled", True, reason, "watch the log and the status command"))
-    if agent.heartbeat_url is not None:
-        reason = f"heartbeat pings are {_LATER}"
-        found.append(Finding("agent.heartbeat_url", None, reason, "watch the process by other means"))
     if config.exchange.exchange_name != FIRST_CLASS and config.data_feed.use_websocket:
         reason = f"sockets of {config.exchange.exchange_name} are {_LATER}: candles and prices come by REST"
         found.append(Finding("data_feed.use_websocket", True, reason, "set it to false to say so"))

@@ -41,21 +41,9 @@ def test_no_other_database_than_the_data_directorys_is_available(url: str) -> No
     assert keys(agent={"database_url": url}) == ({"agent.database_url"}, set())
 
 
-def test_alerts_are_mentioned_and_ignored() -> None:
+def test_alerts_and_metrics_are_available() -> None:
     sections = {"email": {"enabled": True}, "heartbeat_url": "https://h.example/1", "metrics_port": 9000}
-    assert keys(agent=sections) == (
-        set(),
-        {"agent.email.enabled", "agent.heartbeat_url"},
-    )
-
-
-def test_telegram_is_mentioned_only_to_who_counts_on_it() -> None:
-    config = accepted()
-    assert not_available_yet(config).ignored == ()
-    found = not_available_yet(config, telegram_token_present=True).ignored
-    assert [finding.key for finding in found] == ["agent.telegram.enabled"]
-    off = accepted(agent={"telegram": {"enabled": False}})
-    assert not_available_yet(off, telegram_token_present=True).ignored == ()
+    assert keys(agent=sections) == (set(), set())
 
 
 def test_other_exchanges_run_through_rest() -> None:

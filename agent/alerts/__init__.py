@@ -1,0 +1,1 @@
+"""What reaches the operator who is not looking: Telegram, e-mail, heartbeat, watchdog."""
