@@ -37,7 +37,7 @@ async def test_every_command_is_answered(tmp_path):
 
 async def test_pause_acts_at_once_and_resume_asks(tmp_path):
     async with TelegramStub() as server, ground(tmp_path, telegram_environment(server.url)) as world:
-        await server.say("/pause", age_s=599)
+        await server.say("/pause", age_s=590)
         assert (await server.texts(1))[0] == "Paused: no entries; open positions keep their exits"
         assert world.runtime.state.phase is Phase.PAUSED
         await server.say("/resume")
