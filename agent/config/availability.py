@@ -50,7 +50,7 @@ def _refused(config: Config) -> list[Finding]:
 
 
 def _ignored(config: Config) -> list[Finding]:
-    agent, found = config.agent, []
+    found = []
     if config.exchange.exchange_name != FIRST_CLASS and config.data_feed.use_websocket:
         reason = f"sockets of {config.exchange.exchange_name} are {_LATER}: candles and prices come by REST"
         found.append(Finding("data_feed.use_websocket", True, reason, "set it to false to say so"))
