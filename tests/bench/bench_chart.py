@@ -35,33 +35,34 @@ def _scene(size: int, bars: int, settle: Callable[[], None]) -> Iterator[str]:
     from tests.bench.naive_chart import NaiveChart
     from tests.ui.chart_scene import full_view, market
 
+    def measure(work: Callable[[float], None], values: Iterator[float], runs: int) -> list[float]:
+        def once() -> None:
+            work(next(values))
+            settle()
+
+        microseconds(once, 5)
+        return microseconds(once, runs, time.process_time_ns)
+
     view, seen = full_view(size, TRADES)
     view.show_bars(bars)
     view.show()
+    settle()
+    last = seen.candle(-1)
+    prices = itertools.cycle(last.low + (last.high - last.low) * step / 6 for step in range(7))
+    sides = itertools.cycle((-3.0, -3.0, 3.0, 3.0))
+    updates = measure(lambda price: view.update_last(replace(last, close=price)), prices, 200)
+    pans = measure(view.pan, sides, 100)
+    view.close()
     naive = NaiveChart(market(size), TRADES)
     naive.show(bars)
     naive.widget.show()
     settle()
-    last = seen.candle(-1)
-    prices = itertools.cycle(last.low + (last.high - last.low) * step / 6 for step in range(7))
-    sides = itertools.cycle((-3, -3, 3, 3))
+    beside = (measure(naive.tick, prices, 5), measure(naive.pan, sides, 5))
+    naive.widget.close()
     name = f"{size:,} candles, {'all' if bars == size else bars} in view"
-    jobs: tuple[tuple[str, Callable[[float], None], Callable[[float], None], Iterator[float]], ...] = (
-        ("update", lambda p: view.update_last(replace(last, close=p)), naive.tick, prices),
-        ("pan", view.pan, naive.pan, iter(sides)),
-    )
-    for what, ours, theirs, values in jobs:
-
-        def one(work: Callable[[float], None], values: Iterator[float] = values) -> None:
-            work(next(values))
-            settle()
-
-        fast = microseconds(lambda work=ours: one(work), 150, time.process_time_ns)  # type: ignore[misc]
-        slow = microseconds(lambda work=theirs: one(work), 8, time.process_time_ns)  # type: ignore[misc]
-        middle, beside = percentile(fast, 0.5), percentile(slow, 0.5)
-        note = f"  [{beside / 1000:6.1f} ms, {beside / middle:4.0f} x]"
+    for what, ours, theirs in zip(("update", "pan"), (updates, pans), beside, strict=True):
+        middle, slow = percentile(ours, 0.5), percentile(theirs, 0.5)
+        note = f"  [{slow / 1000:6.1f} ms, {slow / middle:4.0f} x]"
         if what == "update":
             note += f"  {middle * _PER_SECOND / 10_000:.1f} % of a core at {_PER_SECOND}/s"
-        yield line(f"  {what}: {name}", fast, "us") + note
-    view.close()
-    naive.widget.close()
+        yield line(f"  {what}: {name}", ours, "us") + note

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPicture
+from PySide6.QtGui import QPainter, QPicture
 from PySide6.QtWidgets import QStyleOptionGraphicsItem, QWidget
 
 from tests.ui.chart_scene import Market, position, trades
@@ -28,11 +28,13 @@ class NaiveCandles(pg.GraphicsObject):  # type: ignore[misc]
         self._picture = QPicture()
         painter = QPainter(self._picture)
         seen = self._seen
+        pens = {colour: pg.mkPen(colour) for colour in (GREEN_RED.up, GREEN_RED.down)}
+        brushes = {colour: pg.mkBrush(colour) for colour in pens}
         for index in range(len(self.close)):
             opened, closed = float(seen.open[index]), float(self.close[index])
-            colour = QColor(GREEN_RED.up if closed >= opened else GREEN_RED.down)
-            painter.setPen(pg.mkPen(colour))
-            painter.setBrush(pg.mkBrush(colour))
+            colour = GREEN_RED.up if closed >= opened else GREEN_RED.down
+            painter.setPen(pens[colour])
+            painter.setBrush(brushes[colour])
             painter.drawLine(QPointF(index, float(seen.low[index])), QPointF(index, float(seen.high[index])))
             painter.drawRect(QRectF(index - 0.35, opened, 0.7, closed - opened))
         painter.end()

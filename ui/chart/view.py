@@ -83,11 +83,20 @@ class ChartView(QWidget):
     # What the window gives.
 
     def set_instrument(self, instrument: Instrument) -> None:
-        """Another market or timeframe: candles and overlays of the former one go."""
-        scene = self._scene
-        if instrument == scene.instrument:
+        """Another market or timeframe: candles and overlays of the former one go.
+
+        Other names or decimals for the same market keep everything.
+        """
+        scene, former = self._scene, self._scene.instrument
+        if instrument == former:
             return
         scene.instrument = instrument
+        if all(
+            getattr(instrument, name) == getattr(former, name)
+            for name in ("symbol", "market", "timeframe", "bar_ms")
+        ):
+            self._redraw()
+            return
         scene.candles = Candles(instrument.bar_ms)
         scene.ladders, scene.positions, scene.trades = (), (), ()
         scene.selected_ms = self._asked_at = None
@@ -188,8 +197,9 @@ class ChartView(QWidget):
 
     def set_now(self, now_ms: int) -> None:
         """Venue time, for the countdown; about once a second."""
+        if now_ms // 1000 != (self._scene.now_ms or 0) // 1000:
+            self.setAccessibleDescription(self.summary())
         self._scene.now_ms = now_ms
-        self.setAccessibleDescription(self.summary())
         self._refresh(self._picture.living())
 
     def set_message(self, text: str) -> None:
@@ -206,8 +216,9 @@ class ChartView(QWidget):
 
     def set_zone(self, zone: tzinfo) -> None:
         """The zone of axis, crosshair and read-out."""
-        self._scene.zone = zone
-        self._redraw()
+        if zone != self._scene.zone:
+            self._scene.zone = zone
+            self._redraw()
 
     def set_palette(self, palette: Palette) -> None:
         self._scene.palette = palette
