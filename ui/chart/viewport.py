@@ -126,7 +126,8 @@ class PriceRange:
         self.automatic = False
         centre = (self.low + self.high) / 2 if anchor is None else anchor
         half_low, half_high = (centre - self.low) * factor, (self.high - centre) * factor
-        if half_low + half_high > max(abs(centre), 1e-12) * 1e-9:
+        size = max(abs(centre), 1e-12)
+        if size * 1e-9 < half_low + half_high < size * 1e6:
             self.low, self.high = centre - half_low, centre + half_high
 
     def pan(self, price: float) -> None:
