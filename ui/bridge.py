@@ -30,6 +30,8 @@ PING_EVERY_S: Final = 2.0
 ANSWER_S: Final = 1.0
 #: An operator's act is confirmed once it is committed; a slow disk may take its time.
 CONFIRM_S: Final = 5.0
+#: The exit code of an engine that found another one at work.
+_LOCKED: Final = 4
 
 
 class Bridge(QObject):
@@ -78,11 +80,13 @@ class Bridge(QObject):
                 self._tell(LinkKind.STARTING, "The engine is starting")
                 return
             said, self.engine = self.engine.said(), None
-            if not self._was_attached:
-                self._tell(LinkKind.FAILED, _last_words(said, code))
+            if not self._was_attached and code != _LOCKED:
+                self._tell(LinkKind.FAILED, last_words(said, code))
                 return
         if self._was_attached:
             self._tell(LinkKind.LOST, "the connection to it ended.")
+        elif await asyncio.to_thread(_somebody_starts, self.place):
+            self._tell(LinkKind.STARTING, "An engine is starting here")
         elif self.may_start:
             self.may_start = False
             await self._launch()
@@ -242,6 +246,26 @@ def _versions() -> Any:
     return our_versions()
 
 
-def _last_words(said: str, code: int) -> str:
+def _somebody_starts(place: Place) -> bool:
+    """Whether another engine holds the lock and does not listen yet."""
+    from agent.command_line.engine_link import lock_holder
+
+    return lock_holder(place.data_dir) is not None
+
+
+def last_words(said: str, code: int) -> str:
+    """Why it ended: the errors of its configuration, else the last lines it said."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors: list[str] = []
+    for line, word in ((line, line.partition(" ")[0]) for line in lines):
+        if word == "ERROR":
+            errors.append(line[6:].partition("  (line")[0])
+        elif word == "WARNING":
+            errors.append("")
+        elif word == "reason:" and errors and errors[-1]:
+            errors[-1] += f": {line[7:].strip()}"
+        elif word == "fix:" and errors and errors[-1]:
+            errors[-1] += f" ({line[4:].strip()})"
+    if any(errors):
+        return f"{'. '.join(error for error in errors if error)}."
     return " ".join(lines[-4:]) if lines else f"it ended with exit code {code} and said nothing."

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ui.chart_feed import ChartFeed
 
 RENDER_EVERY_MS: Final = 90
+FLAT_WITHIN_S: Final = 15.0
 _RANK: Final = {"INFO": 1, "WARNING": 2, "ERROR": 3, "CRITICAL": 4}
 
 
@@ -460,8 +461,13 @@ class Controller(QObject):
             return
         engine = self.bridge.engine
         if ends and engine is not None:
-            async with asyncio.timeout(15):
-                await self._flat.wait()
+            try:
+                await asyncio.wait_for(self._flat.wait(), FLAT_WITHIN_S)
+            except TimeoutError:
+                self.window.toasts.show_toast(
+                    "ERROR", "Not flat yet: the window stays, the engine goes on selling."
+                )
+                return
             engine.end()
         self.leave()
 

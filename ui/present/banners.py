@@ -8,6 +8,7 @@ from enum import StrEnum
 from ui.link import Link, LinkKind
 from ui.picture import Picture
 from ui.present import numbers
+from ui.present.header import is_reconciled_since
 
 
 class Act(StrEnum):
@@ -80,6 +81,9 @@ def _of_halt(picture: Picture) -> list[Banner]:
     at = f"{halt.at:%H:%M:%S} UTC"
     if not halt.flat:
         return [Banner("halt", "danger", f"HALTED ({why}, {at}). Closing: {'; '.join(halt.remaining)}.")]
+    if not is_reconciled_since(picture, halt.at):
+        text = f"HALTED ({why}, {at}). Everything is closed; the account is being compared with the exchange."
+        return [Banner("halt", "danger", text)]
     text = (
         f"HALTED ({why}, {at}). Everything is closed; no entries until the halt is cleared, then press Start."
     )

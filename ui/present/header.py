@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from ui.link import Link, LinkKind
@@ -138,6 +139,8 @@ def _start(picture: Picture, link: Link) -> Action:
             return Action(text, False, "no engine is attached")
         if not status.halt.flat:
             return Action(text, False, "possible once everything is closed")
+        if not is_reconciled_since(picture, status.halt.at):
+            return Action(text, False, "possible once the account was compared with the exchange again")
         return Action(text, True, "ends the halt; the agent is STOPPED then, and trades only when started")
     text = "Resume" if status.state == "PAUSED" else "Start"
     if not link.is_up:
@@ -145,6 +148,10 @@ def _start(picture: Picture, link: Link) -> Action:
     if status.state in ("RUNNING", "STARTING"):
         return Action(text, False, f"the agent is {status.state}")
     return Action(text, True, "allow entries")
+
+
+def is_reconciled_since(picture: Picture, moment: datetime) -> bool:
+    return picture.reconciled_at is not None and picture.reconciled_at > moment
 
 
 def _pause(picture: Picture, link: Link) -> Action:

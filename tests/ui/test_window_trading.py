@@ -1,0 +1,241 @@
+"""The window in front of a real engine on the local exchange: every button does what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from agent_process import Agent, House, Market, rows_of
+from configurations import WISH, quick, written
+from PySide6.QtCore import Qt
+from window_ground import Eyes, attached, house, place_of, play, window_on
+
+from agent.store.latch import Latch
+from ui.link import LinkKind
+
+CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+
+
+async def _started(built: House, tmp_path, *words: str, **sections) -> tuple[Market, Agent]:
+    market = await built.market()
+    written(tmp_path, quick(**sections))
+    agent = await built.agent(tmp_path, *market.address, *words)
+    async with agent.watched():
+        return market, agent
+
+
+async def _enter(eyes: Eyes, market: Market) -> None:
+    """Signals until one is entered."""
+    for _ in range(5):
+        await eyes.until("free to enter", lambda: not eyes.picture.status.entries_blocked_by)
+        closes = (await market.signal(**WISH))["close_ms"]
+
+        def decided(closes: int = closes) -> bool:
+            last = eyes.picture.status.feed.last_closed_bar
+            return bool(eyes.picture.holdings) or (last is not None and last.timestamp() * 1000 > closes)
+
+        await eyes.until("entered, or past the signal", decided)
+        if eyes.picture.holdings:
+            await eyes.until("a card", lambda: eyes.window.positions.cards)
+            return
+    raise AssertionError("no signal was entered")
+
+
+def test_start_pause_close_and_stop_by_hand(qapp, tmp_path):
+    async def scenario() -> None:
+        async with house() as built:
+            market, agent = await _started(built, tmp_path, "--no-start")
+            async with window_on(place_of(tmp_path), tmp_path) as eyes:
+                window = eyes.window
+                await attached(eyes, agent)
+                await eyes.until("a picture", lambda: eyes.controller.picture)
+                await eyes.state("STOPPED")
+                assert window.windowTitle().startswith("DEMO · PAPER · ADA/USDT 1m")
+                assert window.control.demo.isVisible()
+
+                eyes.click(window.control.start_button)
+                await eyes.state("RUNNING")
+                assert not window.control.start_button.isEnabled()
+                eyes.press(Qt.Key.Key_P, CTRL)
+                await eyes.state("PAUSED")
+                assert window.control.start_button.text() == "Resume"
+                eyes.press(Qt.Key.Key_S, CTRL)
+                await eyes.state("RUNNING")
+                await eyes.until("candles", lambda: len(eyes.controller.chart.view._scene.candles) > 500)
+
+                await _enter(eyes, market)
+                (card,) = window.positions.cards
+                eyes.click(card.close_button)
+                question = window.question.question
+                assert question is not None
+                assert question.lines[0].startswith("Sell ")
+                assert "PnL about" in question.lines[0]
+                eyes.press(Qt.Key.Key_Escape)
+                assert window.question.isHidden()
+                assert eyes.picture.holdings, "the safe answer keeps the position"
+                eyes.click(card.close_button)
+                eyes.click_answer("close")
+                await eyes.until("flat", lambda: not eyes.picture.holdings)
+                assert rows_of(tmp_path, "trades")[-1]["reason"] == "MANUAL"
+                await eyes.until("no card", lambda: not window.positions.cards)
+
+                eyes.press(Qt.Key.Key_T, CTRL)
+                eyes.click_answer("flat")
+                await eyes.state("STOPPED")
+
+    play(scenario)
+
+
+def test_an_emergency_latches_sells_and_shows_its_steps(qapp, tmp_path):
+    async def scenario() -> None:
+        async with house() as built:
+            market, agent = await _started(built, tmp_path)
+            async with window_on(place_of(tmp_path), tmp_path) as eyes:
+                window = eyes.window
+                await attached(eyes, agent)
+                await eyes.state("RUNNING")
+                await _enter(eyes, market)
+                eyes.press(Qt.Key.Key_X, CTRL, SHIFT)
+                question = window.question.question
+                assert question is not None
+                assert question.safe == "Keep trading"
+                assert any(line.startswith("Sell ") for line in question.lines)
+                eyes.press(Qt.Key.Key_Escape)
+                assert eyes.picture.status.halt is None
+
+                eyes.click(window.control.emergency_button)
+                eyes.click_answer("emergency")
+                await eyes.state("HALTED")
+                await eyes.until("flat", lambda: eyes.picture.status.halt and eyes.picture.status.halt.flat)
+                await eyes.until(
+                    "steps", lambda: "Everything is closed: halted and flat" in window.emergency_card.lines
+                )
+                assert window.emergency_card.lines[0] == "Asked the engine to stop everything"
+                assert rows_of(tmp_path, "trades")[-1]["reason"] == "EMERGENCY"
+                assert any("HALTED (EMERGENCY STOP" in text for text in window.banners.texts)
+                assert window.control.start_button.text() == "Clear halt"
+                await eyes.until("compared again", window.control.start_button.isEnabled)
+                eyes.click(window.control.start_button)
+                eyes.click_answer("clear")
+                await eyes.state("STOPPED")
+
+    play(scenario)
+
+
+def test_an_engine_that_dies_is_missed_and_found_again(qapp, tmp_path):
+    async def scenario() -> None:
+        async with house() as built:
+            market, agent = await _started(built, tmp_path)
+            async with window_on(place_of(tmp_path), tmp_path) as eyes:
+                await attached(eyes, agent)
+                await eyes.state("RUNNING")
+                await agent.kill()
+                await eyes.until(
+                    "a banner", lambda: any("ENGINE GONE" in t for t in eyes.window.banners.texts)
+                )
+                assert not eyes.window.control.pause_button.isEnabled()
+                assert eyes.window.control.emergency_button.isEnabled()
+                again = await built.agent(tmp_path, *market.address)
+                await attached(eyes, again)
+                await eyes.until(
+                    "no banner", lambda: not any("ENGINE" in t for t in eyes.window.banners.texts)
+                )
+                await eyes.state("RUNNING")
+
+    play(scenario)
+
+
+def test_a_frozen_engine_is_called_silent_and_the_emergency_goes_around_it(qapp, tmp_path):
+    async def scenario() -> None:
+        async with house() as built:
+            _market, agent = await _started(built, tmp_path)
+            async with window_on(place_of(tmp_path), tmp_path) as eyes:
+                await attached(eyes, agent)
+                await eyes.state("RUNNING")
+                agent.send(signal.SIGSTOP)
+                try:
+                    await eyes.until("silent", lambda: eyes.controller.link.kind is LinkKind.SILENT)
+                    await eyes.until(
+                        "a banner", lambda: any("DOES NOT ANSWER" in t for t in eyes.window.banners.texts)
+                    )
+                    eyes.press(Qt.Key.Key_X, CTRL, SHIFT)
+                    eyes.click_answer("emergency")
+                    card = eyes.window.emergency_card
+                    await eyes.until("its own process", lambda: any("as process" in t for t in card.lines))
+                    await eyes.until("over", lambda: card.title.text().endswith("over"))
+                    assert Latch(tmp_path / "halt.latch").read() is not None
+                finally:
+                    agent.send(signal.SIGCONT)
+
+    play(scenario)
+
+
+def test_stale_data_is_said_and_blocks_entries_visibly(qapp, tmp_path):
+    async def scenario() -> None:
+        async with house() as built:
+            market, agent = await _started(built, tmp_path)
+            async with window_on(place_of(tmp_path), tmp_path) as eyes:
+                await attached(eyes, agent)
+                await eyes.state("RUNNING")
+                await eyes.until("fresh", lambda: eyes.picture.status.feed.fresh)
+                await market.stop()
+                await eyes.until("stale", lambda: not eyes.picture.status.feed.fresh)
+                await eyes.until(
+                    "a banner", lambda: any("MARKET DATA IS STALE" in t for t in eyes.window.banners.texts)
+                )
+
+    play(scenario)
+
+
+def test_closing_the_window_leaves_the_engine_trading(qapp, tmp_path):
+    async def scenario() -> None:
+        async with house() as built:
+            _market, agent = await _started(built, tmp_path)
+            async with window_on(place_of(tmp_path), tmp_path) as eyes:
+                await attached(eyes, agent)
+                await eyes.state("RUNNING")
+                gone = asyncio.Event()
+                eyes.controller.ended.connect(gone.set)
+                eyes.window.close()
+                assert eyes.window.isVisible(), "it asks first"
+                eyes.click_answer("")
+                assert eyes.window.isVisible()
+                eyes.window.close()
+                eyes.click_answer("keep")
+                await asyncio.wait_for(gone.wait(), 5)
+                assert not eyes.window.isVisible()
+            async with agent.watched() as watch:
+                await watch.running()
+
+    play(scenario)
+
+
+def test_the_window_starts_its_engine_stopped_the_first_time(qapp, tmp_path):
+    async def scenario() -> None:
+        async with house() as built:
+            market = await built.market()
+            written(tmp_path, quick())
+            async with window_on(place_of(tmp_path, market), tmp_path) as eyes:
+                await eyes.state("STOPPED")
+                engine = eyes.controller.bridge.engine
+                assert engine is not None
+                assert eyes.controller.link.pid == engine.pid
+                gone = asyncio.Event()
+                eyes.controller.ended.connect(gone.set)
+                eyes.window.close()
+                eyes.click_answer("end")
+                await asyncio.wait_for(gone.wait(), 10)
+            assert await asyncio.to_thread(engine._process.wait, 10) == 0
+
+    play(scenario)
+
+
+def test_an_engine_that_cannot_start_says_why(qapp, tmp_path):
+    async def scenario() -> None:
+        written(tmp_path, {**quick(), "timeframe": "7m"})
+        async with window_on(place_of(tmp_path), tmp_path) as eyes:
+            await eyes.until("failed", lambda: eyes.controller.link.kind is LinkKind.FAILED)
+            await eyes.until("a banner", lambda: any("did not start" in t for t in eyes.window.banners.texts))
+            assert "timeframe" in eyes.window.banners.texts[0]
+
+    play(scenario)
