@@ -11,6 +11,7 @@ from agent.core.daily import mark_from_bar
 from agent.core.entering import keep_decision, open_signal
 from agent.core.events import BarClosed, BarDiffered, ClosedBy
 from agent.core.gate import entries_blocked_by
+from agent.core.market import Candle
 from agent.core.position import PositionState
 from agent.core.records import Outcome
 from agent.core.signal import Features
@@ -92,8 +93,12 @@ def _missing_conditions(turn: Turn, features: Features) -> str:
 def on_bar_differed(turn: Turn, event: BarDiffered) -> None:
     decided, theirs = event.decided, event.theirs
     text = (
-        f"bar {decided.open_ms} was decided on o={decided.open:g} h={decided.high:g} l={decided.low:g}"
-        f" c={decided.close:g} v={decided.volume:g}, REST now says o={theirs.open:g} h={theirs.high:g}"
-        f" l={theirs.low:g} c={theirs.close:g} v={theirs.volume:g}; it is not decided again"
+        f"bar {decided.open_ms} was decided on {_told(decided)}, REST now says {_told(theirs)};"
+        " it is not decided again"
     )
     turn.alert(AlertLevel.WARNING, "candle differs", text)
+
+
+def _told(candle: Candle) -> str:
+    """Every digit, so that the decision can be computed again from what is written down."""
+    return f"o={candle.open!r} h={candle.high!r} l={candle.low!r} c={candle.close!r} v={candle.volume!r}"

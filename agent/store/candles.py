@@ -248,6 +248,20 @@ class CandleReader:
             return _series(np.empty(0, BAR))
         return _series(all_bars[all_bars["open_ms"] < before_ms][-bars:])
 
+    def venues(self, pair: str, timeframe: str) -> tuple[str, ...]:
+        """Whose candles of `pair` there are."""
+        connection = self._current()
+        if connection is None:
+            return ()
+        try:
+            rows = connection.execute(
+                "SELECT venue FROM series WHERE pair = ? AND timeframe = ? ORDER BY id", (pair, timeframe)
+            ).fetchall()
+        except sqlite3.Error:
+            self.close()
+            return ()
+        return tuple(row[0] for row in rows)
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
