@@ -127,6 +127,17 @@ def away(
     return away_command(data_dir, limit, everything, as_json)
 
 
+@app.command()
+def parity(data_dir: DataDir = None, as_json: AsJson = False) -> int:
+    """Whether it decided and traded what the backtest would have.
+
+    Every decision beside the whole history, every trade beside the bar form. Exit code 1 on a mismatch.
+    """
+    from agent.command_line.parity import parity_command
+
+    return parity_command(data_dir, as_json)
+
+
 # --- steering ----------------------------------------------------------------------------------
 
 
@@ -222,7 +233,11 @@ def emergency_stop(
 @app.command()
 def export(
     what: Annotated[
-        str, typer.Argument(metavar="WHAT", help="trades, orders, fills, decisions, balances, tax")
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="trades, orders, fills, decisions, balances, tax, costs, incidents, dust, configs",
+        ),
     ],
     form: Annotated[str, typer.Option("--format", help="csv or json.")] = "csv",
     out: Annotated[

@@ -14,7 +14,7 @@ from agent.command_line.wording import counted, duration, quote_amount
 from agent.insight.account import AllTime, Today
 from agent.insight.against_backtest import Band, Compared, Comparison
 from agent.insight.kpis import Kpi, Standing
-from agent.insight.phases import PhaseProgress
+from agent.insight.phases import PhaseProgress, is_real_venue
 from agent.store.statistics import Statistics
 
 _TONES: Final = {
@@ -47,6 +47,11 @@ def statistics_view(statistics: Statistics) -> RenderableType:
         *_comparison(statistics.against_backtest),
         _head(f"Execution, last {statistics.kpi_days} days"),
         _kpis(statistics.kpis),
+        *(
+            ()
+            if is_real_venue(scope.venue)
+            else (Text("a simulated exchange: seconds are of its time", "dim"),)
+        ),
         _head("The way to live, on the exchange's own hosts only"),
         _phases(statistics.phases),
     )

@@ -40,6 +40,7 @@ from agent.compose.parts import Parts
 from agent.compose.patience import patiently
 from agent.compose.progress import WarmupProgress
 from agent.compose.same_world import another_run
+from agent.compose.scrutiny import Scrutiny
 from agent.compose.silences import Silences
 from agent.compose.two_markets import TwoFeeds
 from agent.compose.whose import Whose, open_scopes, whose
@@ -77,6 +78,7 @@ from agent.store.ledger import Ledger
 from agent.store.paper import paper_scope
 from agent.store.paper_rows import PaperRows
 from agent.store.revision import SCHEMA_REVISION
+from agent.store.scrutiny_findings import findings_in
 from agent.store.trouble import StoreTrouble
 from agent.store.writer import Watch
 
@@ -136,6 +138,8 @@ class Engine:
     ) -> None:
         self._alerts = alerts
         self._parts = parts or Parts()
+        # A worker process has no place in another world than this one.
+        self._is_real = parts is None
         self._access = access
         self._options = options
         self._config = config
@@ -279,6 +283,11 @@ class Engine:
         runtime.observe(observer)
         if not self._begins(state.phase):
             observer(state, ())
+        if self._is_real:
+            kept = findings_in(stored.documents)
+            scrutiny = Scrutiny(directory.path, scope, clock, writer.submit, runtime.sink, kept)
+            runtime.observe(scrutiny)
+            supervisor.keep("parity worker", scrutiny.run)
 
         desk = self._desk(found, market, LedgerPaperStore(rows, writer, clock), gate, clock, latch_file)
         connection = Dispatcher(desk.exchange, market, latch_file, runtime.sink, runtime.intent_of)

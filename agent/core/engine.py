@@ -85,6 +85,8 @@ def _learn(turn: Turn, event: e.Event) -> None:
             _on_feed(turn, event)
         case e.ExchangeReported():
             turn.change(exchange=event)
+        case e.Scrutinized(level=level, kind=kind, text=text):
+            turn.alert(AlertLevel(level), kind, text)
         case e.InstrumentSeen(instrument=instrument):
             turn.change(instrument=instrument)
             for position in turn.state.open_positions():

@@ -93,6 +93,15 @@ class WarmedUp:
     followed_to_ms: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Scrutinized:
+    """A look at what is stored found something worth telling; `level` is one of AlertLevel's."""
+
+    level: str
+    kind: str
+    text: str
+
+
 # --- health ------------------------------------------------------------------------------------
 
 
@@ -329,6 +338,7 @@ Event = (
     | FeedReported
     | ExchangeReported
     | InstrumentSeen
+    | Scrutinized
     | OrderReported
     | OrderRefused
     | OutcomeUnknown

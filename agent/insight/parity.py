@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from agent.core.exits import Levels
 from agent.core.market import Candle
@@ -92,6 +92,16 @@ class Score:
     first: str | None = None
     by_cause: Mapping[str, int] = field(default_factory=dict)
     remembered: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        return {**asdict(self), "remembered": list(self.remembered), "by_cause": dict(self.by_cause)}
+
+    @classmethod
+    def of(cls, document: object) -> Score:
+        """From `document`. Raises ValueError for anything else."""
+        if not isinstance(document, Mapping) or set(document) != {f.name for f in fields(cls)}:
+            raise ValueError("no score")
+        return cls(**{**document, "remembered": tuple(document["remembered"])})
 
     def after(self, bar: Compared) -> Score:
         """With one more bar."""

@@ -1,4 +1,5 @@
-"""What leaves as CSV or JSON: trades, orders, fills, decisions, balances, and fills for the tax office.
+"""What leaves as CSV or JSON: trades, orders, fills, decisions, balances, fills for the tax office; costs
+against the bar form, incidents, dust, and where each configuration came from.
 
 The columns are an interface that other programs rely on. Money is plain decimal text, times are ISO 8601
 UTC, floats appear in decisions only, what is undefined or not known yet is null (nothing in CSV). Flags are
@@ -24,6 +25,8 @@ from agent.core.instant import iso_utc
 from agent.core.money import PRECISION, plain
 from agent.store import schema
 from agent.store.batch import SCOPE_COLUMNS, Selection
+from agent.store.config_export import CONFIG_COLUMNS, config_rows
+from agent.store.cost_export import COST_COLUMNS, cost_document
 from agent.store.reading import Reader, trade_of
 from agent.store.trouble import StoreTrouble, file_trouble
 
@@ -38,12 +41,16 @@ UNREADABLE: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """One kind of export: its columns in order, and how they come from a database row."""
+    """One kind of export: its columns in order, and how they come from a database row.
+
+    `all_rows` stands for what does not come from one row of one table at a time.
+    """
 
     columns: tuple[str, ...]
     table: Table
     wanted: Select[Any]
     row: Callable[[Any], Mapping[str, Value]]
+    all_rows: Callable[[Reader, Selection], Iterator[Mapping[str, Value]]] | None = None
 
 
 def _trade(row: Any) -> Mapping[str, Value]:
@@ -111,6 +118,31 @@ def _balance(row: Any) -> Mapping[str, Value]:
     return {"ts": iso_utc(row.at_ms), "balance": row.balance, "equity": row.equity, "mode": row.mode}
 
 
+def _incident(row: Any) -> Mapping[str, Value]:
+    where = {name: getattr(row, name) for name in ("mode", "venue", "pair")}
+    return {"ts": iso_utc(row.at_ms), "level": row.level, "kind": row.kind, "text": row.text, **where}
+
+
+def _dust(row: Any) -> Mapping[str, Value]:
+    return {
+        "ts": iso_utc(row.at_ms),
+        "trade_id": row.position_id,
+        "currency": row.currency,
+        "quantity": row.qty,
+    }
+
+
+def _costs(reader: Reader, of: Selection) -> Iterator[Mapping[str, Value]]:
+    from agent.store.data_dir import DataDir
+    from agent.store.reading_parity import cost_rows
+
+    candles_db = DataDir(reader.path.parent).candles_db
+    for scope in reader.scopes():
+        if all(getattr(scope, name) == value for name, value in of.columns().items()):
+            for row in cost_rows(reader, candles_db, scope):
+                yield cost_document(row)
+
+
 def _orders_with_verdicts() -> Select[Any]:
     orders, intents, verdicts = schema.orders, schema.intents, schema.verdicts
     same_scope = and_(*(verdicts.c[name] == orders.c[name] for name in SCOPE_COLUMNS))
@@ -138,6 +170,7 @@ _FILL_COLUMNS: Final = (
     "ts",
 )
 _TRADES: Final = schema.trades
+_INCIDENTS: Final = ("WARNING", "ERROR", "CRITICAL")
 
 EXPORTS: Final[Mapping[str, Export]] = {
     "trades": Export(
@@ -171,6 +204,15 @@ EXPORTS: Final[Mapping[str, Export]] = {
     "balances": Export(
         ("ts", "balance", "equity", "mode"), schema.balances, select(schema.balances), _balance
     ),
+    "costs": Export(COST_COLUMNS, _TRADES, select(_TRADES), _trade, _costs),
+    "incidents": Export(
+        ("ts", "level", "kind", "text", "mode", "venue", "pair"),
+        schema.events,
+        select(schema.events).where(schema.events.c.level.in_(_INCIDENTS)),
+        _incident,
+    ),
+    "dust": Export(("ts", "trade_id", "currency", "quantity"), schema.dust, select(schema.dust), _dust),
+    "configs": Export(CONFIG_COLUMNS, schema.configs, select(schema.configs), _trade, config_rows),
     "tax": Export((*_FILL_COLUMNS, "value_quote", "fee_quote"), schema.fills, select(schema.fills), _taxed),
 }
 
@@ -178,6 +220,9 @@ EXPORTS: Final[Mapping[str, Export]] = {
 def export_rows(reader: Reader, kind: str, of: Selection) -> Iterator[Mapping[str, Value]]:
     """The rows of one of EXPORTS in the order they were first written. Raises StoreTrouble."""
     export = EXPORTS[kind]
+    if export.all_rows is not None:
+        yield from export.all_rows(reader, of)
+        return
     for row in reader.stream(export.wanted, export.table, of):
         yield export.row(row)
 

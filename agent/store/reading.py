@@ -66,6 +66,11 @@ class Reader:
     def close(self) -> None:
         self._engine.dispose()
 
+    @property
+    def path(self) -> Path:
+        """The database file."""
+        return self._path
+
     def scopes(self) -> tuple[Scope, ...]:
         """Every scope that was ever opened for writing, the last one first."""
         table = schema.scopes
