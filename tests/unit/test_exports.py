@@ -32,8 +32,8 @@ COLUMNS = {
     "decisions": "bar ema_f ema_s atr vol_z tr_z cloc downtrend exhaustion borderline outcome reason",
     "balances": "ts balance equity mode",
     "tax": "trade_id client_id side price quantity fee fee_currency ts value_quote fee_quote",
-    "costs": "id signal_ts bar_entry entry bar_exit exit bar_reason reason bar_bars_held bars_held bar_pnl pnl "
-    "difference timing slippage fee rule notes",
+    "costs": "id signal_ts bar_entry entry bar_exit exit bar_reason reason bar_bars_held bars_held bar_pnl "
+    "pnl difference timing slippage fee rule notes",
     "incidents": "ts level kind text mode venue pair",
     "dust": "ts trade_id currency quantity",
     "configs": "accepted config_hash exporter_version exported strategy description mode venue pair starts "
