@@ -1,9 +1,8 @@
 """`emergency-stop`: latch first, then let the running engine close everything, then watch until flat.
 
 The order matters. The latch file is written before anything else is tried, so that whatever happens next, no
-entry leaves. A running engine has one second to confirm and does the closing. Without an engine nothing can
-be sold from here yet: `_without_engine` is the place where a process of its own will take the lock, cancel
-and flatten. Until then it says what remains open; the next start comes up HALTED and closes it.
+entry leaves. A running engine has one second to confirm and does the closing. One that does not is ended, and
+this process takes its lock, cancels, sells and reads again until flat (`agent.compose.emergency`).
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agent.command_line import questions
 from agent.command_line.engine_link import EngineLink, lock_holder
@@ -24,17 +23,25 @@ from agent.control.client import ControlClient, ControlError, NoEngine, NotAnswe
 from agent.control.control_file import ControlFileRefused
 from agent.control.messages import CommandName
 
+if TYPE_CHECKING:
+    from agent.options import ExchangeAddress
+
 ACKNOWLEDGE_S: Final = 1.0
 LOOK_EVERY_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """What is not closed yet, a sentence each. `engine`: acknowledged, silent or none."""
+    """What is not closed yet, a sentence each. `engine`: acknowledged, silent or none.
+
+    `others` was found on the account, is not ours and was left alone. `unreachable`: no exchange answered.
+    """
 
     engine: str
     remaining: tuple[str, ...]
     remark: str
+    others: tuple[str, ...] = ()
+    unreachable: bool = False
 
 
 def emergency_command(
@@ -49,7 +56,7 @@ def emergency_command(
     from agent.options import OptionRefused, exchange_address
 
     try:
-        exchange_address(exchange_url, exchange_ws_url)
+        exchange = exchange_address(exchange_url, exchange_ws_url)
     except OptionRefused as why:
         raise Ended(ExitCode.REFUSED, f"{why}.") from None
     directory = data_dir_of(data_dir, config)
@@ -66,6 +73,8 @@ def emergency_command(
     trouble = _latch(directory)
     try:
         left = asyncio.run(_stop(link, terminal, wait_s))
+        if left.engine != "acknowledged":
+            left = _ourselves(left, directory, config, exchange, wait_s, terminal)
     except KeyboardInterrupt:
         left = Leftover("silent", ("unknown: watching was interrupted",), "Look at `status`.")
     return _report(terminal, left, trouble)
@@ -109,7 +118,11 @@ async def _stop(link: EngineLink, terminal: Terminal, wait_s: float) -> Leftover
     except NotAnswering as why:
         return _silent(why)
     except (NoEngine, ControlFileRefused) as why:
-        return _without_engine(link.data_dir, str(why))
+        holder = lock_holder(link.data_dir)
+        if holder is None:
+            return Leftover("none", (), str(why))
+        text = f"{holder} works in {link.data_dir} but does not listen."
+        return Leftover("silent", ("whatever the engine holds: it does not listen",), text)
     except ControlError as why:
         return Leftover("silent", ("whatever was open",), f"The engine declined: {why.text}; {why.fix}.")
 
@@ -144,37 +157,37 @@ def _remaining(status: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _silent(why: NotAnswering) -> Leftover:
-    return Leftover(
-        "silent",
-        ("whatever the engine holds: it does not answer",),
-        f"{why.text} The latch keeps it from sending entries. End process {why.pid} and start the engine "
-        "again: it comes up HALTED and closes what is open.",
-    )
+    return Leftover("silent", ("whatever the engine holds: it does not answer",), why.text)
 
 
-def _without_engine(data_dir: Path, why: str) -> Leftover:
-    from agent.command_line.stored import stored_exposure
-    from agent.store.trouble import StoreTrouble
+def _ourselves(
+    left: Leftover,
+    directory: Path,
+    config: Path | None,
+    exchange: ExchangeAddress | None,
+    wait_s: float,
+    terminal: Terminal,
+) -> Leftover:
+    """No engine does it: take the lock, whoever holds it, and cancel and sell from here."""
+    from agent.command_line.place import DEFAULT_CONFIG
+    from agent.compose.emergency import Asked, NotEnded, stop_here
+    from agent.config.load import check_file
 
-    holder = lock_holder(data_dir)
-    if holder is not None:
-        return Leftover(
-            "silent",
-            ("whatever the engine holds: it does not listen",),
-            f"{holder} works in {data_dir} but does not listen. The latch keeps it from sending entries. End "
-            "it and start the engine again: it comes up HALTED and closes what is open.",
-        )
+    if left.engine == "silent":
+        terminal.say(left.remark)
+    path = config or DEFAULT_CONFIG
+    beside = path.parent / ".env"
+    env_path = next((p for p in (beside, directory / ".env") if p.exists()), beside)
+    given = check_file(path).config if path.exists() else None
+    asked = Asked(directory, env_path, exchange, given, wait_s)
     try:
-        remaining = stored_exposure(data_dir)
-    except StoreTrouble as trouble:
-        return Leftover("none", (f"unknown, the store cannot be read: {trouble}",), why)
-    if not remaining:
-        return Leftover("none", (), f"{why} Nothing is stored as open.")
-    return Leftover(
-        "none",
-        remaining,
-        f"{why} Start the engine: it comes up HALTED, makes no entries and closes what is open.",
-    )
+        done = stop_here(asked, terminal.say)
+    except NotEnded as why:
+        return Leftover(left.engine, (*left.remaining, str(why)), "The latch keeps it from sending entries.")
+    remark = "" if left.engine == "silent" else left.remark
+    if not done.cases:
+        remark = f"{remark} Nothing is stored as open.".strip()
+    return Leftover(left.engine, done.remaining, remark, done.others, done.unreachable)
 
 
 def _report(terminal: Terminal, left: Leftover, trouble: str | None) -> int:
@@ -182,12 +195,20 @@ def _report(terminal: Terminal, left: Leftover, trouble: str | None) -> int:
     flat = latched and not left.remaining
     if terminal.as_json:
         terminal.document(
-            {"latched": latched, "flat": flat, "remaining": list(left.remaining), "engine": left.engine}
+            {
+                "latched": latched,
+                "flat": flat,
+                "remaining": list(left.remaining),
+                "engine": left.engine,
+                "others": list(left.others),
+            }
         )
     if trouble is not None:
         terminal.say(f"The latch file could not be written: {trouble}.")
     if left.remark:
         terminal.say(left.remark)
+    if left.others:
+        terminal.say(f"Not ours, left alone: {', '.join(left.others)}.")
     if not latched:
         raise Ended(
             ExitCode.NOT_FLAT,
@@ -198,4 +219,11 @@ def _report(terminal: Terminal, left: Leftover, trouble: str | None) -> int:
         if not terminal.as_json:
             terminal.show("Halted and flat. To trade again: clear-halt, then start.")
         return ExitCode.DONE
-    raise Ended(ExitCode.NOT_FLAT, f"Halted, not yet flat. Still open: {'; '.join(left.remaining)}.")
+    still_open = f"Still open: {'; '.join(left.remaining)}."
+    if left.unreachable:
+        raise Ended(
+            ExitCode.UNREACHABLE,
+            f"Halted, but the exchange cannot be reached. {still_open}",
+            "repeat emergency-stop, or close it at the exchange",
+        )
+    raise Ended(ExitCode.NOT_FLAT, f"Halted, not yet flat. {still_open}")

@@ -58,10 +58,11 @@ def stored_exposure(data_dir: Path) -> tuple[str, ...]:
         scopes = reader.exposed_scopes()
     finally:
         reader.close()
-    return tuple(sentence for scope in scopes for sentence in _exposure_of(path, scope))
+    return tuple(sentence for scope in scopes for sentence in exposure_of(path, scope))
 
 
-def _exposure_of(path: Path, scope: Scope) -> list[str]:
+def exposure_of(path: Path, scope: Scope) -> list[str]:
+    """What is open in one scope, a sentence each. Raises StoreTrouble."""
     ledger = Ledger.open(path, scope, read_only=True)
     try:
         stored = ledger.load()

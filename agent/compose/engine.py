@@ -21,6 +21,7 @@ from agent.compose.accounts import AccountTaken, Traded, trading_alone
 from agent.compose.alerting import Alerting, Joined
 from agent.compose.door import Door
 from agent.compose.early_feed import Unjudged, examined_to_ms
+from agent.compose.errand import Site
 from agent.compose.first_reading import account_read
 from agent.compose.hurry import unhurried
 from agent.compose.install_tag import install_tag
@@ -74,7 +75,6 @@ from agent.shell.supervisor import Supervisor
 from agent.store.candles import SeriesKey, StoredSeries
 from agent.store.data_dir import DataDir
 from agent.store.latch import Latch
-from agent.store.ledger import Ledger
 from agent.store.paper import paper_scope
 from agent.store.paper_rows import PaperRows
 from agent.store.revision import SCHEMA_REVISION
@@ -207,8 +207,8 @@ class Engine:
     @contextmanager
     def _alone(self, found: Whose) -> Iterator[None]:
         """Outside paper: one engine for each exchange, account and pair."""
-        scope = found.scope
-        if scope.mode == "paper":
+        scope, parts = found.scope, self._parts
+        if scope.mode == "paper" or not parts.trades_alone:
             yield
             return
         traded = Traded(scope.venue, scope.account, scope.pair, self._config.agent.capital)
@@ -230,7 +230,7 @@ class Engine:
     async def _run(self, clock: SystemClock | ExchangeClock, found: Whose, stopping: asyncio.Event) -> int:
         config, directory, parts = self._config, self._directory, self._parts
         markets, scope = self._markets, found.scope
-        ledger = Ledger.open(directory.trades_db, scope)
+        ledger = parts.ledger(directory.trades_db, scope)
         stored = await asyncio.to_thread(ledger.load)
         if isinstance(clock, ExchangeClock):
             refusal = another_run(stored, scope.venue, clock.now_ms())
@@ -327,6 +327,10 @@ class Engine:
                 # What is open does not wait for history.
                 supervisor.keep("market feed", follow)
             told = runtime.sink
+            if parts.errand is not None:
+                await parts.errand(Site(runtime, exchange, clock, journal))
+                stopping.set()
+                return
             if config.mode != "paper":
                 await account_read(runtime, clock)
             warm = WarmUp(signals, series, signals.source, clock, core_setup.seller, core_setup.exits, told)

@@ -27,8 +27,10 @@ from agent.shell.logs import LogSettings, set_up_logging
 from agent.shell.redaction import Secrets
 from agent.shell.staying_awake import StayingAwake
 from agent.store.data_dir import DataDir
+from agent.store.importing import import_spilled
 from agent.store.instance_lock import InstanceLock, LockHeld
 from agent.store.prepare import prepare
+from agent.store.spill import SpillFile
 from agent.store.trouble import StoreTrouble, file_trouble
 
 LOG: Final = logging.getLogger("agent")
@@ -75,6 +77,9 @@ def _run_once(options: RunOptions, directory: DataDir) -> int:
     log = set_up_logging(LogSettings(directory.log_file, level, options.log_json), secrets)
     try:
         prepare(directory.trades_db)
+        keep_room_for_an_emergency(directory.path)
+        for scope in import_spilled(directory.path, directory.trades_db):
+            LOG.warning("what an emergency stop did for %s is in the ledger now", scope.pair)
         decided = decide_setup(options, asked, directory)
         if isinstance(decided, str):
             print(decided, file=sys.stderr)
@@ -94,6 +99,14 @@ def _run_once(options: RunOptions, directory: DataDir) -> int:
         return BROKEN
     finally:
         log.close()
+
+
+def keep_room_for_an_emergency(directory: Path) -> None:
+    """Reserve the file an emergency stop writes to when nothing else can be written."""
+    try:
+        SpillFile(directory).allocate()
+    except StoreTrouble as trouble:
+        LOG.warning("%s", trouble)
 
 
 def _make(folder: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from agent.core.boot import boot
 from agent.core.commands import AlertLevel
 from agent.core.position import Position
-from agent.core.records import EventRow
+from agent.core.records import DecisionRow, EventRow, Row
 from agent.core.snapshot import snapshot
 from agent.core.state import AgentState, Durable, Halt, Setup
 from agent.shell.journal import Changes
@@ -63,6 +63,10 @@ class LedgerJournal:
         stopped = _engine_event(state.now_ms, "stopped")
         return self._durable(Batch(state.now_ms, rows=(stopped,), documents=documents))
 
+    def add(self, row: Row) -> Awaitable[None]:
+        """One row more, of something that no step of the core told."""
+        return self._durable(Batch(row_moment(row), rows=(row,)))
+
     def accept_config(self, config_hash: str, text: str, at_ms: int) -> Awaitable[None]:
         return self._durable(Batch(at_ms, config=AcceptedConfig(config_hash, text, at_ms)))
 
@@ -87,6 +91,10 @@ class LedgerJournal:
 
 def _engine_event(at_ms: int, text: str) -> EventRow:
     return EventRow(at_ms, AlertLevel.INFO.value, "engine", text)
+
+
+def row_moment(row: Row) -> int:
+    return row.decided_ms if isinstance(row, DecisionRow) else row.at_ms
 
 
 def state_from(setup: Setup, stored: Stored, at_ms: int, latched: Halt | None) -> AgentState:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.compose.door import Door
+from agent.compose.errand import Errand
 from agent.compose.market import (
     PublicMarket,
     clock_for,
@@ -40,6 +41,7 @@ from agent.exchange.signed.patience import Patience
 from agent.exchange.weight_gate import WeightGate
 from agent.options import RunOptions
 from agent.shell.clock import ExchangeClock, SystemClock
+from agent.store.batch import Scope
 from agent.store.candles import CandleStore
 from agent.store.ledger import Ledger
 from agent.store.writer import Watch, Writer
@@ -50,6 +52,10 @@ class Parts:
 
     #: Machine seconds between two looks at the latch file.
     latch_look_s: float = 0.5
+    #: Outside paper: refuse to trade beside another engine of the account and pair.
+    trades_alone: bool = True
+    #: What this run is for, when it is not to trade until it is stopped.
+    errand: Errand | None = None
 
     def chance(self) -> random.Random:
         return random.Random(secrets.randbits(128))
@@ -59,6 +65,9 @@ class Parts:
     ) -> tuple[SystemClock | ExchangeClock, MarketData | None]:
         """Venue time, and the client that samples it where one does."""
         return clock_for(options, config, addresses)
+
+    def ledger(self, path: Path, scope: Scope) -> Ledger:
+        return Ledger.open(path, scope)
 
     def writer(self, ledger: Ledger, watch: Watch) -> Writer:
         return Writer(ledger, watch)

@@ -68,6 +68,9 @@ def open_engine(path: Path, *, read_only: bool) -> Engine:
     uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
 
     def connect() -> sqlite3.Connection:
+        return opened(f"{uri}&immutable=1" if read_only and _cannot_share(uri, path) else uri)
+
+    def opened(uri: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
             uri,
             uri=True,
@@ -90,6 +93,26 @@ def open_engine(path: Path, *, read_only: bool) -> Engine:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _cannot_share(uri: str, path: Path) -> bool:
+    """Whether reading fails only for want of the log's index, which a full disk does not let SQLite make.
+
+    Without a log, or with one that holds nothing, nobody has written since the last clean end; then a reader
+    that shares nothing sees all there is.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        return False
+    probe = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_MS / 1000)
+    try:
+        probe.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.OperationalError as error:
+        name = str(getattr(error, "sqlite_errorname", ""))
+        return name.startswith(("SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR"))
+    finally:
+        probe.close()
+    return False
 
 
 def revision_of(connection: Connection, path: Path) -> str | None:

@@ -22,6 +22,8 @@ from agent.store.trouble import StoreTrouble, file_trouble
 _FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK", "O_BINARY"))
 #: Far behind the text: Windows forbids others to read what is locked.
 _LOCKED_BYTE: Final = 1 << 30
+#: The text is overwritten in place, so that a lock that was taken once can be taken on a full disk.
+_SIZE: Final = 256
 _TRIES: Final = 25
 _PAUSE_S: Final = 0.01
 
@@ -73,9 +75,7 @@ class InstanceLock:
                 raise LockHeld(path, _named_in(descriptor))
             me = os.getpid()
             text = json.dumps({"pid": me, "taken_ms": at_ms, "birth": process_birth(me)})
-            os.ftruncate(descriptor, 0)
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            os.write(descriptor, text.encode())
+            _overwrite(descriptor, text)
             os.fsync(descriptor)
         except LockHeld:
             os.close(descriptor)
@@ -89,8 +89,10 @@ class InstanceLock:
         """Free the lock. The file stays: removing it would let two processes hold two locks."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
-            os.ftruncate(descriptor, 0)
-            os.close(descriptor)
+            try:
+                _overwrite(descriptor, "")
+            finally:
+                os.close(descriptor)
 
     def __enter__(self) -> Self:
         return self
@@ -137,6 +139,12 @@ def _opened(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
     except OSError as error:
         raise file_trouble(error, path, "opening the lock file") from None
+
+
+def _overwrite(descriptor: int, text: str) -> None:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.write(descriptor, text.encode().ljust(_SIZE))
+    os.ftruncate(descriptor, _SIZE)
 
 
 def _named_in(descriptor: int) -> Holder | None:

@@ -18,6 +18,8 @@ from agent.store.batch import Batch
 from agent.store.instance_lock import InstanceLock
 from agent.store.latch import Latch
 
+#: Nothing listens there.
+NOWHERE = "http://127.0.0.1:9"
 FLAT = {**HALT, "flat": True, "remaining": []}
 
 
@@ -71,6 +73,7 @@ def test_json_says_what_happened(tmp_path, capsys):
         "flat": False,
         "remaining": ["position 3: 1234.5 ADA"],
         "engine": "acknowledged",
+        "others": [],
     }
 
 
@@ -96,10 +99,12 @@ def test_without_an_engine_the_next_start_is_halted_and_flat_is_exit_0(tmp_path,
     assert "Halted and flat" in told.out
 
 
-def test_without_an_engine_what_is_open_is_named_and_exit_is_6(tmp_path, capsys):
+def test_without_engine_and_exchange_what_is_open_is_named_and_exit_is_5(tmp_path, capsys):
     unknown = order(2, "lost2", Side.BUY, "500", OrderStatus.UNKNOWN)
     store(tmp_path, positions_batch(open_position()), Batch(at_ms=1, orders=(unknown,)))
-    assert stop(tmp_path, "--json") == 6
+    (tmp_path / "config.json").write_text("{}")
+    told = ("--config", str(tmp_path / "config.json"), "--exchange-url", NOWHERE)
+    assert stop(tmp_path, "--json", "--wait", "0.2", *told) == 5
     told = capsys.readouterr()
     document = json.loads(told.out)
     assert document["engine"] == "none"
@@ -107,8 +112,16 @@ def test_without_an_engine_what_is_open_is_named_and_exit_is_6(tmp_path, capsys)
         f"position 1: 1000 ADA (paper, ADA/USDT on {PAPER.venue})",
         f"order lost2: BUY 500 ADA, UNKNOWN (paper, ADA/USDT on {PAPER.venue})",
     ]
-    assert "comes up HALTED" in told.err
+    assert "Halted, but the exchange cannot be reached." in told.err
     assert latch(tmp_path).at_ms > 0
+
+
+def test_without_any_configuration_it_says_so_and_exit_is_6(tmp_path, capsys):
+    store(tmp_path, positions_batch(open_position()))
+    assert stop(tmp_path, "--json") == 6
+    why, held = json.loads(capsys.readouterr().out)["remaining"]
+    assert "its configuration cannot be read, name one with --config" in why
+    assert held == f"position 1: 1000 ADA (paper, ADA/USDT on {PAPER.venue})"
 
 
 def test_an_engine_that_does_not_answer_within_a_second_is_named(tmp_path, capsys):
@@ -116,10 +129,11 @@ def test_an_engine_that_does_not_answer_within_a_second_is_named(tmp_path, capsy
         frozen.bind(("127.0.0.1", 0))
         frozen.listen()
         write_control_file(tmp_path, ControlFile(frozen.getsockname()[1], "t", os.getpid(), 1, 1))
-        assert stop(tmp_path) == 6
+        with InstanceLock.take(tmp_path / "agent.lock", at_ms=1):
+            assert stop(tmp_path) == 6
     told = capsys.readouterr().err
     assert f"(process {os.getpid()}) did not answer within 1 s" in told
-    assert f"End process {os.getpid()}" in told
+    assert "this very process holds the lock" in told
     assert latch(tmp_path).at_ms > 0
 
 

@@ -1,0 +1,149 @@
+"""emergency-stop as its own process: whatever became of the engine, flat and latched."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import subprocess
+
+import pytest
+from account_books import Theirs, compared
+from agent_process import command, rows_of
+from configurations import WISH, quick, written
+from testnet_ground import TESTNET, credentials
+
+#: A stop rests on the exchange, so that there is something to cancel too.
+STOP = {"backtest_params": {"use_stop_loss": True, "atr_stop_mult": 5.0}}
+
+
+@contextlib.asynccontextmanager
+async def holding(house, directory, *, paper=False, speed=60):
+    """An engine in position, at a market that stands still: (market, agent, environment)."""
+    market = await house.market(*credentials.options, speed=speed)
+    sections = STOP if paper else {**TESTNET, **STOP}
+    written(directory, quick(**sections))
+    env = {} if paper else credentials.environment(directory)
+    agent = await house.agent(directory, *market.address, env=env)
+    async with agent.watched() as watch:
+        await watch.entries_allowed()
+        await market.signal(**WISH)
+        await watch.until("in position", lambda s: s["positions"] and s["positions"][0]["protected_by"])
+        yield market, agent, env
+
+
+async def emergency(market, directory, env, *words):
+    """The command, as the window or a button starts it."""
+    return await command(
+        "-m", "agent.cli", "emergency-stop", "--yes", "--json", "--data-dir", str(directory), *market.address,
+        *words, env=env, cwd=directory, within_s=60,
+    )  # fmt: skip
+
+
+def assert_flat(ended, engine):
+    assert ended.code == 0, ended.err
+    document = ended.document
+    assert (document["latched"], document["flat"], document["engine"]) == (True, True, engine)
+
+
+async def assert_books_are_one(directory, market):
+    theirs = await Theirs.read(market)
+    assert compared(directory, theirs) == []
+    assert not [o for o in theirs.orders.values() if o["status"] in ("NEW", "PARTIALLY_FILLED")]
+    assert theirs.total("ADA") < 1, "what is left is dust"
+    (trade,) = rows_of(directory, "trades")
+    assert trade["reason"] == "EMERGENCY"
+
+
+async def test_a_running_engine_does_it(house, tmp_path):
+    async with holding(house, tmp_path) as (market, agent, env):
+        assert_flat(await emergency(market, tmp_path, env), "acknowledged")
+    assert await agent.stopped() == 0
+    await assert_books_are_one(tmp_path, market)
+
+
+async def test_a_frozen_engine_is_ended_first(house, tmp_path):
+    async with holding(house, tmp_path) as (market, agent, env):
+        agent.send(signal.SIGSTOP)
+        ended = await emergency(market, tmp_path, env)
+        assert_flat(ended, "silent")
+        assert f"Process {agent.pid} did not answer and was ended" in ended.err
+        assert await agent.ended() == -signal.SIGKILL
+    await assert_books_are_one(tmp_path, market)
+
+
+async def test_without_an_engine_or_a_configuration_the_stored_one_serves(house, tmp_path):
+    async with holding(house, tmp_path) as (market, agent, env):
+        await agent.kill()
+    (tmp_path / "config.json").unlink()
+    assert_flat(await emergency(market, tmp_path, env), "none")
+    await assert_books_are_one(tmp_path, market)
+    again = await emergency(market, tmp_path, env)
+    assert_flat(again, "none")
+
+
+async def test_paper_too(house, tmp_path):
+    async with holding(house, tmp_path, paper=True) as (market, agent, env):
+        await agent.kill()
+    assert_flat(await emergency(market, tmp_path, env), "none")
+    (trade,) = rows_of(tmp_path, "trades")
+    assert trade["reason"] == "EMERGENCY"
+
+
+@contextlib.contextmanager
+def small_disk(folder):
+    """A disk of a few megabytes, mounted for the test."""
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], check=False, capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder):
+    """Leave not one byte free."""
+    with contextlib.suppress(OSError), open(folder / "filler", "wb", buffering=0) as file:
+        for size in (65_536, 4_096, 1):
+            with contextlib.suppress(OSError):
+                while file.write(bytes(size)):
+                    pass
+    assert shutil.disk_usage(folder).free == 0
+
+
+async def test_a_frozen_engine_on_a_full_disk(house, tmp_path):
+    with small_disk(tmp_path / "disk") as disk:
+        async with holding(house, disk) as (market, agent, env):
+            agent.send(signal.SIGSTOP)
+            fill(disk)
+            assert_flat(await emergency(market, disk, env), "silent")
+        theirs = await Theirs.read(market)
+        assert theirs.total("ADA") < 1
+
+
+async def test_what_a_full_disk_kept_from_the_ledger_the_next_start_brings_in(house, tmp_path):
+    with small_disk(tmp_path / "disk") as disk:
+        async with holding(house, disk) as (market, agent, env):
+            assert await agent.stopped() == 0
+            fill(disk)
+            ended = await emergency(market, disk, env)
+            assert_flat(ended, "none")
+            assert "emergency.journal" in ended.err
+        theirs = await Theirs.read(market)
+        assert theirs.total("ADA") < 1
+        assert [row for row in rows_of(disk, "trades") if row["reason"]] == [], "the ledger knows nothing yet"
+
+        # With space again, the next start knows what was done.
+        (disk / "filler").unlink()
+        await market.control("clock", {"pause": False})
+        later = await house.agent(disk, *market.address, env=env)
+        async with later.watched() as watch:
+            await watch.until("halted", lambda s: s["halt"] and s["halt"]["flat"])
+            await watch.until("reconciled", lambda s: not s["positions"])
+        assert await later.stopped() == 0
+        await assert_books_are_one(disk, market)
+        assert "is in the ledger now" in later.said
