@@ -163,6 +163,9 @@ class BarDesk:
                 await self._new.wait()
                 continue
             await self._clock.sleep_until(oldest_ms + self._bar_ms + self._ms(terms.VERIFY_WAIT))
+            if self._sequence.oldest_unverified_ms() != oldest_ms:
+                # Another answer verified it meanwhile, perhaps all there were.
+                continue
             rows = await self._rest.candles(oldest_ms, min(self._sequence.unverified, _PAGE))
             if rows is None:
                 await self._clock.sleep_machine(back_off.next_ms())
