@@ -145,6 +145,8 @@ class ChartFeed:
         """The picture of this moment; cheap when little is different."""
         if self._market is None or market_of(picture) != self._market:
             return
+        if picture.tick is not None:  # it may have been unknown when the history came
+            self.view.set_decimals(charted.instrument(picture).price_decimals)
         self.view.set_ladders(charted.ladders(picture))
         self.view.set_positions(charted.positions(picture))
         if picture.bar is not None and picture.bar != self._live:

@@ -308,6 +308,15 @@ def test_new_candles_after_a_reconnect_keep_a_panned_view(shown: tuple[ChartView
     assert view.following
 
 
+def test_decimals_that_come_later_keep_everything(shown: tuple[ChartView, Market]) -> None:
+    view, seen = shown
+    drag(view, MIDDLE, MIDDLE + QPoint(300, 0))
+    before = where(view)
+    view.set_decimals(6)
+    assert view.visible_ms() == before[0]
+    assert f"C {seen.close[-1]:.6f}" in view.summary()
+
+
 def test_it_lives_without_data_and_with_one_candle(qtbot: QtBot) -> None:
     view = ChartView()
     qtbot.addWidget(view)

@@ -8,6 +8,7 @@ key does too, and the last price is there as text for those who cannot see the p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import tzinfo
 
 from numpy.typing import ArrayLike
@@ -103,6 +104,11 @@ class ChartView(QWidget):
         self._placed, self._more_history = False, True
         self._picture.price.automatic = True
         self._redraw(moved=True)
+
+    def set_decimals(self, price_decimals: int) -> None:
+        """The exchange's precision, once it is known."""
+        if price_decimals != self._scene.instrument.price_decimals:
+            self.set_instrument(replace(self._scene.instrument, price_decimals=price_decimals))
 
     def set_candles(
         self,
