@@ -339,6 +339,56 @@ def demo_market(
     return demo_market_from(port, seed, candles, start, speed, pair, key, secret, balance)
 
 
+# --- credentials -------------------------------------------------------------------------------
+
+credentials = typer.Typer(
+    help="API keys and passwords: put them into the keyring, see where they come from.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+app.add_typer(credentials, name="credentials")
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Like EXCHANGE_API_KEY.")]
+
+
+@credentials.command("set")
+def credentials_set(
+    names: Names = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", metavar="FILE", help="One value from a file, as a PEM key.")
+    ] = None,
+) -> int:
+    """Store credentials in the keyring.
+
+    Each value is asked for without showing it; without names: key and secret of the exchange.
+    """
+    from agent.command_line.credentials import set_command
+
+    return set_command(names or [], file)
+
+
+@credentials.command("check")
+def credentials_check(
+    config: Annotated[Path, typer.Option("--config", help="Default: ./config.json.")] = Path("config.json"),
+    env_file: Annotated[Path | None, typer.Option("--env-file", help="Default: .env beside it.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Where each credential comes from; never its value.
+
+    Exit code 1 when one that the configuration needs is missing.
+    """
+    from agent.command_line.credentials import check_command
+
+    return check_command(config, env_file, as_json)
+
+
+@credentials.command("remove")
+def credentials_remove(names: Names = None, yes: Yes = False) -> int:
+    """Take credentials out of the keyring."""
+    from agent.command_line.credentials import remove_command
+
+    return remove_command(names or [], yes)
+
+
 # --- not there yet -----------------------------------------------------------------------------
 
 _ANYTHING: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -358,12 +408,6 @@ def doctor() -> int:
 def drill() -> int:
     """Not available yet."""
     _not_available_yet("drill", "rehearse on the demo market: start one with `demo-market`")
-
-
-@app.command(context_settings=_ANYTHING)
-def credentials() -> int:
-    """Not available yet."""
-    _not_available_yet("credentials", "paper trading needs none; keys of an exchange are not used yet")
 
 
 # --- endings -----------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def test_steering_loads_neither_the_strategy_nor_the_database():
     assert done.stdout == "[]\n"
 
 
-@pytest.mark.parametrize("command", ["doctor", "drill", "credentials"])
+@pytest.mark.parametrize("command", ["doctor", "drill"])
 def test_what_does_not_exist_yet_says_so(capsys, command):
     assert main([command, "set", "--anything", "x"]) == 1
     told = capsys.readouterr()
