@@ -342,7 +342,7 @@ def demo_market(
 # --- credentials -------------------------------------------------------------------------------
 
 credentials = typer.Typer(
-    help="API keys and passwords: put them into the keyring, see where they come from.",
+    help="API keys and passwords: set, check, remove.",
     rich_markup_mode=None,
     no_args_is_help=True,
 )
