@@ -129,7 +129,7 @@ def away(
 
 @app.command()
 def parity(data_dir: DataDir = None, as_json: AsJson = False) -> int:
-    """Whether it decided and traded what the backtest would have.
+    """Whether it decided as the backtest would have.
 
     Every decision beside the whole history, every trade beside the bar form. Exit code 1 on a mismatch.
     """
