@@ -1,7 +1,8 @@
 """kill -9 at random moments, again and again: in the end both ledgers are the same, to the last digit.
 
 Every bar of a falling market is a signal and every position leaves with the next bar, so that something is
-always on its way. AGENT_KILLS=120 makes more cycles of it, AGENT_KILL_SEED another course of the same.
+always on its way: on paper, and with signed orders at an exchange that goes on without us. AGENT_KILLS=120
+makes more cycles of it, AGENT_KILL_SEED another course of the same.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import sqlite3
 from contextlib import closing
 from decimal import Decimal
 
+from account_books import Theirs, compared
 from agent_process import cli
-from configurations import quick, written
+from configurations import changed, quick, written
 from ledgers import Books
+from testnet_ground import TESTNET, credentials
 
 INITIAL = Decimal(10_000)
 TICK = Decimal("0.0001")
@@ -67,18 +70,51 @@ async def test_kills_at_any_moment_leave_both_ledgers_equal(house, tmp_path):
         if (tmp_path / "trades.db").exists():
             no_orphan(Books.read(tmp_path), moments)
 
-    agent = await house.agent(tmp_path, *market.address)
+    final = await flattened(await house.agent(tmp_path, *market.address), tmp_path)
+    books = Books.read(tmp_path)
+    assert len(books.trades) >= KILLS / 3, "it traded"
+    the_same_books(books, Decimal(final["balance"]))
+    undamaged(tmp_path)
+
+
+async def test_kills_with_signed_orders_leave_both_ledgers_equal(house, tmp_path):
+    chance = random.Random(SEED)
+    market = await house.market(*credentials.options)
+    written(tmp_path, changed(RESTLESS, **TESTNET))
+    env = credentials.environment(tmp_path)
+    moments = []
+    for _ in range(KILLS):
+        agent = await house.agent(tmp_path, *market.address, env=env)
+        moments.append(await killed_somewhere(agent, chance))
+        await fall(market)
+        if (tmp_path / "trades.db").exists():
+            written_down, theirs = set(Books.read(tmp_path).intents), await Theirs.read(market)
+            assert set(theirs.orders) <= written_down, f"an order without an intent, killed {moments}"
+
+    final = await flattened(await house.agent(tmp_path, *market.address, env=env), tmp_path)
+    theirs = await Theirs.read(market)
+    assert compared(tmp_path, theirs) == [], f"killed {moments}"
+    assert len(Books.read(tmp_path).trades) >= KILLS / 3, "it traded"
+    assert theirs.total("USDT") == Decimal(final["balance"])
+    ended = {"FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"}
+    assert {order["status"] for order in theirs.orders.values()} <= ended, "nothing is open there"
+    undamaged(tmp_path)
+
+
+async def flattened(agent, data_dir):
+    """A last run that sells what is left and ends; its state when everything is over."""
     async with agent.watched() as watch:
         await watch.until("running", lambda s: s["state"] == "RUNNING" and s["price"]["trusted"])
-        assert (await cli(tmp_path, "stop", "--flatten", "--yes")).code == 0
+        assert (await cli(data_dir, "stop", "--flatten", "--yes")).code == 0
         final = await watch.until(
             "stopped", lambda s: s["state"] == "STOPPED" and not s["positions"] and not s["orders"]
         )
     assert await agent.stopped() == 0
-    books = Books.read(tmp_path)
-    assert len(books.trades) >= KILLS / 3, "it traded"
-    the_same_books(books, Decimal(final["balance"]))
-    with closing(sqlite3.connect(tmp_path / "trades.db")) as database:
+    return final
+
+
+def undamaged(data_dir):
+    with closing(sqlite3.connect(data_dir / "trades.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
