@@ -32,6 +32,7 @@ class VenueOrder:
     fills: list[Fill] = field(default_factory=list)
     reason: str = ""
     placed_ms: int = 0
+    triggered: bool = False
 
     @property
     def executed(self) -> Decimal:
@@ -84,9 +85,36 @@ class TinyExchange:
         self.bid = bid
         for order in tuple(self.orders.values()):
             stop = order.intent.stop_price
-            if order.is_open and stop is not None and bid <= stop:
+            if order.is_open and stop is not None and (bid <= stop or order.triggered):
+                self._begin(order)
+                order.triggered = True
                 self._take(order)
                 self._tell(order)
+            if order.is_open and order.intent.type is OrderType.LIMIT_MAKER:
+                self._come_to(order)
+
+    def _come_to(self, order: VenueOrder) -> None:
+        """The market trades with a resting target, as far as it goes."""
+        price = order.intent.price
+        assert price is not None
+        if self.bid < price or self.depth <= 0:
+            return
+        self._begin(order)
+        qty = min(order.leaves, self.depth)
+        order.fills.append(self._execute(order.intent, price, qty))
+        order.fact = Fact.FULLY_FILLED if order.leaves == 0 else Fact.PART_FILLED
+        self._tell(order)
+
+    def _begin(self, order: VenueOrder) -> None:
+        """Of a list only one leg trades."""
+        for leg in self._others(order):
+            if leg.is_open:
+                leg.fact, leg.reason = Fact.HAS_EXPIRED, "OCO_TRIGGER"
+                self._tell(leg)
+
+    def _others(self, order: VenueOrder) -> list[VenueOrder]:
+        name = order.intent.list_id
+        return [o for o in self.orders.values() if name and o.intent.list_id == name and o is not order]
 
     # --- requests --------------------------------------------------------------------------------------
 
@@ -101,12 +129,27 @@ class TinyExchange:
         self._tell(order)
         return OrderReported(self._report(order, order.fills))
 
+    def place_pair(self, stop: Intent, target: Intent) -> list[OrderReported | OrderRefused]:
+        refusal = self._refusal(stop)
+        if refusal is None and (target.price is None or self.bid >= target.price):
+            refusal = "Order would immediately match and take."
+        if refusal is not None:
+            return [OrderRefused(leg.client_id, -2010, refusal) for leg in (stop, target)]
+        for leg in (stop, target):
+            assert leg.client_id not in self.orders, "the same order twice"
+            self.orders[leg.client_id] = VenueOrder(leg, placed_ms=self.now_ms)
+        for leg in (stop, target):
+            self._tell(self.orders[leg.client_id])
+        return [OrderReported(self._report(self.orders[leg.client_id])) for leg in (stop, target)]
+
     def cancel(self, client_id: str) -> OrderReported | CancelFailed:
         order = self.orders.get(client_id)
         if order is None or not order.is_open:
             return CancelFailed(client_id, -2011, "unknown order sent")
-        order.fact = Fact.WAS_CANCELED
-        self._tell(order)
+        for leg in (order, *self._others(order)):
+            if leg.is_open:
+                leg.fact = Fact.WAS_CANCELED
+                self._tell(leg)
         return OrderReported(self._report(order))
 
     def look_up(self, client_id: str) -> OrderReported | LookupFoundNothing:
@@ -133,8 +176,17 @@ class TinyExchange:
 
     # --- inside ----------------------------------------------------------------------------------------
 
+    def selling(self) -> Decimal:
+        """What all that rests may sell together."""
+        return self._locked()
+
     def _locked(self) -> Decimal:
-        return sum((o.leaves for o in self.orders.values() if o.is_open and o.intent.side is Side.SELL), ZERO)
+        selling: dict[str, Decimal] = {}
+        for order in self.orders.values():
+            if order.is_open and order.intent.side is Side.SELL:
+                name = order.intent.list_id or order.intent.client_id
+                selling[name] = max(selling.get(name, ZERO), order.leaves)
+        return sum(selling.values(), ZERO)
 
     def _refusal(self, intent: Intent) -> str | None:
         if self.refusing is not None:
@@ -156,13 +208,17 @@ class TinyExchange:
         price = self.ask if intent.side is Side.BUY else self.bid
         if intent.type is OrderType.LIMIT and intent.price is not None and price > intent.price:
             left = ZERO
+        if intent.type is OrderType.STOP_LOSS_LIMIT and intent.price is not None and price < intent.price:
+            left = ZERO
         for n in range(self.pieces):
             last = n == self.pieces - 1
             qty = left if last else min(left, self.instrument.qty(order.leaves / self.pieces))
             if qty > 0:
                 order.fills.append(self._execute(intent, price, qty))
                 left -= qty
-        order.fact = Fact.FULLY_FILLED if order.leaves == 0 else Fact.HAS_EXPIRED
+        rests = intent.type is OrderType.STOP_LOSS_LIMIT
+        rest = (Fact.PART_FILLED if order.fills else Fact.WORKING) if rests else Fact.HAS_EXPIRED
+        order.fact = Fact.FULLY_FILLED if order.leaves == 0 else rest
 
     def _execute(self, intent: Intent, price: Decimal, qty: Decimal) -> Fill:
         self._trade += 1
@@ -181,6 +237,7 @@ class TinyExchange:
         return OrderReport(
             intent.client_id, "1", intent.side, intent.type.value, order.fact, intent.qty,
             intent.price or ZERO, order.executed, self.now_ms, tuple(fills or ()), order.reason,
+            order.triggered,
         )  # fmt: skip
 
     def _tell(self, order: VenueOrder) -> None:

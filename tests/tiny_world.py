@@ -18,10 +18,12 @@ from agent.core.commands import (
     Command,
     LookUpOrder,
     PlaceOrder,
+    PlacePair,
     ReadAccount,
     ReadBook,
     ReadFills,
     ReadQuote,
+    ReplaceByPair,
     ReplaceOrder,
     SetLatch,
 )
@@ -30,6 +32,7 @@ from agent.core.instrument import Instrument
 from agent.core.market import Candle, DataSource
 from agent.core.order import TERMINAL, Intent, OrderStatus, Purpose, Side
 from agent.core.phase import Phase
+from agent.core.position import Position
 from agent.core.signal import SignalWindow
 from agent.core.state import AgentState, Setup
 from agent.shell.journal import changes
@@ -50,7 +53,16 @@ PATIENCE = 12
 #: So long after it was given up a request may still be accepted: its receive window and the way there.
 STILL_ACCEPTED_MS = 15_000
 Request = (
-    PlaceOrder | ReplaceOrder | CancelOrder | LookUpOrder | ReadFills | ReadAccount | ReadBook | ReadQuote
+    PlaceOrder
+    | ReplaceOrder
+    | PlacePair
+    | ReplaceByPair
+    | CancelOrder
+    | LookUpOrder
+    | ReadFills
+    | ReadAccount
+    | ReadBook
+    | ReadQuote
 )
 
 
@@ -182,18 +194,34 @@ class TinyWorld:
         self._moment()
 
     def deliver_silently(self, n: int = 0) -> None:
-        """Request `n` reaches the exchange; its answer is lost."""
+        """Request `n` reaches the exchange; its answer is lost. Of two requests in one, the second's."""
         request = self.requests.pop(n % len(self.requests))
+        if isinstance(request, ReplaceByPair):
+            self._second_half_silent(request)
+            return
         self._carried_out(request)
         self.answers += _without_answer(request)
+
+    def _second_half_silent(self, request: ReplaceByPair) -> None:
+        self.exchange.now_ms = self.now_ms
+        canceled, *placed = self._carried_out(request)
+        told = [p if isinstance(p, e.PlacingBlocked) else None for p in placed]
+        legs = request.pair.legs
+        lost = [t or e.OutcomeUnknown(leg.client_id, "lost") for t, leg in zip(told, legs, strict=True)]
+        self.answers += [canceled, *lost]
 
     def lose(self, n: int = 0) -> None:
         """Request `n` never arrives."""
         self.answers += _without_answer(self.requests.pop(n % len(self.requests)))
 
     def delay(self, n: int = 0) -> None:
-        """Request `n` is given up, and may arrive all the same."""
+        """Request `n` is given up, and may arrive all the same. Of two in one, that is the cancel."""
         request = self.requests.pop(n % len(self.requests))
+        if isinstance(request, ReplaceByPair):
+            self.answers += _without_answer(request)
+            request = CancelOrder(request.cancel_client_id)
+            self.delayed.append((self.now_ms, request))
+            return
         self.delayed.append((self.now_ms, request))
         self.answers += _without_answer(request)
 
@@ -230,6 +258,14 @@ class TinyWorld:
                 if isinstance(canceled, e.CancelFailed):
                     return [canceled, e.PlacingBlocked(approved.intent.client_id, "the cancel failed")]
                 return [canceled, self._placed(approved.intent)]
+            case PlacePair(pair=pair):
+                return [*exchange.place_pair(*pair.legs)]
+            case ReplaceByPair(cancel_client_id=resting, pair=pair):
+                canceled = exchange.cancel(resting)
+                if isinstance(canceled, e.CancelFailed) or canceled.report.executed_qty:
+                    blocked = (e.PlacingBlocked(leg.client_id, "the cancel failed") for leg in pair.legs)
+                    return [canceled, *blocked]
+                return [canceled, *exchange.place_pair(*pair.legs)]
             case CancelOrder(client_id=client_id):
                 return [exchange.cancel(client_id)]
             case LookUpOrder(client_id=client_id):
@@ -325,13 +361,22 @@ class TinyWorld:
     def _is_settled(self, start: int) -> bool:
         state = self.state
         waiting = [o for o in state.orders.values() if not o.is_settled and not o.is_working]
-        waiting += [
-            o for o in state.orders.values() if o.is_working and o.intent.purpose is not Purpose.PROTECT
-        ]
+        waiting += [o for o in state.orders.values() if o.is_working and not o.intent.rests]
         leaving = [p for p in state.open_positions() if p.exit_reason is not None]
         after_all = max((p.last_fill_ms or 0 for p in state.positions.values()), default=start)
         agreed = state.reconciled_ms is not None and state.reconciled_ms > max(start, after_all)
-        return not (waiting or leaving or state.pending or not agreed) and state.doubted_cash is None
+        if waiting or leaving or state.pending or not agreed or state.doubted_cash is not None:
+            return False
+        return all(self._is_guarded(p) for p in state.open_positions())
+
+    def _is_guarded(self, position: Position) -> bool:
+        """Whether a stop rests at the exchange for all that is held, where one is wanted and can."""
+        stop_wanted = self.setup.exits.use_stop_loss and self.setup.protective_stop
+        if not (stop_wanted or self.setup.disaster_stop_percent) or "no_resting_stop" in position.notes:
+            return True
+        rest = [o for o in self.state.orders_of(position.id) if o.intent.purpose is Purpose.PROTECT]
+        lies = [self.exchange.orders[o.intent.client_id] for o in rest if o.is_working]
+        return sum((o.leaves for o in lies if o.is_open), ZERO) == self.instrument.qty(position.held_qty)
 
 
 def _without_answer(request: Request) -> list[e.Event]:
@@ -342,6 +387,12 @@ def _without_answer(request: Request) -> list[e.Event]:
             return [e.OutcomeUnknown(approved.intent.client_id, why)]
         case ReplaceOrder(cancel_client_id=resting, approved=approved):
             return [e.CancelFailed(resting, None, why), e.OutcomeUnknown(approved.intent.client_id, why)]
+        case PlacePair(pair=pair):
+            return [e.OutcomeUnknown(leg.client_id, why) for leg in pair.legs]
+        case ReplaceByPair(cancel_client_id=resting, pair=pair):
+            # Two requests: the first without an answer means that the second never leaves.
+            blocked = (e.PlacingBlocked(leg.client_id, why) for leg in pair.legs)
+            return [e.CancelFailed(resting, None, why), *blocked]
         case CancelOrder(client_id=client_id):
             return [e.CancelFailed(client_id, None, why)]
         case LookUpOrder(client_id=client_id) | ReadFills(client_id=client_id):
@@ -361,6 +412,8 @@ def check_step(world: TinyWorld, before: AgentState, commands: tuple[Command, ..
     """After every single step, whatever the exchange and the network do."""
     after, witness = world.state, world.witness
     for command in commands:
+        if isinstance(command, PlacePair | ReplaceByPair):
+            _check_pair(world, after, command)
         if not isinstance(command, PlaceOrder | ReplaceOrder):
             continue
         intent = command.approved.intent
@@ -395,18 +448,36 @@ def _check_entry(world: TinyWorld, after: AgentState, intent: Intent) -> None:
     assert not day.loss_limit_hit
 
 
-def _check_sale(after: AgentState, intent: Intent, command: PlaceOrder | ReplaceOrder) -> None:
+def _check_pair(world: TinyWorld, after: AgentState, command: PlacePair | ReplaceByPair) -> None:
+    for leg in command.pair.legs:
+        assert leg.client_id not in world.witness.ids_sent, "one intent, one order"
+        world.witness.ids_sent.add(leg.client_id)
+        assert after.orders[leg.client_id].intent == leg, "nothing leaves without a row"
+    stop, target = command.pair.legs
+    position = after.positions[stop.position_id]
+    assert stop.stop_price is not None
+    assert target.price is not None
+    assert stop.stop_price < target.price
+    entry_bar = position.entry_bar_open_ms
+    assert entry_bar is not None
+    if position.plan.entry_bar_exits == "stop_only":
+        assert world.now_ms >= entry_bar + position.plan.bar_ms, "no target rests in the entry bar"
+    _check_sale(after, stop, command)
+
+
+def _check_sale(after: AgentState, intent: Intent, command: Command) -> None:
     position = after.positions[intent.position_id]
-    replaced = command.cancel_client_id if isinstance(command, ReplaceOrder) else None
-    selling = sum(
-        (
-            o.leaves_qty
-            for o in after.orders_of(position.id)
-            if o.intent.side is Side.SELL and o.intent.client_id != replaced
-        ),
-        ZERO,
-    )
-    assert selling <= position.held_qty, "never more for sale than is owned"
+    replaced = getattr(command, "cancel_client_id", None)
+    given_up = after.orders[replaced].intent if replaced else None
+    gone = {given_up.client_id, given_up.list_id} if given_up else set()
+    selling: dict[str, Decimal] = {}
+    for order in after.orders_of(position.id):
+        name = order.intent.list_id or order.intent.client_id
+        if order.intent.side is Side.SELL and name not in gone:
+            known = selling.setdefault(name, ZERO)
+            selling[name] = max(known, order.leaves_qty)
+    total = sum(selling.values(), ZERO)
+    assert total <= position.held_qty, "never more for sale than is owned"
 
 
 def _check_orders(world: TinyWorld, before: AgentState, after: AgentState) -> None:
@@ -454,8 +525,7 @@ def check_books(world: TinyWorld) -> None:
     assert held + foreign == exchange.base_total
     resting = {i for i, o in exchange.orders.items() if o.is_open}
     assert resting == {o.intent.client_id for o in state.orders.values() if o.is_working}
-    selling = sum((exchange.orders[i].leaves for i in resting), ZERO)
-    assert selling <= held, "what rests never sells more than is owned"
+    assert exchange.selling() <= held, "what rests never sells more than is owned"
 
 
 def _flows_told(world: TinyWorld) -> Decimal:

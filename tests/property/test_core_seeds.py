@@ -20,6 +20,13 @@ from tests.playbook import EXITS, LIMITS, SELLER, D, make_instrument, make_setup
 from tests.tiny_world import Crash, TinyWorld, check_books, describe
 
 ACTIONS = 120
+#: With and without order lists, with stops at the market and with stops that are limits.
+ORDER_TYPES = (
+    ("LIMIT", "MARKET", "STOP_LOSS"),
+    ("LIMIT", "MARKET", "STOP_LOSS", "LIMIT_MAKER"),
+    ("LIMIT", "MARKET", "STOP_LOSS", "LIMIT_MAKER"),
+    ("LIMIT", "MARKET", "STOP_LOSS_LIMIT", "LIMIT_MAKER"),
+)
 
 #: Hot loops over and over: tracing their lines would take as long as the test and tell nothing new.
 pytestmark = pytest.mark.no_cover
@@ -51,7 +58,9 @@ def make_world(chance: Random) -> TinyWorld:
     )
     step = D(chance.choice(["1", "0.1", "0.001"]))
     world = TinyWorld(
-        setup, make_instrument(step=step, min_qty=step), foreign=chance.choice(["0", "0", "700", "0.5"])
+        setup,
+        make_instrument(step=step, min_qty=step, order_types=frozenset(chance.choice(ORDER_TYPES))),
+        foreign=chance.choice(["0", "0", "700", "0.5"]),
     )
     world.exchange.fee_currency = chance.choice([None, None, "USDT", "BNB"])
     world.exchange.pieces = chance.choice([1, 2, 3])
@@ -102,6 +111,16 @@ def the_price_moves(world: TinyWorld, chance: Random) -> None:
                 world.exchange.bid * (1000 + percent * chance.randint(1, 10)) / 1000, "nearest"
             )
         )
+
+
+def the_price_reaches_a_level(world: TinyWorld, chance: Random) -> None:
+    """Up to what a target waits for, or down to a stop, a little short of it or beyond."""
+    held = world.state.open_positions()
+    if not held:
+        return
+    levels = chance.choice(held).levels
+    level = chance.choice([levels.target or levels.stop, levels.stop])
+    world.walk(level * chance.choice([0.997, 1.0, 1.0, 1.003]))
 
 
 def bad_way(world: TinyWorld, chance: Random) -> None:
@@ -202,6 +221,7 @@ WEIGHTS: dict[Act, int] = {
     a_good_entry: 5,
     a_quiet_bar: 4,
     the_price_moves: 10,
+    the_price_reaches_a_level: 5,
     an_order_is_unlucky: 8,
     the_process_dies: 3,
     the_process_dies_soon: 2,

@@ -36,10 +36,11 @@ class Anything(RuleBasedStateMachine):
         pieces=st.integers(1, 3),
         foreign=st.sampled_from(["0", "700"]),
         lag_ms=st.sampled_from([0, 3_000]),
+        lists=st.booleans(),
     )
     def begin(
         self, *, positions: int, stop: bool, protective: bool, market: bool, every_exit: bool,
-        capital: Decimal | None, fee: str | None, pieces: int, foreign: str, lag_ms: int,
+        capital: Decimal | None, fee: str | None, pieces: int, foreign: str, lag_ms: int, lists: bool,
     ) -> None:  # fmt: skip
         limits = replace(
             LIMITS, max_open_positions=positions, max_position_size_percent=CAP[positions],
@@ -55,7 +56,9 @@ class Anything(RuleBasedStateMachine):
             capital=capital,
             late_signal="enter",
         )
-        self.world = TinyWorld(setup, make_instrument(step=D(1), min_qty=D(1)), foreign=foreign)
+        offered = frozenset({"LIMIT", "MARKET", "STOP_LOSS", *(["LIMIT_MAKER"] if lists else [])})
+        instrument = make_instrument(step=D(1), min_qty=D(1), order_types=offered)
+        self.world = TinyWorld(setup, instrument, foreign=foreign)
         self.world.exchange.fee_currency = fee
         self.world.exchange.pieces = pieces
         self.world.exchange.query_lag_ms = lag_ms
