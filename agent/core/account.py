@@ -23,13 +23,16 @@ class Account:
     """Amounts in quote currency unless named otherwise.
 
     `cash` is None until the exchange's balances were read once. `realized_pnl` is the sum over closed
-    positions; together with what is invested it bounds the cash under a configured `capital`.
-    `foreign` holds what was there before us and what we did not buy, by currency.
+    positions. `capital` is the configured one in force; `capital_mark` is the realised PnL that it counts
+    from: it grows with every profit above the capital, because that is not ours to count any more, and
+    stays where it is through a loss. `foreign` holds what was there before us and what we did not buy.
     """
 
     cash: Decimal | None = None
     realized_pnl: Decimal = ZERO
     foreign: Mapping[str, Decimal] = field(default_factory=dict)
+    capital: Decimal | None = None
+    capital_mark: Decimal = ZERO
 
     def after_fill(self, fill: Fill, quote: str) -> Account:
         """Cash after one new fill of ours."""

@@ -18,11 +18,13 @@ def position_booked(turn: Turn, position: Position) -> None:
 
     A position that a late fill changed after it was counted is counted again by the difference.
     """
-    account, day = turn.state.durable.account, turn.state.durable.day
+    account = turn.state.durable.account
     pnl, booked = position.pnl_quote, position.booked_pnl
     turn.put_position(replace(position, booked_pnl=pnl))
     realized = account.realized_pnl + pnl - (ZERO if booked is None else booked)
     turn.change_durable(account=replace(account, realized_pnl=realized))
+    _leave_profit(turn)
+    day = turn.state.durable.day
     if day is not None and booked is None:
         won = pnl > 0
         turn.change_durable(day=replace(day, wins=day.wins + won, losses=day.losses + (not won)))
@@ -32,6 +34,17 @@ def position_booked(turn: Turn, position: Position) -> None:
     text = f"position {position.id}: closed{at}, {position.exit_reason}, {pnl:+.4f} {quote}"
     turn.alert(AlertLevel.INFO, "position", text)
     balance_row(turn)
+
+
+def _leave_profit(turn: Turn) -> None:
+    """What the capital earned above itself is not counted from now on; that is a flow, not a loss."""
+    account, before = turn.state.durable.account, balance(turn.state)
+    if turn.state.setup.capital is None or account.realized_pnl <= account.capital_mark:
+        return
+    turn.change_durable(account=replace(account, capital_mark=account.realized_pnl))
+    after, day = balance(turn.state), turn.state.durable.day
+    if before is not None and after is not None and day is not None and day.start_equity is not None:
+        turn.change_durable(day=replace(day, flows=day.flows + after - before))
 
 
 def balance_row(turn: Turn) -> None:

@@ -15,6 +15,7 @@ from agent.core.order import Fact, Order, OrderStatus, next_status
 from agent.core.phase import Phase
 from agent.core.position import Position, PositionState
 from agent.core.state import AgentState, Durable, Halt, HaltReason, Setup
+from agent.core.worth import balance
 
 
 def fresh(at_ms: int) -> Durable:
@@ -53,7 +54,7 @@ def boot(
     if durable.halt is not None and durable.phase is not Phase.HALTED:
         durable = replace(durable, phase=Phase.HALTED, phase_since_ms=at_ms)
     kept = {p.id: p for p in positions if p.state not in (PositionState.SIGNAL, PositionState.RISK_CHECK)}
-    return AgentState(
+    state = AgentState(
         setup=setup,
         durable=durable,
         now_ms=at_ms,
@@ -61,6 +62,22 @@ def boot(
         orders={o.intent.client_id: _reopened(o, at_ms) for o in orders if o.intent.position_id in kept},
         last_balance_row_ms=at_ms,
     )
+    return _with_capital(state)
+
+
+def _with_capital(state: AgentState) -> AgentState:
+    """Another `capital` counts from here on; what that changes in our balance is a flow, not a result."""
+    account, day = state.durable.account, state.durable.day
+    if account.capital == state.setup.capital:
+        return state
+    before = balance(state.but(setup=replace(state.setup, capital=account.capital)))
+    account = replace(account, capital=state.setup.capital, capital_mark=account.realized_pnl)
+    state = state.but(durable=replace(state.durable, account=account))
+    after = balance(state)
+    if day is not None and day.start_equity is not None and before is not None and after is not None:
+        day = replace(day, flows=day.flows + after - before)
+        state = state.but(durable=replace(state.durable, day=day))
+    return state
 
 
 def _reopened(order: Order, at_ms: int) -> Order:

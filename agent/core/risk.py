@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 from agent.core.instrument import Instrument
 from agent.core.market import Book, walk
 from agent.core.money import HUNDRED, ONE, ZERO, Price, Qty, percent_of, plain
-from agent.core.order import Intent, OrderType, Purpose, Side, TimeInForce
+from agent.core.order import CONDITIONAL, TERMINAL, Intent, OrderType, Purpose, Side, TimeInForce
 from agent.core.phase import Phase
 from agent.core.records import Check
 from agent.core.state import AgentState
@@ -31,6 +32,9 @@ __all__ = [
     "position_size",
 ]
 
+#: Binance's words for orders that wait for a price.
+_CONDITIONAL_WORDS: Final = frozenset({"STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"})
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -44,8 +48,20 @@ class Wish:
     reason: str
 
 
-def position_size(equity_now: Decimal, entry: Decimal, stop: Decimal, state: AgentState) -> Decimal:
-    """Base currency before rounding: the smaller of size by risk and size by cap (SPEC 6).
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Base currency before rounding, by each thing that bounds it."""
+
+    by_risk: Decimal
+    by_cap: Decimal
+
+    @property
+    def smaller(self) -> Decimal:
+        return min(self.by_risk, self.by_cap)
+
+
+def position_size(equity_now: Decimal, entry: Decimal, stop: Decimal, state: AgentState) -> Sizes:
+    """Size by risk and size by cap (SPEC 6); the smaller counts.
 
     by risk = equity * risk% / (entry - stop); by cap = equity * max position% / entry.
     """
@@ -53,7 +69,7 @@ def position_size(equity_now: Decimal, entry: Decimal, stop: Decimal, state: Age
     limits = state.setup.limits
     by_risk = percent_of(equity_now, limits.risk_per_trade_percent) / (entry - stop)
     by_cap = percent_of(equity_now, limits.max_position_size_percent) / entry
-    return min(by_risk, by_cap)
+    return Sizes(by_risk, by_cap)
 
 
 def assess_entry(state: AgentState, wish: Wish, blocks: tuple[str, ...]) -> Approved | Refused:
@@ -69,11 +85,13 @@ def assess_entry(state: AgentState, wish: Wish, blocks: tuple[str, ...]) -> Appr
     checks.append(Check("stop below entry", stop < entry, f"stop {plain(stop)}, entry about {plain(entry)}"))
     if stop >= entry:
         return _refuse(checks)
-    qty = instrument.qty(position_size(worth, entry, stop, state))
+    qty = instrument.qty(position_size(worth, entry, stop, state).smaller)
     # A thin book fills deeper than its best price: then the size follows the price it really costs.
     entry = walk(wish.book.asks, qty).average_price or entry
-    qty = instrument.qty(position_size(worth, entry, stop, state))
+    sizes = position_size(worth, entry, stop, state)
     limit = instrument.price(mid * (ONE + state.setup.limits.slippage_tolerance_percent / HUNDRED), "down")
+    qty, size_check = _fitted(state, instrument, sizes, entry, max(limit, wish.book.asks[0].price))
+    checks.append(size_check)
     checks += _size_checks(state, worth, qty, entry, stop)
     checks += _day_checks(state)
     checks += _exchange_checks(state, instrument, qty, max(limit, wish.book.asks[0].price), stop, mid)
@@ -81,6 +99,24 @@ def assess_entry(state: AgentState, wish: Wish, blocks: tuple[str, ...]) -> Appr
     if not all(check.passed for check in checks):
         return _refuse(checks)
     return Approved(_entry_intent(state, wish, qty, limit), tuple(checks))
+
+
+def _fitted(
+    state: AgentState, instrument: Instrument, sizes: Sizes, entry: Decimal, worst: Decimal
+) -> tuple[Qty, Check]:
+    """The size, made smaller by what fees and tolerance may cost where all free capital goes into it.
+
+    Capital that is short of the size itself is no reason to buy less, but to refuse: see `free capital`.
+    """
+    wanted = instrument.qty(sizes.smaller)
+    free = max(ZERO, (balance(state) or ZERO) - _committed(state))
+    affordable = instrument.qty(free / (worst * (ONE + state.setup.fee_rate)))
+    fits = affordable if affordable < wanted and wanted * entry <= free else wanted
+    numbers = (
+        f"by risk {plain(instrument.qty(sizes.by_risk))}, by cap {plain(instrument.qty(sizes.by_cap))},"
+        f" by free capital {plain(affordable)} {instrument.base} with fees and tolerance: {plain(fits)}"
+    )
+    return fits, Check("size", True, numbers)
 
 
 def _refuse(checks: list[Check]) -> Refused:
@@ -169,6 +205,7 @@ def _exchange_checks(
         Check(
             "free capital", needed <= free, f"{plain(needed)} of {plain(free)} {instrument.quote} with fees"
         ),
+        _open_orders_check(state, instrument),
         Check(
             "exchange filters",
             not broken,
@@ -181,6 +218,23 @@ def _exchange_checks(
             + (f": {'; '.join(stuck)}" if stuck else " can be sold"),
         ),
     )
+
+
+def _open_orders_check(state: AgentState, instrument: Instrument) -> Check:
+    """Whether the entry, and then a stop and a target as a list, find room among the orders open now."""
+    ours = [o for o in state.orders.values() if o.status not in TERMINAL]
+    others = len(state.strangers)
+    stops = sum(1 for o in ours if o.intent.type in CONDITIONAL)
+    stops += sum(1 for r in state.strangers if r.type in _CONDITIONAL_WORDS)
+    lists = len({o.intent.list_id for o in ours if o.intent.list_id})
+    counts = (
+        ("orders", len(ours) + others, 2, instrument.max_orders),
+        ("stops", stops, 1, instrument.max_conditional_orders),
+        ("lists", lists, 1, instrument.max_lists),
+    )
+    full = [f"{n} {name} open, {most} allowed" for name, n, more, most in counts if most and n + more > most]
+    told = "; ".join(full) or f"{len(ours)} of ours and {others} of others are open"
+    return Check("open orders", not full, told)
 
 
 def _committed(state: AgentState) -> Decimal:

@@ -16,7 +16,7 @@ from agent.core.account import Account, DayBook
 from agent.core.events import ExchangeReported, Impairment
 from agent.core.instrument import Instrument
 from agent.core.market import Candle, DataSource, Quote
-from agent.core.order import Order, OrderStatus
+from agent.core.order import Order, OrderReport, OrderStatus
 from agent.core.parameters import ExitParams, SellerParams
 from agent.core.phase import Phase
 from agent.core.position import IN_FLIGHT_STATES, OPEN_STATES, Position, PositionState
@@ -166,6 +166,8 @@ class AgentState:
     """By client id: when the exchange last said that the order is working."""
     last_balance_row_ms: int = 0
     fee_prices: Mapping[str, FeePrice] = field(default_factory=dict)
+    strangers: tuple[OrderReport, ...] = ()
+    """Open orders on our pair that are not ours, at the last reading: shown, counted, never touched."""
 
     def but(self, **fields: Any) -> AgentState:
         """The same state with these fields replaced, like `dataclasses.replace`."""

@@ -18,11 +18,13 @@ def invested(state: AgentState) -> Decimal:
 
 
 def balance(state: AgentState) -> Decimal | None:
-    """Quote currency the agent may count as its own, at most what `capital` and its own PnL allow."""
-    cash, capital = state.durable.account.cash, state.setup.capital
-    if cash is None or capital is None:
-        return cash
-    return max(ZERO, min(cash, capital + state.durable.account.realized_pnl - invested(state)))
+    """Quote currency the agent may count as its own: never more than `capital`, less what is invested and
+    what was lost of it. Profits above the capital are left to the account's owner."""
+    account, capital = state.durable.account, state.setup.capital
+    if account.cash is None or capital is None:
+        return account.cash
+    own = capital + account.realized_pnl - account.capital_mark
+    return max(ZERO, min(account.cash, own - invested(state)))
 
 
 def holdings_value(state: AgentState) -> Decimal | None:

@@ -174,9 +174,19 @@ def instrument_of(symbol: Mapping[str, Any], pair: str) -> Instrument:
             trading=symbol["status"] == "TRADING",
             taker_fee_rate=_TAKER_FEE,
             price_band=None if band is None else _band(band),
+            lists_allowed=bool(symbol.get("ocoAllowed", True)),
+            max_orders=_most(filters, "MAX_NUM_ORDERS", "maxNumOrders"),
+            max_conditional_orders=_most(filters, "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders"),
+            max_lists=_most(filters, "MAX_NUM_ORDER_LISTS", "maxNumOrderLists"),
         )
     except (KeyError, TypeError, ValueError, AssertionError) as error:
         raise MarketDataError(f"the rules of {pair}: {error} is missing or makes no sense") from None
+
+
+def _most(filters: Mapping[str, Mapping[str, Any]], name: str, key: str) -> int:
+    """How many a filter allows; 0 where the exchange states nothing."""
+    stated = filters.get(name, {}).get(key, 0)
+    return stated if type(stated) is int and stated > 0 else 0
 
 
 def _band(band: Mapping[str, str]) -> PriceBand:

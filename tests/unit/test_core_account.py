@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -244,3 +245,63 @@ def test_without_auto_resume_a_hole_in_the_account_pauses() -> None:
     assert play.state.phase == "PAUSED"
     play.account_agrees()
     assert play.state.phase == "PAUSED"
+
+
+# --- capital ---------------------------------------------------------------------------------------
+
+
+def trade(play: Playbook, exit_price: str) -> Decimal:
+    """One trade from signal to flat; returns its profit."""
+    position = play.enter()
+    play.quiet_bar()
+    play.learn(e.CloseRequested("test", position.id))
+    for stop in play.resting_stops():
+        play.canceled(stop)
+    play.fills(play.sale(), exit_price)
+    assert play.is_flat
+    play.quiet_bar()
+    return play.position().pnl_quote
+
+
+def test_profits_are_not_counted_on_top_of_the_capital_and_are_profits_of_the_day() -> None:
+    play = Playbook(make_setup(capital=D(1000))).ready("5000")
+    won = trade(play, "0.5200")
+    assert won > 0
+    assert balance(play.state) == 1000
+    assert day_pnl(play.state) == won
+
+
+def test_losses_after_profits_are_losses() -> None:
+    play = Playbook(make_setup(capital=D(1000))).ready("5000")
+    won = trade(play, "0.5200")
+    play.walk(play.last_bar.close)
+    lost = trade(play, "0.4700")
+    assert lost < 0
+    assert balance(play.state) == 1000 + lost
+    assert day_pnl(play.state) == won + lost
+
+
+def test_a_loss_is_made_good_before_anything_is_left_to_the_owner() -> None:
+    play = Playbook(make_setup(capital=D(1000))).ready("5000")
+    lost = trade(play, "0.4700")
+    assert balance(play.state) == 1000 + lost
+    play.walk(play.last_bar.close)
+    trade(play, "0.4990")
+    assert balance(play.state) <= 1000
+
+
+@pytest.mark.parametrize("capital", [D(700), D(2000), None])
+def test_another_capital_counts_from_the_restart_on_and_is_no_result(capital: Decimal | None) -> None:
+    play = Playbook(make_setup(capital=D(1000))).ready("5000")
+    lost = trade(play, "0.4700")
+    play.restart(make_setup(capital=capital)).come_back()
+    assert balance(play.state) == (play.cash if capital is None else capital)
+    assert day_pnl(play.state) == lost
+
+
+def test_the_same_capital_after_a_restart_remembers_what_was_lost_of_it() -> None:
+    play = Playbook(make_setup(capital=D(1000))).ready("5000")
+    lost = trade(play, "0.4700")
+    play.restart().come_back()
+    assert balance(play.state) == 1000 + lost
+    assert day_pnl(play.state) == lost

@@ -11,7 +11,17 @@ from agent.core import events as e
 from agent.core.events import Impairment
 from agent.core.instrument import Instrument, PriceBand
 from agent.core.market import Book, BookLevel, DataSource
-from agent.core.order import Fact, Intent, Order, OrderStatus, OrderType, Purpose, Side, TimeInForce
+from agent.core.order import (
+    Fact,
+    Intent,
+    Order,
+    OrderReport,
+    OrderStatus,
+    OrderType,
+    Purpose,
+    Side,
+    TimeInForce,
+)
 from agent.core.phase import Phase
 from agent.core.position import Position
 from agent.core.records import Check
@@ -25,12 +35,14 @@ ALL = (
     "order outcomes known",
     "entries allowed",
     "stop below entry",
+    "size",
     "risk per trade",
     "position size",
     "open positions",
     "daily trades",
     "daily loss",
     "free capital",
+    "open orders",
     "exchange filters",
     "exitability",
     "slippage",
@@ -285,8 +297,8 @@ def test_limit_and_market_orders() -> None:
 
 def test_size_by_risk_and_cap() -> None:
     state = ready()
-    assert position_size(D(10_000), D("0.5"), D("0.4"), state) == 1000
-    assert position_size(D(10_000), D("0.5"), D("0.49"), state) == 2000
+    assert position_size(D(10_000), D("0.5"), D("0.4"), state).smaller == 1000
+    assert position_size(D(10_000), D("0.5"), D("0.49"), state).smaller == 2000
     with pytest.raises(AssertionError):
         position_size(D(10_000), D("0.5"), D("0.5"), state)
 
@@ -328,3 +340,39 @@ def test_exits_are_not_blocked_by_anything_that_blocks_entries() -> None:
     assert play.position().state is PositionState.EXITING
     assert play.sale().qty > 0
     play.report(play.sale(), Fact.WORKING)
+
+
+# --- all of the capital, and room for orders ---------------------------------------------------
+
+
+def test_all_of_the_capital_is_sized_so_that_fees_and_tolerance_fit() -> None:
+    whole = limits(max_position_size_percent=D(100), risk_per_trade_percent=D(10))
+    verdict = ask(ready(limits=whole))
+    assert isinstance(verdict, Approved)
+    numbers = {c.name: c.numbers for c in verdict.checks}
+    worst = verdict.intent.price
+    assert worst is not None
+    assert verdict.intent.qty * worst * D("1.0005") <= 10_000
+    assert (verdict.intent.qty + D("0.1")) * worst * D("1.0005") > 10_000, "and not a step less"
+    assert f"{verdict.intent.qty} ADA with fees and tolerance: {verdict.intent.qty}" in numbers["size"]
+    assert "by cap 20000" in numbers["size"]
+
+
+def test_capital_that_is_short_of_the_size_itself_refuses() -> None:
+    wide = limits(max_open_positions=2, max_position_size_percent=D(90), risk_per_trade_percent=D(10))
+    state = with_order(ready(limits=wide), OrderStatus.NEW, qty="4000", leaves="4000")
+    assert set(failed(ask(state))) == {"free capital"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"max_orders": 2}, "1 orders open, 2 allowed"),
+        ({"max_conditional_orders": 1}, "1 stops open, 1 allowed"),
+    ],
+)
+def test_an_entry_whose_stop_would_find_no_room_is_refused(change: dict[str, int], words: str) -> None:
+    state = ready(make_instrument(**change))
+    theirs = OrderReport("web_1", "9", Side.SELL, "STOP_LOSS", Fact.WORKING, D(5), D(0), D(0), 0)
+    state = state.but(strangers=(theirs,))
+    assert words in failed(ask(state))["open orders"]
