@@ -373,14 +373,15 @@ class Playbook:
         return self.learn(e.LookupFoundNothing(intent.client_id))
 
     def account(self, **totals: str) -> tuple[Command, ...]:
-        """A reading of the balances, with every order open that the ledger believes open."""
+        """A reading of the balances, with the orders open that the ledger believes open, and its trades."""
+        fills = tuple(f for o in self.state.orders.values() for f in o.fills)
         holdings = {c: e.Holding(Decimal(t), Decimal(0)) for c, t in totals.items()}
         reports = tuple(
             self.make_report(o.intent, Fact.PART_FILLED if o.filled else Fact.WORKING, o.filled)
             for o in self.state.orders.values()
             if o.is_working
         )
-        return self.learn(e.AccountSeen(holdings, reports, (), 0))
+        return self.learn(e.AccountSeen(holdings, reports, fills, 0))
 
     def account_agrees(self, **more: str) -> tuple[Command, ...]:
         """A reading that says exactly what the ledger says."""

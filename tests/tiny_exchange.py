@@ -116,6 +116,14 @@ class TinyExchange:
         name = order.intent.list_id
         return [o for o in self.orders.values() if name and o.intent.list_id == name and o is not order]
 
+    # --- the hand of others ----------------------------------------------------------------------------
+
+    def take_coins(self, qty: Decimal) -> Decimal:
+        """Somebody with the account's password takes free coins away. Returns how many."""
+        taken = min(qty, self.base_total - self._locked())
+        self.base_total -= taken
+        return taken
+
     # --- requests --------------------------------------------------------------------------------------
 
     def place(self, intent: Intent) -> OrderReported | OrderRefused:

@@ -21,6 +21,7 @@ from agent.core.commands import (
     PlacePair,
     ReadAccount,
     ReadBook,
+    ReadFeePrice,
     ReadFills,
     ReadQuote,
     ReplaceByPair,
@@ -48,6 +49,7 @@ from tests.playbook import (
 from tests.tiny_exchange import TinyExchange
 
 ZERO = Decimal(0)
+BNB_PRICE = Decimal(600)
 #: Requests under way, and answers, at any one time.
 PATIENCE = 12
 #: So long after it was given up a request may still be accepted: its receive window and the way there.
@@ -63,6 +65,7 @@ Request = (
     | ReadAccount
     | ReadBook
     | ReadQuote
+    | ReadFeePrice
 )
 
 
@@ -102,6 +105,7 @@ class TinyWorld:
         self.answers: list[e.Event] = []
         self.delayed: list[tuple[int, Request]] = []
         self.flows = ZERO
+        self.gone = ZERO
         self.witness = Witness()
         self.commands: list[Command] = []
         self.crash_in: int | None = None
@@ -276,6 +280,8 @@ class TinyWorld:
                 return [exchange.account(since)]
             case ReadBook(asked_by=asked_by):
                 return [e.BookSeen(exchange.book(), asked_by)]
+            case ReadFeePrice(currency=currency):
+                return [e.FeePriceSeen(currency, BNB_PRICE)]
             case ReadQuote():
                 return [e.QuoteSeen(exchange.quote(DataSource.REST), trusted=True)]
 
@@ -322,6 +328,17 @@ class TinyWorld:
         self.exchange.quote_total += amount
         self.flows += amount
 
+    def coins_are_taken(self, qty: Decimal, *, sold: bool) -> None:
+        """Somebody cancels what rests and withdraws coins, or sells them by hand."""
+        for client_id, order in self.exchange.orders.items():
+            if order.is_open and order.intent.side is Side.SELL:
+                self.exchange.cancel(client_id)
+        taken = self.exchange.take_coins(qty)
+        self.gone += taken
+        if sold and taken:
+            self.exchange.quote_total += taken * self.exchange.bid
+            self.flows += taken * self.exchange.bid
+
     # --- quiet ---------------------------------------------------------------------------------------------
 
     def calm(self) -> None:
@@ -365,7 +382,8 @@ class TinyWorld:
         leaving = [p for p in state.open_positions() if p.exit_reason is not None]
         after_all = max((p.last_fill_ms or 0 for p in state.positions.values()), default=start)
         agreed = state.reconciled_ms is not None and state.reconciled_ms > max(start, after_all)
-        if waiting or leaving or state.pending or not agreed or state.doubted_cash is not None:
+        doubts = (state.doubted_cash, state.missing_base, state.lost_history_ms)
+        if waiting or leaving or state.pending or not agreed or any(d is not None for d in doubts):
             return False
         return all(self._is_guarded(p) for p in state.open_positions())
 
@@ -401,7 +419,7 @@ def _without_answer(request: Request) -> list[e.Event]:
             return [e.AccountUnreadable(why)]
         case ReadBook(asked_by=asked_by):
             return [e.BookUnreadable(asked_by, why)]
-        case ReadQuote():
+        case ReadQuote() | ReadFeePrice():
             return []
 
 
@@ -431,7 +449,10 @@ def check_step(world: TinyWorld, before: AgentState, commands: tuple[Command, ..
     assert len(after.open_positions()) - len(late) <= limit, "at most so many positions"
     assert (after.durable.halt is None) == (after.phase is not Phase.HALTED)
     held = sum((p.held_qty for p in after.open_positions()), ZERO)
-    assert held <= world.exchange.base_total + sum((f.qty for f in _unknown_sales(world)), ZERO)
+    taken = world.gone - sum((p.external_qty for p in after.positions.values()), ZERO)
+    unknown = sum((f.qty for f in _unknown_sales(world)), ZERO)
+    assert held <= world.exchange.base_total + unknown + max(taken, ZERO)
+    assert sum((p.external_qty for p in after.positions.values()), ZERO) <= world.gone
 
 
 def _check_entry(world: TinyWorld, after: AgentState, intent: Intent) -> None:
@@ -518,6 +539,10 @@ def check_books(world: TinyWorld) -> None:
     assert not ours - theirs
     assert not forgotten, f"fills nobody booked: {forgotten}"
     assert state.durable.account.cash == exchange.quote_total
+    for position in state.positions.values():
+        fills = [f for o in state.orders_of(position.id) for f in o.fills if f.fee_currency == "BNB"]
+        if fills and state.positions and not position.unvalued_fees:
+            assert position.cash_fees_quote >= sum((f.fee for f in fills), ZERO) * BNB_PRICE
     assert _flows_told(world) == world.flows, "what came from outside, and nothing else, is a flow"
     assert set(exchange.orders) <= world.disk.order_ids, "no orphan: every order has its row"
     held = sum((p.held_qty for p in state.open_positions()), ZERO)

@@ -26,6 +26,7 @@ class Account:
     positions. `capital` is the configured one in force; `capital_mark` is the realised PnL that it counts
     from: it grows with every profit above the capital, because that is not ours to count any more, and
     stays where it is through a loss. `foreign` holds what was there before us and what we did not buy.
+    `history_from_ms`: the exchange knows nothing from before, because its testnet was reset then.
     """
 
     cash: Decimal | None = None
@@ -33,6 +34,7 @@ class Account:
     foreign: Mapping[str, Decimal] = field(default_factory=dict)
     capital: Decimal | None = None
     capital_mark: Decimal = ZERO
+    history_from_ms: int = 0
 
     def after_fill(self, fill: Fill, quote: str) -> Account:
         """Cash after one new fill of ours."""

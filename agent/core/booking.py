@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from agent.core.commands import AlertLevel
 from agent.core.money import ZERO, plain
-from agent.core.position import Position
+from agent.core.position import OUTSIDE_METRICS, Position
 from agent.core.records import BalanceRow
 from agent.core.turn import Turn
 from agent.core.worth import balance, equity
@@ -25,7 +25,8 @@ def position_booked(turn: Turn, position: Position) -> None:
     turn.change_durable(account=replace(account, realized_pnl=realized))
     _leave_profit(turn)
     day = turn.state.durable.day
-    if day is not None and booked is None:
+    counts = position.exit_reason not in OUTSIDE_METRICS
+    if day is not None and booked is None and counts:
         won = pnl > 0
         turn.change_durable(day=replace(day, wins=day.wins + won, losses=day.losses + (not won)))
     price = position.exit_price
@@ -42,7 +43,12 @@ def _leave_profit(turn: Turn) -> None:
     if turn.state.setup.capital is None or account.realized_pnl <= account.capital_mark:
         return
     turn.change_durable(account=replace(account, capital_mark=account.realized_pnl))
-    after, day = balance(turn.state), turn.state.durable.day
+    book_flow(turn, before, balance(turn.state))
+
+
+def book_flow(turn: Turn, before: Decimal | None, after: Decimal | None) -> None:
+    """What came or went from outside moves the day's start, so that it is no result of the day."""
+    day = turn.state.durable.day
     if before is not None and after is not None and day is not None and day.start_equity is not None:
         turn.change_durable(day=replace(day, flows=day.flows + after - before))
 

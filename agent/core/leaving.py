@@ -29,7 +29,14 @@ from agent.core.instrument import Instrument
 from agent.core.money import plain
 from agent.core.order import Order, OrderStatus, Purpose, Side
 from agent.core.phase import PhaseEvent
-from agent.core.position import OPEN_STATES, Position, PositionEvent, PositionState
+from agent.core.position import (
+    EXTERNAL,
+    OPEN_STATES,
+    TESTNET_RESET,
+    Position,
+    PositionEvent,
+    PositionState,
+)
 from agent.core.records import DustRow
 from agent.core.selling import (
     THIN_BOOK_MS,
@@ -173,11 +180,12 @@ def _stay(turn: Turn, position: Position, entry_over: bool) -> None:
         return
     if instrument is None or not entry_over:
         return
-    sold_at_rest = position.sold_qty > 0 and is_dust(turn, position, instrument)
+    gone = position.sold_qty > 0 or position.external_qty > 0
+    sold_at_rest = gone and is_dust(turn, position, instrument)
     if sold_at_rest or instrument.qty(position.held_qty) <= 0:
         if open_sales(turn, position.id):
             return
-        _close(turn, position, instrument)
+        close_out(turn, position, instrument)
         return
     due = turn.state.rest_due_ms.get(position.id)
     if due is not None and turn.at_ms >= due:
@@ -220,7 +228,7 @@ def _leave(turn: Turn, position: Position, entry_over: bool) -> None:
         for guard in guards:
             cancel_guard(turn, guard)
         if not guards:
-            _close(turn, position, instrument)
+            close_out(turn, position, instrument)
         return
     if turn.at_ms < turn.state.exit_retry_ms.get(position.id, 0) or _must_wait_for_price(turn, position):
         return
@@ -324,7 +332,9 @@ def _sold_at_rest(turn: Turn, position: Position) -> Position:
     """
     sales = [o for o in turn.state.orders_of(position.id) if o.intent.side is Side.SELL and o.filled]
     if not sales:
-        return replace(position, exit_reason=position.exit_reason or DUST)
+        taken = EXTERNAL if position.external_qty > 0 else position.exit_reason or DUST
+        kept = position.exit_reason if position.exit_reason == TESTNET_RESET else taken
+        return replace(position, exit_reason=kept)
     if any(not o.intent.rests for o in sales):
         return replace(position, exit_reason=position.exit_reason or _stop_reason(position))
     entry_bar, sold_ms = position.entry_bar_open_ms, position.last_fill_ms
@@ -347,7 +357,8 @@ def _sold_at_rest(turn: Turn, position: Position) -> Position:
     return sold.noted("entry_bar_exit") if held == 0 else sold
 
 
-def _close(turn: Turn, position: Position, instrument: Instrument) -> None:
+def close_out(turn: Turn, position: Position, instrument: Instrument) -> None:
+    """Nothing is held any more but dust: the trade is over and booked."""
     position = _sold_at_rest(turn, position)
     left = position.held_qty
     if left > 0:

@@ -142,11 +142,14 @@ class Position:
     notes: tuple[str, ...] = ()
     unvalued_fees: Mapping[str, Decimal] = field(default_factory=dict)
     """Fees taken in a third currency whose price is not known yet, by currency; counted as zero so far."""
+    external_qty: Decimal = ZERO
+    external_value: Decimal = ZERO
+    """What left the account without a sale of ours, and its worth at the best bid when that was proven."""
 
     @property
     def held_qty(self) -> Decimal:
-        """Base currency that is ours: bought, less fees taken in base, less sold, less booked dust."""
-        return self.bought_qty - self.base_fees - self.sold_qty - self.dust_qty
+        """Base currency that is ours: bought, less fees in base, sold, booked dust and what was taken."""
+        return self.bought_qty - self.base_fees - self.sold_qty - self.dust_qty - self.external_qty
 
     @property
     def entry_price(self) -> Decimal | None:
@@ -198,15 +201,21 @@ class Position:
     def pnl_quote(self) -> Decimal:
         """Realised profit in quote currency after fees; meaningful once the position is closed.
 
-        A fee taken in base currency is not subtracted again: it already left less to sell.
+        A fee taken in base currency is not subtracted again: it already left less to sell. What was taken
+        from outside counts at its worth then, so that it is neither a loss nor a gain of ours.
         """
-        return self.sell_proceeds - self.buy_cost - self.cash_fees_quote
+        return self.sell_proceeds + self.external_value - self.buy_cost - self.cash_fees_quote
 
     @property
     def fees_quote(self) -> Decimal:
         """All fees, whatever currency they were taken in, valued in quote currency."""
         return self.base_fees_quote + self.cash_fees_quote
 
+
+#: Reasons of trades that are no results of the strategy and stay outside its metrics.
+EXTERNAL: Final = "EXTERNAL"
+TESTNET_RESET: Final = "TESTNET_RESET"
+OUTSIDE_METRICS: Final = frozenset({EXTERNAL, TESTNET_RESET})
 
 OPEN_STATES: Final = frozenset({PositionState.IN_POSITION, PositionState.EXITING})
 """A position that owns base currency."""

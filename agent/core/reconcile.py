@@ -1,8 +1,11 @@
 """Comparing the exchange's view of the account with the ledger.
 
-`compare` is pure arithmetic over the two; `on_account` acts on it. Fills are taken in first, so that
-only what trades cannot explain is left: a difference seen twice in a row with nothing in flight is
-either an external flow (cash) or a hole (our own coins are missing), never a synthetic fill.
+`compare` is pure arithmetic over the two; `on_account` acts on it. Fills are taken in first, so that only
+what trades cannot explain is left, and it is never explained by a synthetic fill. A cash difference seen
+twice in a row with nothing in flight is an external flow. Coins of ours that are missing are EXTERNAL once
+that is proven: the same amount in every reading for `PROOF_MS`, with all our orders accounted for and the
+trades since the positions were opened read along. Anything else pauses entries. Trades of ours that the
+exchange denies are a reset on a testnet, proven the same way, and a difference for ever anywhere else.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from decimal import Decimal
 from typing import Final
 
 from agent.core.account import holdings_total
+from agent.core.booking import book_flow
 from agent.core.commands import AlertLevel, LookUpOrder, ReadAccount
 from agent.core.events import AccountSeen, AccountUnreadable, FillsSeen, Impairment, OrderReported
 from agent.core.fees import keep_fee_prices
@@ -19,8 +23,9 @@ from agent.core.impairing import heal, impair
 from agent.core.leaving import drive
 from agent.core.money import ZERO, plain
 from agent.core.ordering import on_fills, on_report
+from agent.core.outside import accept_reset, give_up_missing, note_strangers
 from agent.core.records import EventRow
-from agent.core.state import AgentState
+from agent.core.state import AgentState, Missing
 from agent.core.turn import Turn
 from agent.core.worth import balance
 
@@ -31,25 +36,27 @@ LOOK_AGAIN_MS: Final = 5_000
 FILLS_OVERLAP_MS: Final = 300_000
 #: Balances may lag this far behind our own trades; nothing is concluded from a difference before.
 BALANCES_LAG_MS: Final = 30_000
+#: Answers are known to be stale for up to 30 s; what every reading says for longer is so.
+PROOF_MS: Final = 35_000
+#: An answer to placing and a row of own trades may date the same trade differently.
+_SAME_TRADE_MS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Exchange minus ledger: `cash` in quote currency, `missing_base` what is missing of our base, and
-    open orders that carry our tag but are in no row of ours."""
+    """Exchange minus ledger: `cash` in quote currency, `missing_base` what is missing of our base, open
+    orders that carry our tag but are in no row of ours, and how many of our trades the exchange denies.
+    `forgot_all`: of our trades in the time that was read it knows not one."""
 
     cash: Decimal
     missing_base: Decimal
     orphans: tuple[str, ...] = ()
+    denied: int = 0
+    forgot_all: bool = False
 
     @property
     def is_none(self) -> bool:
-        return self.cash == 0 and not self.is_hole
-
-    @property
-    def is_hole(self) -> bool:
-        """Whether something is wrong that no deposit or withdrawal explains."""
-        return self.missing_base > 0 or bool(self.orphans)
+        return not (self.cash or self.missing_base or self.orphans or self.denied)
 
 
 def compare(state: AgentState, seen: AccountSeen) -> Difference:
@@ -59,24 +66,42 @@ def compare(state: AgentState, seen: AccountSeen) -> Difference:
     ours = sum((p.held_qty for p in state.open_positions()), ZERO)
     base = holdings_total(seen.holdings, state.setup.base)
     tagged = (r.client_id for r in seen.open_orders if r.client_id.startswith(state.setup.tag))
+    told = {f.trade_id for f in seen.fills}
+    since = max(seen.fills_since_ms + _SAME_TRADE_MS, state.durable.account.history_from_ms)
+    known = [
+        f.trade_id in told
+        for o in state.orders.values()
+        for f in o.fills
+        if since <= f.at_ms <= state.now_ms - BALANCES_LAG_MS
+    ]
     return Difference(
         cash=holdings_total(seen.holdings, state.setup.quote) - cash,
         missing_base=max(ZERO, ours - base),
         orphans=tuple(client_id for client_id in tagged if client_id not in state.orders),
+        denied=known.count(False),
+        forgot_all=bool(known) and not any(known),
     )
 
 
 def ask_account(turn: Turn) -> None:
     """Read balances, open orders and own trades since shortly before the last agreement.
 
-    Before the first agreement of a run, every order that is still known may have traded meanwhile.
+    Before the first agreement of a run, every order that is still known may have traded meanwhile. In doubt
+    everything since the open positions began is read: it must prove what is concluded.
     """
-    agreed_ms = turn.state.reconciled_ms
-    doubtful = (o for o in turn.state.orders.values() if agreed_ms is None or not o.is_settled)
-    oldest = min((o.intent.created_ms for o in doubtful), default=turn.at_ms)
+    state, agreed_ms = turn.state, turn.state.reconciled_ms
+    in_doubt = agreed_ms is None or _in_doubt(state)
+    doubtful = [o.intent.created_ms for o in state.orders.values() if in_doubt or not o.is_settled]
+    oldest = min(doubtful, default=turn.at_ms)
     since = min(oldest, turn.at_ms if agreed_ms is None else agreed_ms) - FILLS_OVERLAP_MS
     turn.change(account_asked_ms=turn.at_ms)
     turn.ask(ReadAccount(max(0, since)))
+
+
+def _in_doubt(state: AgentState) -> bool:
+    denied = any(o.not_found for o in state.orders.values() if o.is_working)
+    doubts = (state.doubted_cash, state.missing_base, state.lost_history_ms)
+    return denied or any(d is not None for d in doubts) or Impairment.LEDGER_DIFFERENCE in state.impairments
 
 
 def on_account(turn: Turn, event: AccountSeen) -> None:
@@ -92,9 +117,10 @@ def on_account(turn: Turn, event: AccountSeen) -> None:
         cash = holdings_total(event.holdings, turn.state.setup.quote)
         turn.change_durable(account=replace(account, cash=cash))
     _note_foreign(turn, event)
+    note_strangers(turn, event)
     keep_fee_prices(turn, event.holdings)
     if not any(not o.is_settled and not o.is_working for o in turn.state.orders.values()):
-        _settle_difference(turn, compare(turn.state, event))
+        _settle_difference(turn, compare(turn.state, event), event)
     # Whatever a lost word left undone is done now at the latest.
     for position in turn.state.open_positions():
         drive(turn, position.id)
@@ -122,23 +148,29 @@ def _note_foreign(turn: Turn, event: AccountSeen) -> None:
         turn.change_durable(account=replace(turn.state.durable.account, foreign=foreign))
 
 
-def _settle_difference(turn: Turn, difference: Difference) -> None:
+def _settle_difference(turn: Turn, difference: Difference, event: AccountSeen) -> None:
     if difference.is_none:
         _note_agreement(turn)
-        turn.change(reconciled_ms=turn.at_ms, doubted_cash=None)
+        turn.change(reconciled_ms=turn.at_ms, doubted_cash=None, missing_base=None, lost_history_ms=None)
         heal(turn, Impairment.LEDGER_DIFFERENCE)
         return
     doubted = turn.state.doubted_cash
     turn.change(doubted_cash=difference.cash)
-    if turn.at_ms < _last_fill_ms(turn) + BALANCES_LAG_MS:
+    if turn.at_ms < _last_fill_ms(turn) + BALANCES_LAG_MS or _reset(turn, difference, event):
         return
-    if difference.is_hole:
+    if difference.denied or difference.orphans:
         impair(turn, Impairment.LEDGER_DIFFERENCE, _hole(turn, difference))
         return
+    if difference.missing_base:
+        impair(turn, Impairment.LEDGER_DIFFERENCE, _hole(turn, difference))
+        _prove_missing(turn, difference.missing_base, event)
+        return
+    turn.change(missing_base=None, lost_history_ms=None)
     if doubted != difference.cash:
         return
     _book_flow(turn, difference.cash)
     turn.change(reconciled_ms=turn.at_ms, doubted_cash=None)
+    heal(turn, Impairment.LEDGER_DIFFERENCE)
     kind = "deposit" if difference.cash > 0 else "withdrawal"
     amount = f"{plain(abs(difference.cash))} {turn.state.setup.quote}"
     turn.alert(AlertLevel.WARNING, "account", f"{kind} of {amount}: counted as a flow, not as profit")
@@ -154,11 +186,43 @@ def _note_agreement(turn: Turn) -> None:
     turn.keep(EventRow(turn.at_ms, AlertLevel.INFO.value, "account", text))
 
 
+def _reset(turn: Turn, difference: Difference, event: AccountSeen) -> bool:
+    """Whether this is, or may turn out to be, a testnet that began anew."""
+    if turn.state.setup.mode != "testnet" or not difference.forgot_all or turn.state.instrument is None:
+        turn.change(lost_history_ms=None)
+        return False
+    since = turn.state.lost_history_ms
+    if since is None:
+        turn.change(lost_history_ms=turn.at_ms)
+        impair(turn, Impairment.LEDGER_DIFFERENCE, _hole(turn, difference))
+    elif turn.at_ms >= since + PROOF_MS:
+        accept_reset(turn, event)
+        turn.change(lost_history_ms=None, doubted_cash=None, missing_base=None, reconciled_ms=turn.at_ms)
+        heal(turn, Impairment.LEDGER_DIFFERENCE)
+    return True
+
+
+def _prove_missing(turn: Turn, qty: Decimal, event: AccountSeen) -> None:
+    """Give up what is gone once nothing else can explain it."""
+    known, state = turn.state.missing_base, turn.state
+    if known is None or known.qty != qty:
+        turn.change(missing_base=Missing(qty, turn.at_ms))
+        return
+    opened = min((p.opened_ms for p in state.open_positions() if p.opened_ms is not None), default=0)
+    open_ids = {report.client_id for report in event.open_orders}
+    told = all(o.intent.client_id in open_ids for o in state.orders.values() if o.is_working)
+    covered = event.fills_since_ms <= opened
+    if turn.at_ms >= known.since_ms + PROOF_MS and told and covered and give_up_missing(turn, qty):
+        turn.change(missing_base=None)
+
+
 def _last_fill_ms(turn: Turn) -> int:
     return max((p.last_fill_ms or 0 for p in turn.state.positions.values()), default=0)
 
 
 def _hole(turn: Turn, difference: Difference) -> str:
+    if difference.denied:
+        return f"the exchange does not know {difference.denied} trade(s) of ours"
     if difference.orphans:
         return f"open orders of ours that the ledger does not know: {', '.join(difference.orphans)}"
     missing = f"{plain(difference.missing_base)} {turn.state.setup.base}"
@@ -172,12 +236,8 @@ def _book_flow(turn: Turn, amount: Decimal) -> None:
     """
     account, before = turn.state.durable.account, balance(turn.state)
     assert account.cash is not None, "a difference needs a known cash"
-    assert before is not None
     turn.change_durable(account=replace(account, cash=account.cash + amount))
-    after, day = balance(turn.state), turn.state.durable.day
-    assert after is not None
-    if day is not None and day.start_equity is not None:
-        turn.change_durable(day=replace(day, flows=day.flows + after - before))
+    book_flow(turn, before, balance(turn.state))
 
 
 def on_account_unreadable(turn: Turn, event: AccountUnreadable) -> None:
@@ -192,6 +252,6 @@ def account_due_ms(state: AgentState) -> int:
     if state.account_seen_ms is None:
         return 0
     doubtful = {Impairment.BALANCE_UNREADABLE, Impairment.LEDGER_DIFFERENCE} & state.impairments.keys()
-    if state.reconciled_ms is None or state.doubted_cash is not None or doubtful:
+    if state.reconciled_ms is None or _in_doubt(state) or doubtful:
         return state.account_seen_ms + LOOK_AGAIN_MS
     return state.account_seen_ms + RECONCILE_EVERY_MS

@@ -13,7 +13,7 @@ from typing import Any
 from agent.core.gate import entries_blocked_by
 from agent.core.instant import iso_utc
 from agent.core.money import plain
-from agent.core.order import Order, OrderStatus, Purpose
+from agent.core.order import Order, OrderReport, OrderStatus, Purpose
 from agent.core.position import OPEN_STATES, Position
 from agent.core.signal import warmup_bars_needed
 from agent.core.state import AgentState
@@ -60,6 +60,7 @@ def snapshot(state: AgentState, version: str) -> Mapping[str, Json]:
         "halt": _halt(state),
         "entries_blocked_by": list(entries_blocked_by(state)),
         "foreign": {c: plain(a) for c, a in durable.account.foreign.items()},
+        "strangers": [_stranger(report) for report in state.strangers],
         "version": version,
         "config_hash": setup.config_hash,
     }
@@ -115,6 +116,17 @@ def _position(state: AgentState, position: Position) -> Json:
         "unprotected_since": iso_utc(None if protecting else position.unprotected_since_ms),
         "unprotected_seconds": _unprotected_s(state, position, protecting),
         "notes": list(position.notes),
+    }
+
+
+def _stranger(report: OrderReport) -> Json:
+    return {
+        "client_id": report.client_id,
+        "side": report.side.value,
+        "type": report.type,
+        "quantity": plain(report.qty),
+        "filled": plain(report.executed_qty),
+        "price": text(report.price or None),
     }
 
 

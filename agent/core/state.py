@@ -116,6 +116,14 @@ class FeePrice:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """`qty` of base currency, seen to be missing in every reading since `since_ms`."""
+
+    qty: Decimal
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class PendingSignal:
     """A signal whose risk check waits for the book. Never stored: nothing has been sent for it."""
 
@@ -152,6 +160,10 @@ class AgentState:
     account_asked_ms: int | None = None
     account_seen_ms: int | None = None
     doubted_cash: Decimal | None = None
+    missing_base: Missing | None = None
+    """Coins of ours that the account does not hold, while that is being proven."""
+    lost_history_ms: int | None = None
+    """Since when the exchange does not know trades of ours, while a reset testnet is being proven."""
     source: DataSource = DataSource.NONE
     fresh: bool = False
     exchange: ExchangeReported | None = None
@@ -168,6 +180,8 @@ class AgentState:
     fee_prices: Mapping[str, FeePrice] = field(default_factory=dict)
     strangers: tuple[OrderReport, ...] = ()
     """Open orders on our pair that are not ours, at the last reading: shown, counted, never touched."""
+    told_trades: tuple[str, ...] = ()
+    """Trades that are not ours and were told of."""
 
     def but(self, **fields: Any) -> AgentState:
         """The same state with these fields replaced, like `dataclasses.replace`."""

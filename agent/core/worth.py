@@ -13,8 +13,8 @@ from agent.core.state import AgentState
 
 
 def invested(state: AgentState) -> Decimal:
-    """Net cost of the open positions: paid, less received back, plus fees paid in cash."""
-    return sum((p.buy_cost - p.sell_proceeds + p.cash_fees_quote for p in state.open_positions()), ZERO)
+    """Net cost of the open positions: paid, less received back or taken, plus fees paid in cash."""
+    return sum((-p.pnl_quote for p in state.open_positions()), ZERO)
 
 
 def balance(state: AgentState) -> Decimal | None:
@@ -50,4 +50,4 @@ def unrealized_pnl(position: Position, bid: Decimal | None) -> Decimal | None:
     """What selling at `bid` would add to what is already received, before the exit's own fee."""
     if bid is None:
         return None
-    return position.held_qty * bid + position.sell_proceeds - position.buy_cost - position.cash_fees_quote
+    return position.held_qty * bid + position.pnl_quote

@@ -89,9 +89,10 @@ class RecordedVenue:
                 return [e.BookSeen(self.book(), asked_by)]
             case ReadQuote():
                 return [e.QuoteSeen(self.quote(), trusted=True)]
-            case ReadAccount(fills_since_ms=since):
+            case ReadAccount():
+                # Every answer carried its fills: none is left to be told, up to this moment.
                 open_orders = tuple(report_of(o) for o in self.account.open_orders)
-                return [e.AccountSeen(dict(self.account.balances), open_orders, (), since)]
+                return [e.AccountSeen(dict(self.account.balances), open_orders, (), self.now_ms)]
             case LookUpOrder(client_id=client_id):
                 order = self.account.open_order(client_id)
                 return [e.OrderReported(report_of(order)) if order else e.LookupFoundNothing(client_id)]

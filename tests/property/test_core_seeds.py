@@ -168,6 +168,10 @@ def money_flows(world: TinyWorld, chance: Random) -> None:
     world.flow(D(chance.choice([-500, 700])))
 
 
+def somebody_takes_coins(world: TinyWorld, chance: Random) -> None:
+    world.coins_are_taken(D(chance.choice([30, 600, 100_000])), sold=chance.random() < 0.5)
+
+
 def somebody_cancels(world: TinyWorld, chance: Random) -> None:
     working = [i for i, o in world.exchange.orders.items() if o.is_open]
     if working:
@@ -229,6 +233,7 @@ WEIGHTS: dict[Act, int] = {
     the_exchange_refuses_for_a_while: 3,
     money_flows: 1,
     somebody_cancels: 3,
+    somebody_takes_coins: 1,
     the_operator_asks: 2,
     emergency: 1,
     emergency_in_the_middle_of_an_entry: 2,

@@ -166,6 +166,12 @@ class Anything(RuleBasedStateMachine):
                 self.world.exchange.cancel(client_id)
                 return
 
+    @precondition(lambda self: self.world.state.open_positions())
+    @rule(qty=st.sampled_from([40, 100_000]), sold=st.booleans(), seldom=st.integers(0, 2))
+    def somebody_takes_our_coins(self, qty: int, sold: bool, seldom: int) -> None:
+        if seldom == 0:
+            self.world.coins_are_taken(D(qty), sold=sold)
+
     # --- the process and its operator ----------------------------------------------------------------------
 
     @rule()

@@ -216,11 +216,12 @@ def test_an_open_order_with_our_tag_that_no_row_knows_blocks_entries() -> None:
     holdings = {"USDT": e.Holding(play.cash, D(0)), "ADA": e.Holding(play.position().held_qty, D(0))}
     mine = play.make_report(known, Fact.WORKING, D(0))
     play.at(play.now_ms + MINUTE)
-    play.learn(e.AccountSeen(holdings, (mine, stranger), (), 0))
+    fills = tuple(f for o in play.state.orders.values() for f in o.fills)
+    play.learn(e.AccountSeen(holdings, (mine, stranger), fills, 0))
     assert entries_blocked_by(play.state) == ()
-    play.learn(e.AccountSeen(holdings, (mine, stranger, orphan), (), 0))
+    play.learn(e.AccountSeen(holdings, (mine, stranger, orphan), fills, 0))
     assert any("tst0orphan" in reason for reason in entries_blocked_by(play.state))
-    play.learn(e.AccountSeen(holdings, (mine,), (), 0))
+    play.learn(e.AccountSeen(holdings, (mine,), fills, 0))
     assert entries_blocked_by(play.state) == ()
 
 
