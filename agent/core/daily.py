@@ -59,7 +59,8 @@ def mark_from_bar(turn: Turn, candle: Candle) -> None:
     for position in turn.state.positions.values():
         if position.closed_ms is None or position.closed_ms >= candle.open_ms:
             fills = [f for o in turn.state.orders_of(position.id) for f in o.fills]
-            held += sum((_base_change(turn, f) for f in fills if f.at_ms < candle.open_ms), ZERO)
+            then = sum((_base_change(turn, f) for f in fills if f.at_ms < candle.open_ms), ZERO)
+            held += then if position.plan.basis is None else then * Decimal(repr(position.plan.basis))
             received += sum((_cash_change(turn, f) for f in fills if f.at_ms >= candle.open_ms), ZERO)
     opened_at = Decimal(repr(candle.open))
     start = own - day.flows - received + held * opened_at

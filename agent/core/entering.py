@@ -7,6 +7,7 @@ is sent, so a crash there costs the signal and nothing else. Entries are never r
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 from agent.core.commands import AlertLevel, PlaceOrder, ReadBook
 from agent.core.events import BookSeen, BookUnreadable
@@ -66,7 +67,8 @@ def open_signal(turn: Turn, features: Features, closed_by: str) -> None:
     turn.change_durable(next_position_id=position_id + 1)
     entry = float(state.prices.trusted.ask) if state.prices.trusted else features.close
     setup = state.setup
-    levels = levels_for(features, entry, setup.exits)
+    basis = _basis(turn, features, state.prices.trusted.mid if state.prices.trusted else None)
+    levels = levels_for(features, entry, setup.exits, basis)
     plan = Plan(
         signal_open_ms=features.open_ms,
         signal_close=features.close,
@@ -79,6 +81,7 @@ def open_signal(turn: Turn, features: Features, closed_by: str) -> None:
         config_hash=setup.config_hash,
         mode=setup.mode,
         venue=setup.venue,
+        basis=basis,
     )
     position = Position(position_id, PositionState.MONITORING, plan, levels).moved(PositionEvent.SIGNAL_SEEN)
     turn.put_position(position.moved(PositionEvent.RISK_ASKED))
@@ -87,6 +90,13 @@ def open_signal(turn: Turn, features: Features, closed_by: str) -> None:
     turn.change(pending={**turn.state.pending, position_id: pending})
     if not leaving:
         turn.ask(ReadBook(position_id))
+
+
+def _basis(turn: Turn, features: Features, mid: Decimal | None) -> float | None:
+    """What the market traded on costs by the signal's market, where they are two; None where they are one."""
+    if not turn.state.setup.scales_levels:
+        return None
+    return 1.0 if mid is None else float(mid) / features.close
 
 
 def _room_taken(turn: Turn) -> int:
@@ -111,7 +121,8 @@ def on_book(turn: Turn, event: BookSeen) -> None:
     position = turn.state.positions[event.asked_by]
     blocks = entries_blocked_by(turn.state)
     entry = event.book.asks[0].price if event.book.asks else position.plan.expected_entry
-    levels = levels_for(pending.features, float(entry), position.plan.exits)
+    basis = _basis(turn, pending.features, event.book.mid)
+    levels = levels_for(pending.features, float(entry), position.plan.exits, basis)
     if not has_room(levels, position.plan.exits) and not turn.state.setup.enter_without_room:
         cost = position.plan.exits.cost_per_side
         break_even = float(entry) * (1 + cost) / (1 - cost)
@@ -138,8 +149,14 @@ def on_book(turn: Turn, event: BookSeen) -> None:
     instrument = turn.state.instrument
     assert instrument is not None
     plan = replace(
-        position.plan, levels=levels, qty=intent.qty, expected_entry=instrument.price(expected, "nearest")
+        position.plan,
+        levels=levels,
+        qty=intent.qty,
+        expected_entry=instrument.price(expected, "nearest"),
+        basis=basis,
     )
+    if basis is not None:
+        position = position.noted("not_comparable")
     turn.change(pending={k: v for k, v in turn.state.pending.items() if k != position.id})
     turn.put_position(replace(position, plan=plan, levels=levels).moved(PositionEvent.RISK_APPROVED))
     turn.put_order(Order(intent, OrderStatus.PENDING_NEW))

@@ -73,17 +73,28 @@ class Levels:
     ladder: Ladder | None
 
 
-def levels_for(features: Features, entry_price: float, params: ExitParams) -> Levels:
-    """The levels of a signal bar entered at `entry_price`. Stop and target do not depend on it."""
+def levels_for(
+    features: Features, entry_price: float, params: ExitParams, basis: float | None = None
+) -> Levels:
+    """The levels of a signal bar entered at `entry_price`. Stop and target do not depend on it.
+
+    `basis` is what a price on the market that is traded costs, by that of the signal's market, where the two
+    differ; it scales what comes from the signal bar.
+    """
     assert features.atr is not None, "a signal bar has an average true range"
     stop = features.low - params.atr_stop_mult * features.atr
+    ladder = features.ladder
+    if basis is not None:
+        assert basis > 0, basis
+        stop *= basis
+        ladder = None if ladder is None else ladder.scaled(basis)
     target = target_ratio = None
-    if params.use_fib_exits and features.ladder is not None:
+    if params.use_fib_exits and ladder is not None:
         if params.policy == "target":
             target_ratio = params.fib_target_level
-            target = features.ladder.price(target_ratio)
+            target = ladder.price(target_ratio)
         else:
-            target_ratio, target = features.ladder.levels[0]
+            target_ratio, target = ladder.levels[0]
     levels = Levels(
         entry_price=entry_price,
         stop=stop,
@@ -92,7 +103,7 @@ def levels_for(features: Features, entry_price: float, params: ExitParams) -> Le
         target_ratio=target_ratio,
         take_profit=None,
         risk=0.0,
-        ladder=features.ladder,
+        ladder=ladder,
     )
     return entered_at(levels, entry_price, params)
 

@@ -30,6 +30,11 @@ class Ladder:
     def __post_init__(self) -> None:
         assert self.swing_high > self.swing_low, self
 
+    def scaled(self, by: float) -> Ladder:
+        """The same ladder on a market where everything costs `by` times as much."""
+        levels = tuple((ratio, price * by) for ratio, price in self.levels)
+        return Ladder(self.swing_low * by, self.swing_high * by, levels)
+
     def price(self, ratio: float) -> float:
         """The price of one of RATIOS."""
         for known, price in self.levels:

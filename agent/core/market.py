@@ -47,6 +47,12 @@ class Candle:
     close: float
     volume: float
 
+    def scaled(self, by: float) -> Candle:
+        """The same bar on a market where everything costs `by` times as much."""
+        return Candle(
+            self.open_ms, self.open * by, self.high * by, self.low * by, self.close * by, self.volume
+        )
+
     def faults(self, bar_length_ms: int) -> tuple[str, ...]:
         """Every reason why this candle cannot be believed; empty when it can.
 

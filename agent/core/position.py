@@ -97,7 +97,11 @@ def diagram() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything fixed when the signal was accepted; a position keeps it whatever the config becomes."""
+    """Everything fixed when the signal was accepted; a position keeps it whatever the config becomes.
+
+    `basis` is the price of the market traded on by that of the signal's market, where they are two: levels
+    are scaled by it, and the trade cannot be compared with the backtest.
+    """
 
     signal_open_ms: int
     signal_close: float
@@ -110,6 +114,7 @@ class Plan:
     config_hash: str
     mode: str
     venue: str
+    basis: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

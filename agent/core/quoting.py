@@ -88,7 +88,7 @@ def _seconds_a_suspect(turn: Turn, quote: Quote) -> bool:
 
 
 def _reference(turn: Turn) -> float | None:
-    """The last trade; before any is known, the last believed bid."""
+    """The last trade; before any is known, or where it is of another market, the last believed bid."""
     trusted = turn.state.prices.trusted
-    last = turn.state.last_price
+    last = None if turn.state.setup.scales_levels else turn.state.last_price
     return last if last is not None or trusted is None else float(trusted.bid)

@@ -109,6 +109,7 @@ def _position(state: AgentState, position: Position) -> Json:
         "risk": levels.risk,
         "unrealized_pnl": text(unrealized_pnl(position, state.bid())),
         "leaving": position.exit_reason,
+        "basis": position.plan.basis,
         "protected_by": protecting,
         "protected_at": text(stop.stop_price if stop else None),
         "protection_verified_at": iso_utc(state.verified_ms.get(protecting) if protecting else None),

@@ -38,7 +38,10 @@ class RiskLimits:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What the config says, in the core's words. `fee_rate` is the expected taker fee as a fraction."""
+    """What the config says, in the core's words. `fee_rate` is the expected taker fee as a fraction.
+
+    `scales_levels`: signals come from another market than orders go to (a testnet), so levels are scaled.
+    """
 
     seller: SellerParams
     exits: ExitParams
@@ -62,6 +65,7 @@ class Setup:
     late_after_ms: int
     auto_resume: bool
     fee_rate: Decimal
+    scales_levels: bool = False
 
 
 class HaltReason(StrEnum):

@@ -44,7 +44,9 @@ def check_closed_bar(turn: Turn, candle: Candle) -> None:
         if position.state is not PositionState.IN_POSITION or held <= position.bars_held:
             continue
         position = turn.put_position(replace(position, bars_held=held))
-        hit = check_bar(position.levels, candle, held, position.plan.exits)
+        basis = position.plan.basis
+        bar = candle if basis is None else candle.scaled(basis)
+        hit = check_bar(position.levels, bar, held, position.plan.exits)
         if hit is None:
             continue
         at_profit = hit.kind in (ExitKind.FIBONACCI, ExitKind.TAKE_PROFIT)
