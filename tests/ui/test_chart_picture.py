@@ -14,7 +14,18 @@ from PySide6.QtGui import QColor, QImage, QPainter, QPixmap, QRegion
 from pytestqt.qtbot import QtBot
 
 from tests.ui.chart_scene import BAR_MS, RATIOS, Market, full_view, market
-from ui.chart import BLUE_ORANGE, GREEN_RED, ChartView, Ladder, Level, OpenPosition, Palette, Shown
+from ui.chart import (
+    BLUE_ORANGE,
+    GREEN_RED,
+    LADDER_COLOURS,
+    ChartView,
+    Ladder,
+    Level,
+    OpenPosition,
+    Palette,
+    Shown,
+)
+from ui.chart.palette import mix
 
 ONLY_CANDLES = Shown(False, False, False, False, False, False, False)
 
@@ -350,6 +361,30 @@ def test_two_hundred_updates_do_not_touch_nones_reference_count(shown: tuple[Cha
     before = sys.getrefcount(None)
     updates()
     assert abs(sys.getrefcount(None) - before) < 50
+
+
+def luminance(colour: str) -> float:
+    parts = [value / 255 for value in QColor(colour).getRgb()[:3]]  # type: ignore[index]
+    red, green, blue = (p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    """As WCAG 2 defines it; 4.5 is enough for small text."""
+    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("palette", [GREEN_RED, BLUE_ORANGE])
+def test_every_text_can_be_read(palette: Palette) -> None:
+    for text in ("text", "text_dim", "up", "down", "ema_fast", "ema_slow", "entry"):
+        assert contrast(getattr(palette, text), palette.background) >= 4.5, text
+    for plate in (palette.up, palette.down):
+        assert contrast(palette.text_on_colour, plate) >= 4.5
+    for text in ("text", "text_dim"):
+        assert contrast(getattr(palette, text), palette.tag) >= 4.5, text
+    for colour in LADDER_COLOURS.values():
+        assert contrast(mix(colour, palette.text, 0.8), palette.background) >= 4.5
 
 
 def test_escape_takes_the_selection_away(qtbot: QtBot, shown: tuple[ChartView, Market]) -> None:

@@ -154,6 +154,27 @@ def test_a_drag_moves_time_exactly_as_far_as_the_hand(shown: tuple[ChartView, Ma
     assert view.automatic_price_scale
 
 
+def test_a_release_that_went_elsewhere_ends_the_drag(shown: tuple[ChartView, Market]) -> None:
+    view, _ = shown
+    mouse(view, QEvent.Type.MouseButtonPress, MIDDLE, True)
+    mouse(view, QEvent.Type.MouseMove, MIDDLE + QPoint(40, 0), True)
+    before = where(view)
+    mouse(view, QEvent.Type.MouseMove, MIDDLE + QPoint(200, 0), False)
+    assert where(view) == before
+
+
+def test_candles_given_before_the_first_show_have_the_usual_zoom(qtbot: QtBot) -> None:
+    early, _ = full_view()
+    qtbot.addWidget(early)
+    early.resize(640, 400)
+    early.resize(1_100, 500)
+    early.show()
+    qtbot.waitExposed(early)
+    first = early.visible_ms()
+    early.reset_view()
+    assert early.visible_ms() == first
+
+
 def test_dragging_an_axis_scales_it_and_a_double_click_resets(
     qtbot: QtBot, shown: tuple[ChartView, Market]
 ) -> None:

@@ -10,7 +10,7 @@ from ui.chart.numbers import compact, price
 from ui.chart.scene import Scene
 from ui.chart.ticks import price_ticks, time_ticks, zone_words
 
-_PRICE_APART_PX = 44.0
+_PRICE_APART_PX = 36.0
 _TIME_APART_PX = 84.0
 AXIS_PAD_PX = 8.0
 
