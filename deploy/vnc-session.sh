@@ -63,7 +63,7 @@ cd "$data"
     ${AGENT_OPTIONS:-} &
 window=$!
 parts="$window $parts"
-echo "vnc-session: window of $name on 127.0.0.1:$port"
+echo "vnc-session: window of $name on 127.0.0.1:$port, display $DISPLAY"
 
 # Whichever of the two ends first ends the session; systemd starts another.
 while kill -0 "$window" 2>/dev/null && kill -0 "$server" 2>/dev/null; do sleep 1; done
