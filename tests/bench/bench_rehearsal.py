@@ -115,9 +115,17 @@ def compared(
                 f" the backtester by {theirs['reason']} after {theirs['bars_held']}"
             )
     for when in extra:
-        held = next((t for t in answers().values() if t["from"] < when < t["to"]), None)
-        why = "the backtester held a position then" if held else "UNEXPLAINED"
-        yield f"{'':11}{when}: entered here alone; {why}"
+        yield f"{'':11}{when}: entered here alone; {why_alone(when)}"
+
+
+def why_alone(when: str) -> str:
+    """Why the backtester has no trade from this signal on."""
+    trades = answers().values()
+    if any(trade["from"] < when < trade["to"] for trade in trades):
+        return "the backtester held a position then"
+    if all(trade["to"] <= when for trade in trades):
+        return "the backtester held it when its candles ended, which makes no trade"
+    return "UNEXPLAINED"
 
 
 def wanted(theirs: Mapping[str, str]) -> tuple[str, int]:
