@@ -71,4 +71,4 @@ class DataDir:
                 probe.flush()
                 os.fsync(probe.fileno())
         except OSError as error:
-            raise file_trouble(error, self.path / "a file", "writing") from None
+            raise file_trouble(error, self.path, "writing a file into") from None

@@ -25,7 +25,8 @@ def file_trouble(error: OSError, path: Path, doing: str) -> StoreTrouble:
 def _reason(error: OSError, path: Path) -> str:
     number = error.errno
     if number in _FULL:
-        return f"the disk (or the quota) of {path.parent} is full; free some space and try again"
+        folder = path if path.is_dir() else path.parent
+        return f"the disk (or the quota) of {folder} is full; free some space and try again"
     if number == errno.EROFS:
         return "that file system is read-only; remount it writable or choose another --data-dir"
     if number in _FORBIDDEN:
