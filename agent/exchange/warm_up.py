@@ -4,6 +4,7 @@ Belongs here: loading, checking and joining closed bars up to now. Stays true: o
 and kept; a bar that REST shows last is not used, because it may be open; archived bars are used only when the
 exchange confirms the newest of them, since a simulated exchange may be another world at the same address.
 Where the exchange's history begins later than wanted, what it has is used, and the window knows its error.
+What takes long with 100,000 bars runs in a thread: prices of an open position pass meanwhile.
 """
 
 from __future__ import annotations
@@ -92,11 +93,11 @@ class WarmUp:
         if not self._bars:
             await self._recall(since_ms, open_ms)
         self._advance()
-        for first_ms, end_ms in self._holes(since_ms, open_ms):
+        for first_ms, end_ms in await asyncio.to_thread(self._holes, since_ms, open_ms):
             await self._fetch(first_ms, end_ms)
         if self._bars:
             # Once more, for what was left out or could not be believed the first time.
-            for first_ms, end_ms in self._holes(min(self._bars), open_ms):
+            for first_ms, end_ms in await asyncio.to_thread(self._holes, min(self._bars), open_ms):
                 await self._fetch(first_ms, end_ms)
         await self._catch_up()
         return await asyncio.to_thread(self._computed)
@@ -124,7 +125,7 @@ class WarmUp:
             _log.warning("%d archived candles are discarded: %s", len(stored), why)
             await asyncio.to_thread(self._history.discard)
             return
-        self._bars = {candle.open_ms: candle for candle in stored}
+        self._bars = await asyncio.to_thread(_by_time, stored)
         if differing:
             _log.warning("%d archived candles were corrected by the exchange", len(differing))
         await self._keep(theirs)
@@ -197,3 +198,7 @@ class WarmUp:
         self._bars = {}
         window = SignalWindow.warm(self._params, self._exits, series)
         return WarmedUp(window, times[-1], float(series.close[-1]))
+
+
+def _by_time(series: CandleSeries) -> dict[int, Candle]:
+    return {candle.open_ms: candle for candle in series}
