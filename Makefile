@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 CONFIG ?= config.json
 
-.PHONY: help setup demo run test test-e2e lint bench simulate lock clean
+.PHONY: help setup demo run test test-e2e lint bench simulate prove lock clean
 
 help:
 	@echo "make demo      trade on paper against the built-in demo market"
@@ -12,6 +12,7 @@ help:
 	@echo "make lint      formatting, types, architecture"
 	@echo "make bench     measure speed and memory"
 	@echo "make simulate  live SEEDS=0:500 days of bad luck in virtual time (DAYS=1 each, JOBS=1 at a time)"
+	@echo "make prove     the long proofs: KILLS=120 kills of real engines in cycles"
 	@echo "make setup     only build .venv"
 
 setup:
@@ -45,6 +46,11 @@ JOBS ?= 1
 
 simulate: setup
 	@$(PY) -m agent.simulation --seeds $(SEEDS) --days $(DAYS) --jobs $(JOBS)
+
+KILLS ?= 120
+
+prove: setup
+	@AGENT_KILLS=$(KILLS) $(PY) -m pytest -q tests/e2e/test_kill_cycles.py
 
 # For maintainers: resolve the locked requirements again (needs uv).
 lock:
