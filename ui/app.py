@@ -36,6 +36,7 @@ def run_window(place: Place, settings_path: Path | None = None) -> int:
     settings = Settings(settings_path)
     window = MainWindow(settings)
     window.show()
+    window.activateWindow()  # without a window manager nobody else gives it the keyboard
     app.processEvents()
     if os.environ.get("AGENT_WINDOW_FIRST_PAINT"):
         sys.stderr.write("first paint\n")

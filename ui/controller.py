@@ -55,6 +55,7 @@ class Controller(QObject):
         self.chart: ChartFeed | None = None
         self.picture: Picture | None = None
         self.recorded = stats.Recorded()
+        self.last_decision = ""
         self.clock = VenueClock()
         self._following: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -143,12 +144,11 @@ class Controller(QObject):
         """Stop following; whatever runs, runs on."""
         self._second.stop()
         self._soon.stop()
-        self.readings.end()
-        for task in (*self._tasks, *([self._following] if self._following else [])):
+        reading = self.readings.end()
+        running = [task for task in (*self._tasks, self._following, reading) if task is not None]
+        for task in running:
             task.cancel()
-        await asyncio.gather(
-            *self._tasks, *([self._following] if self._following else []), return_exceptions=True
-        )
+        await asyncio.gather(*running, return_exceptions=True)
         self.records.close()
         self.bridge.let_go()
 
@@ -247,7 +247,9 @@ class Controller(QObject):
             window.banners.show_banners(banners.banners(picture, link, ages))
         now = self.venue_now()
         if picture is not None:
-            window.positions.show_cards(positions.cards(picture, now, local), positions.nothing_held(picture))
+            window.positions.show_cards(
+                positions.cards(picture, now, local), positions.nothing_held(picture, self.last_decision)
+            )
             if self.chart is not None:
                 self.chart.show(picture, None if now is None else round(now.timestamp() * 1000))
         else:

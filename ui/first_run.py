@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ui.link import Link, LinkKind
 from ui.present.assistant import Checked, checked
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class FirstRun:
 
     def begin(self) -> None:
         window = self._of.window
+        self._of.bridge.link = Link(LinkKind.NONE, "no configuration yet")
         window.assistant.explain(self._of.place.config)
         window.pages.setCurrentWidget(window.assistant)
         window.assistant.open_button.setFocus()

@@ -78,7 +78,6 @@ class MainWindow(QMainWindow):
         self._settings = settings
         self.colours = theme.Colours(settings.is_on("blue_orange"))
         self.setWindowTitle("Seller Exhaustion")
-        self.setMinimumSize(760, 560)
         self.control = ControlPanel(self.colours)
         self.banners = BannerStack()
         self.positions = PositionPanel(self.colours)
@@ -112,7 +111,7 @@ class MainWindow(QMainWindow):
         self.side = QSplitter(Qt.Orientation.Vertical)
         self.side.addWidget(self.positions)
         self.side.addWidget(self.stats)
-        self.side.setStretchFactor(0, 1)
+        self.side.setStretchFactor(0, 0)
         self.side.setStretchFactor(1, 1)
         self.upper = QSplitter(Qt.Orientation.Horizontal)
         self.upper.addWidget(self.chart_place)
@@ -132,7 +131,9 @@ class MainWindow(QMainWindow):
         for splitter in (self.side, self.upper, self.whole):
             splitter.setChildrenCollapsible(False)
             splitter.setHandleWidth(6)
-        self.side.setMinimumWidth(292)
+        self.side.setMinimumWidth(300)
+        self.positions.setMinimumHeight(192)
+        self.stats.setMinimumHeight(120)
         self.lower_tabs.setMinimumHeight(96)
         self.pages = QStackedWidget()
         self.pages.addWidget(self.whole)
@@ -164,7 +165,7 @@ class MainWindow(QMainWindow):
             if state is not None:
                 splitter.restoreState(state)
             else:
-                sizes = {"side": [250, 300], "upper": [930, 330], "whole": [520, 150]}[name]
+                sizes = {"side": [205, 345], "upper": [936, 328], "whole": [520, 150]}[name]
                 splitter.setSizes(sizes)
 
     def _clamp(self) -> None:

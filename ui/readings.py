@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ui.controller import Controller
 
 LOG_EVERY_MS: Final = 500
+STATISTICS_EVERY_S: Final = 10.0
 DECISIONS: Final = 300
 TRADES: Final = 500
 
@@ -35,7 +36,7 @@ class Readings(QObject):
         self._log_timer.setInterval(LOG_EVERY_MS)
         self._log_timer.timeout.connect(self._log_due)
         self._log_busy = False
-        self._stale = True
+        self._statistics_due_s = 0.0
         self._around: int | None = None
         window = controller.window
         window.decisions.bar_chosen.connect(self._show_bar)
@@ -50,14 +51,15 @@ class Readings(QObject):
         self._running.add_done_callback(self._of._over)
         self._log_timer.start()
 
-    def end(self) -> None:
+    def end(self) -> asyncio.Task[None] | None:
+        """Stop reading; the task that was canceled, to be waited for."""
         self._log_timer.stop()
-        if self._running is not None:
-            self._running.cancel()
-            self._running = None
+        running, self._running = self._running, None
+        if running is not None:
+            running.cancel()
+        return running
 
     def wake(self) -> None:
-        self._stale = True
         self._wanted.set()
 
     def saw(self, before: Picture | None, now: Picture) -> None:
@@ -85,12 +87,29 @@ class Readings(QObject):
             if not came and status.feed.last_closed_bar is None:
                 # History is still loading: look again soon, without counting bars.
                 QTimer.singleShot(1_000, self, self._wanted.set)
+        await self._read_statistics(market, picture)
+        newest = await of.records.decisions(market, 1, False)
+        of.last_decision = decisions.newest(newest, picture.strategy, of.settings.is_on("local_time"))
         tabs = of.window.lower_tabs
         if tabs.isVisible() and tabs.currentWidget() is of.window.decisions:
             await self._read_decisions(market, picture)
         elif tabs.isVisible() and tabs.currentWidget() is of.window.trades:
             self._show_trades(await of.records.trades(market, TRADES), picture)
         of.render_soon()
+
+    async def _read_statistics(self, market: Market, picture: Picture) -> None:
+        """At most every few seconds: they walk over everything that was ever traded."""
+        from ui.present.recorded import recorded
+
+        now_s = asyncio.get_running_loop().time()
+        if now_s < self._statistics_due_s or picture.status.at is None:
+            return
+        self._statistics_due_s = now_s + STATISTICS_EVERY_S
+        QTimer.singleShot(round(STATISTICS_EVERY_S * 1000) + 50, self, self._wanted.set)
+        now_ms = round(picture.status.at.timestamp() * 1000)
+        statistics = await self._of.records.statistics(market, now_ms, picture.status.day.pnl)
+        if statistics is not None:
+            self._of.recorded = recorded(statistics)
 
     async def _read_decisions(self, market: Market, picture: Picture) -> None:
         of = self._of

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from agent.core.records import DecisionRow
     from agent.core.series import CandleSeries
     from agent.store.reading import Reader, TradeRow
+    from agent.store.statistics import Statistics
 
 T = TypeVar("T")
 
@@ -112,6 +114,20 @@ class Records:
             return reader.trades(_selection(market), limit=limit)
 
         return await self._read(work) or ()
+
+    async def statistics(self, market: Market, now_ms: int, day_pnl: Decimal | None) -> Statistics | None:
+        """All figures of the newest scope of this market; `now_ms` is venue time."""
+
+        def work(reader: Reader) -> Statistics | None:
+            from agent.store.statistics import read_statistics
+
+            ours = (market.venue, market.mode, market.pair)
+            for scope in reader.scopes():
+                if (scope.venue, scope.mode, scope.pair) == ours:
+                    return read_statistics(reader, scope, now_ms, day_pnl=day_pnl)
+            return None
+
+        return await self._read(work)
 
     async def _read(self, work: Callable[[Reader], T]) -> T | None:
         def guarded() -> T | None:

@@ -161,6 +161,9 @@ QCheckBox::indicator {{ width: 12px; height: 12px; background: {BLACK}; border: 
   border-radius: 2px; }}
 QCheckBox::indicator:checked {{ background: {PRIMARY_BORDER}; }}
 QCheckBox:focus {{ color: #ffffff; text-decoration: underline; }}
+QFrame[size="narrow"] QPushButton {{ padding: 5px 8px; }}
+QFrame[size="narrow"] QPushButton[tone="stop"] {{ padding: 7px 9px; }}
+QFrame[size="narrow"] QPushButton[tone="flat"] {{ padding: 2px 4px; }}
 QLineEdit, QComboBox, QPlainTextEdit, QTableView {{ background: {BLACK}; border: 1px solid {BORDER};
   border-radius: 3px; selection-background-color: {PRIMARY}; selection-color: #ffffff; }}
 QLineEdit, QComboBox {{ padding: 3px 6px; min-height: 16px; }}

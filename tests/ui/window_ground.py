@@ -131,7 +131,7 @@ async def window_on(
         controller._leaving = True
         window.close()
         window.deleteLater()
-        QApplication.processEvents()
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout
 
 from ui import theme
-from ui.panels.pieces import Elided, Text, button
+from ui.panels.pieces import Elided, Text, button, set_property
 from ui.present.header import Action, Header, Progress
 
 _FLASH_MS = 600
@@ -71,14 +71,12 @@ class ControlPanel(QFrame):
         row.setSpacing(theme.SPACE)
         row.addLayout(state, 3)
         row.addLayout(mode)
-        row.addSpacing(6)
         for figure in figures:
             row.addLayout(figure)
-            row.addSpacing(6)
+            row.addSpacing(4)
         row.addStretch(1)
         for control in (self.start_button, self.pause_button, self.stop_button):
             row.addWidget(control)
-        row.addSpacing(2)
         row.addWidget(self.menu_button)
         row.addWidget(self.keys_button)
         row.addWidget(self.emergency_button)
@@ -96,10 +94,12 @@ class ControlPanel(QFrame):
         _badge(self.demo, "DEMO", theme.YELLOW)
         self.badge.setVisible(bool(header.badge))
         _badge(self.badge, header.badge, self._colours.of(header.badge_tone))
-        self.market.show_text(header.market)
+        wide = self.width() >= _NARROW_PX
+        self.market.show_text(f"{header.market}  {header.venue}" if wide else header.market)
         self.balance.say(header.balance, theme.TEXT, bold=True)
         self.equity.say(header.equity, theme.TEXT, bold=True)
-        self.pnl.say(header.pnl, self._colours.of(header.pnl_tone), bold=True)
+        share = f" ({header.pnl_share})" if wide and header.pnl_share else ""
+        self.pnl.say(header.pnl + share, self._colours.of(header.pnl_tone), bold=True)
         for control, action in (
             (self.start_button, header.start),
             (self.pause_button, header.pause),
@@ -123,6 +123,7 @@ class ControlPanel(QFrame):
 
     def resizeEvent(self, event: object) -> None:
         wide = self.width() >= _NARROW_PX
+        set_property(self, "size", "wide" if wide else "narrow")
         for i in range(self._equity_box.count()):
             item = self._equity_box.itemAt(i)
             widget = item.widget() if item else None

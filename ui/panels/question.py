@@ -10,7 +10,7 @@ from functools import partial
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QFrame, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from ui import theme
 from ui.panels.pieces import Text, button, set_property
@@ -37,7 +37,7 @@ class QuestionCard(QFrame):
         self.typed.setAccessibleName("Type to confirm")
         self.typed.textChanged.connect(lambda _text: self._gate())
         self.buttons: dict[str, QPushButton] = {}
-        self._row = QHBoxLayout()
+        self._row = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._row.setSpacing(theme.SPACE)
         column = QVBoxLayout(self)
         column.setContentsMargins(16, 14, 16, 14)
@@ -92,7 +92,10 @@ class QuestionCard(QFrame):
         self.buttons[""].setToolTip("Escape")
         for choice in question.choices:
             self.buttons[choice.key] = button(choice.text, partial(self._end, choice.key), tone=choice.tone)
-        self._row.addStretch(1)
+        many = len(question.choices) > 1
+        self._row.setDirection(QBoxLayout.Direction.TopToBottom if many else QBoxLayout.Direction.LeftToRight)
+        if not many:
+            self._row.addStretch(1)
         for made in (*list(self.buttons.values())[1:], self.buttons[""]):
             self._row.addWidget(made)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
-from PySide6.QtWidgets import QGridLayout, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
 from ui import theme
 from ui.panels.pieces import Text
@@ -58,6 +58,7 @@ class _Sections(QWidget):
                     cell = self._cell(line, place)
                     colour = theme.SECONDARY if tone is None else self._colours.of(tone)
                     cell.say(text, colour)
+                    cell.setToolTip(row.hint)
                     cell.setAlignment(Qt.AlignmentFlag.AlignRight if place else Qt.AlignmentFlag.AlignLeft)
                     if place == 1:
                         cell.setAccessibleName(row.label)
@@ -137,7 +138,12 @@ class StatsPanel(QTabWidget):
             (self.health, "Health"),
             (self.phases, "Phases"),
         ):
-            self.addTab(page, title)
+            scroll = QScrollArea()
+            scroll.setWidgetResizable(True)
+            scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+            scroll.setWidget(page)
+            scroll.setAccessibleName(title)
+            self.addTab(scroll, title)
 
     def show_stats(self, stats: Stats) -> None:
         self.results.show_sections(stats.results)

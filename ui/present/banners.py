@@ -113,7 +113,7 @@ def _of_data(picture: Picture, link: Link, ages: Ages) -> list[Banner]:
 def _blocked(picture: Picture, link: Link) -> list[Banner]:
     """Only where it is news: a stopped or halted agent says so itself."""
     status = picture.status
-    if not link.is_up or status.state in ("STOPPED", "HALTED", "PAUSED", "EXITS_ONLY"):
+    if not link.is_up or status.state in ("STOPPED", "HALTED", "PAUSED", "EXITS_ONLY", "STARTING"):
         return []
     reasons = [why for why in status.entries_blocked_by if not why.startswith("the agent is ")]
     if not reasons:

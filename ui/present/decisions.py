@@ -70,6 +70,16 @@ def decision(row: DecisionRow, strategy: Strategy, tick_digits: int, local: bool
     )
 
 
+def newest(rows: tuple[DecisionRow, ...], strategy: Strategy, local: bool) -> str:
+    """The last bar in a sentence; empty before any was decided."""
+    if not rows:
+        return ""
+    last = decision(rows[0], strategy, 4, local)
+    return f"Bar of {last.time[11:]} {numbers.zone_name(local)}: {last.outcome}" + (
+        f"\n{last.why}" if last.why else ""
+    )
+
+
 def conditions(row: DecisionRow, strategy: Strategy, tick_digits: int) -> tuple[Condition, ...]:
     fast, slow = numbers.number(row.ema_f, tick_digits + 1), numbers.number(row.ema_s, tick_digits + 1)
     return (

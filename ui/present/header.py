@@ -76,9 +76,11 @@ class Header:
     badge_tone: Tone
     is_demo: bool
     market: str
+    venue: str
     balance: str
     equity: str
     pnl: str
+    pnl_share: str
     pnl_tone: Tone
     start: Action
     pause: Action
@@ -92,8 +94,8 @@ def header(picture: Picture | None, link: Link) -> Header:
         off = Action("Start", False, "no engine is attached")
         tone = Tone.NOTICE if link.kind in (LinkKind.STARTING, LinkKind.LOOKING) else Tone.BAD
         return Header(
-            PRODUCT, state, link.text or "looking for the engine", tone, False, "", Tone.QUIET, False, "",
-            numbers.UNKNOWN, numbers.UNKNOWN, numbers.UNKNOWN, Tone.QUIET, off,
+            PRODUCT, state, link.text or "looking for the engine", tone, False, "", Tone.QUIET, False, "", "",
+            numbers.UNKNOWN, numbers.UNKNOWN, numbers.UNKNOWN, "", Tone.QUIET, off,
             Action("Pause", False, off.hint), Action("Stop", False, off.hint),
         )  # fmt: skip
     status = picture.status
@@ -101,12 +103,13 @@ def header(picture: Picture | None, link: Link) -> Header:
     demo = picture.is_demo
     title = f"{'DEMO · ' if demo else ''}{title_mode} · {status.pair} {status.timeframe} · {PRODUCT}"
     words = _STATE_WORDS[status.state]
+    if status.state == "RUNNING" and status.positions:
+        words = f"holding {numbers.counted(len(status.positions), 'position')}"
     if status.halt is not None:
         words = "emergency stop" if status.halt.reason == "emergency" else "daily loss limit"
         words += ", flat" if status.halt.flat else ", closing"
     start_equity, pnl = status.day.start_equity, status.day.pnl
     share = pnl / start_equity if pnl is not None and start_equity else None
-    known_share = f" ({numbers.percent(share)})" if share is not None else ""
     return Header(
         title=title,
         state=f"{_STATE_MARKS[status.state]} {status.state}",
@@ -116,10 +119,12 @@ def header(picture: Picture | None, link: Link) -> Header:
         badge=badge,
         badge_tone=badge_tone,
         is_demo=demo,
-        market=f"{status.pair}  {status.timeframe}  {_venue(status.venue)}",
+        market=f"{status.pair}  {status.timeframe}",
+        venue=_venue(status.venue),
         balance=numbers.money(status.balance, status.quote),
         equity=numbers.money(status.equity, status.quote),
-        pnl=numbers.money(pnl, status.quote, signed=True) + known_share,
+        pnl=numbers.money(pnl, status.quote, signed=True),
+        pnl_share=numbers.percent(share) if share is not None else "",
         pnl_tone=result_tone(pnl),
         start=_start(picture, link),
         pause=_pause(picture, link),
@@ -175,6 +180,8 @@ def progress(picture: Picture | None, link: Link) -> Progress | None:
     if not link.is_up:
         return None
     status = picture.status
+    if status.feed.last_closed_bar is not None and status.state != "STARTING":
+        return None
     if not status.exchange.reachable:
         return Progress("Connecting to the exchange", 0, 0)
     warm = status.warmup

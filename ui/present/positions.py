@@ -36,11 +36,11 @@ def cards(picture: Picture, now: datetime | None, local: bool = False) -> tuple[
     return tuple(_card(picture, holding, now or picture.status.at, local) for holding in picture.holdings)
 
 
-def nothing_held(picture: Picture) -> str:
-    """What stands in the panel while nothing is held."""
+def nothing_held(picture: Picture, last_decision: str) -> str:
+    """What stands in the panel while nothing is held: why nothing was bought on the last bar."""
     match picture.status.state:
         case "RUNNING":
-            return "No open position.\nWaiting for a signal."
+            return f"No open position. Waiting for a signal.\n\n{last_decision}".strip()
         case "STOPPED":
             return "No open position.\nPress Start to watch for signals."
         case _:

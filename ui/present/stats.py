@@ -17,6 +17,7 @@ class Row:
     tone: Tone = Tone.PLAIN
     remark: str = ""
     remark_tone: Tone = Tone.QUIET
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def _health(picture: Picture | None, link: Link, price_age_s: float | None) -> t
             latency,
         ),
         Row("Clock offset", offset),
-        Row("Request weight used", weight),
+        Row("Request weight", weight),
         Row(
             "History",
             f"{status.warmup.bars:,} bars",
