@@ -69,7 +69,7 @@ class Controller(QObject):
         self._emergency = False
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self.render)
+        self._soon.timeout.connect(self._due)
         self._second = QTimer(self)
         self._second.setInterval(1_000)
         self._second.timeout.connect(self._each_second)
@@ -231,6 +231,10 @@ class Controller(QObject):
             return
         since_ms = (self._now_s() - self._rendered_s) * 1000
         self._soon.start(max(0, round(RENDER_EVERY_MS - since_ms)))
+
+    def _due(self) -> None:
+        if self.window.is_seen:
+            self.render()
 
     def render(self) -> None:
         window, picture, link = self.window, self.picture, self.link
@@ -437,7 +441,8 @@ class Controller(QObject):
             self.picture, attached=self.link.is_up, ours=self.bridge.engine is not None
         )
         if question is None:
-            self.leave()
+            event.accept()
+            self._gone()
         else:
             self.window.question.ask(question)
 
@@ -475,7 +480,11 @@ class Controller(QObject):
 
     def leave(self) -> None:
         """Close for good."""
+        if not self._leaving:
+            self._gone()
+            self.window.close()
+
+    def _gone(self) -> None:
         self._leaving = True
         self.window.remember()
-        self.window.close()
         self.ended.emit()

@@ -16,6 +16,7 @@ from typing import Any, Final
 import qasync
 from agent_process import Agent, House, Market
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
@@ -115,7 +116,14 @@ async def window_on(
     settings = Settings(tmp_path / "window.ini")
     window = MainWindow(settings)
     window.resize(*size)
+    active = asyncio.Event()
+    QGuiApplication.instance().focusWindowChanged.connect(lambda _window: active.set())
     window.show()
+    window.activateWindow()
+    async with asyncio.timeout(5):
+        while not window.isActiveWindow():
+            active.clear()
+            await active.wait()
     controller = Controller(window, settings, place)
     if follow:
         controller.begin()
