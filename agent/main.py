@@ -82,6 +82,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
 
 
 def _headless(asked: argparse.Namespace, exchange: ExchangeAddress | None, data_dir: Path) -> int:
+    from agent.command_line.asking import ask_secret
     from agent.config.findings import Report
 
     config = _config(asked.config, confirmed_live=asked.live)
@@ -102,6 +103,7 @@ def _headless(asked: argparse.Namespace, exchange: ExchangeAddress | None, data_
         exchange=exchange,
         clock=asked.clock,
         log_json=asked.log_json,
+        ask_secret=ask_secret if sys.stdin.isatty() and sys.stderr.isatty() else None,
     )
     from agent.compose import run_headless
 

@@ -313,7 +313,8 @@ class Engine:
                 unjudged.note(event)
                 runtime.sink(event)
 
-            supervisor.keep("health probe", parts.probe(market, gate, clock, learn).run)
+            probe = parts.probe if config.mode == "paper" else parts.signed_probe
+            supervisor.keep("health probe", probe(market, gate, clock, learn).run)
             learn(InstrumentSeen(instrument))
             after_open_ms = examined_to_ms(runtime.state, clock.now_ms())
 

@@ -33,7 +33,7 @@ from agent.core.ports import Clock, MarketData, Sink
 from agent.exchange.addresses import Addresses
 from agent.exchange.feed import MarketFeed
 from agent.exchange.feed_terms import CandleArchive
-from agent.exchange.health import HealthProbe
+from agent.exchange.health import SIGNED_OFFSET_MS, HealthProbe
 from agent.exchange.paper.broker import PaperBroker
 from agent.exchange.paper.store import PaperStore
 from agent.exchange.quote_feed import QuoteFeed
@@ -128,6 +128,10 @@ class Parts:
 
     def probe(self, market: PublicMarket, gate: WeightGate, clock: Clock, sink: Sink) -> HealthProbe:
         return HealthProbe(market, gate, clock, sink)
+
+    def signed_probe(self, market: PublicMarket, gate: WeightGate, clock: Clock, sink: Sink) -> HealthProbe:
+        """Where requests carry a time of ours, the clocks must agree better."""
+        return HealthProbe(market, gate, clock, sink, offset_ms=SIGNED_OFFSET_MS)
 
     def control(self, door: Door, versions: Versions) -> ControlServer:
         return ControlServer(door, versions)

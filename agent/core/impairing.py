@@ -26,11 +26,19 @@ def impair(
     turn.change(expected=turn.state.expected - {by})
     failed = permanent and turn.phase_event(PhaseEvent.FAILED)
     if is_new or failed:
-        turn.alert(AlertLevel.ERROR, by.value, f"{by.value}: {detail}; entries are blocked")
+        level = AlertLevel.CRITICAL if _is_grave(turn, by, permanent) else AlertLevel.ERROR
+        turn.alert(level, by.value, f"{by.value}: {detail}; entries are blocked")
     if permanent:
         refuse_all_signals(turn, detail)
     elif is_new and not turn.state.setup.auto_resume and turn.state.phase is Phase.RUNNING:
         turn.phase_event(PhaseEvent.PAUSE_ASKED)
+
+
+def _is_grave(turn: Turn, by: Impairment, permanent: bool) -> bool:
+    """A gate that failed while something is open, or what nobody but a person can mend then."""
+    state = turn.state
+    is_open = bool(state.open_positions() or state.in_flight() or state.unknown_orders())
+    return is_open and (permanent or by is Impairment.SETUP_REFUSED)
 
 
 def heal(turn: Turn, by: Impairment) -> bool:

@@ -29,6 +29,8 @@ _RULES_EVERY_MS: Final = 3_600_000.0
 _PATIENCE_MS: Final = 15_000.0
 #: Venue time, and what sampling a sped-up clock over a network may be wrong by in machine time.
 _OFFSET_MS: Final = (1_000, 50)
+#: Where requests carry a time of ours, half of that is too much.
+SIGNED_OFFSET_MS: Final = (500, 50)
 _MEASUREMENTS: Final = 3
 
 
@@ -52,7 +54,9 @@ class HealthProbe:
         *,
         every_ms: float = _EVERY_MS,
         rules_every_ms: float = _RULES_EVERY_MS,
+        offset_ms: tuple[int, int] = _OFFSET_MS,
     ) -> None:
+        self._offset_ms = offset_ms
         self._market = market
         self._gate = gate
         self._clock = clock
@@ -105,10 +109,10 @@ class HealthProbe:
             certain_ms = max(0, abs(offset_ms) - round((after_ms - before_ms) / 2))
             if least is None or certain_ms < least[0]:
                 least = certain_ms, offset_ms
-            if certain_ms <= self._pace.patience_ms(*_OFFSET_MS):
+            if certain_ms <= self._pace.patience_ms(*self._offset_ms):
                 break
         self._report(reachable=True, latency_ms=latency_ms, offset_ms=None if least is None else least[1])
-        if least is not None and least[0] > self._pace.patience_ms(*_OFFSET_MS):
+        if least is not None and least[0] > self._pace.patience_ms(*self._offset_ms):
             self._ailments.found(
                 Impairment.CLOCK_OFFSET,
                 f"our clock is {abs(least[1]) / 1_000:.1f} s {'ahead of' if least[1] > 0 else 'behind'} "

@@ -144,7 +144,7 @@ def test_an_account_that_can_never_be_read_is_an_error_and_keeps_the_position() 
     play.enter()
     play.learn(e.AccountUnreadable("API key revoked", permanent=True))
     assert play.state.phase == "ERROR"
-    assert any(line.startswith("ERROR balance unreadable") for line in play.alerts())
+    assert any(line.startswith("CRITICAL balance unreadable") for line in play.alerts())
     play.quiet_bar()
     play.walk(0.5040)
     play.leave()
