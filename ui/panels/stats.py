@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QGridLayout, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
 from ui import theme
+from ui.panels.equity import EquityCurve
 from ui.panels.pieces import Text
 from ui.present.stats import Section, Stats
 
@@ -73,52 +73,6 @@ class _Sections(QWidget):
             cell = self._cells[line, place] = Text()
             self._grid.addWidget(cell, line, place)
         return cell
-
-
-class EquityCurve(QWidget):
-    """Equity over time, one line; the numbers are beside it as text."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._points: tuple[tuple[float, float], ...] = ()
-        self.setMinimumHeight(64)
-        self.setMaximumHeight(96)
-        self.setAccessibleName("Equity curve")
-
-    def show_points(self, points: tuple[tuple[float, float], ...], summary: str) -> None:
-        if points != self._points:
-            self._points = points
-            self.setAccessibleDescription(summary)
-            self.setToolTip(summary)
-            self.update()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        frame = self.rect().adjusted(8, 4, -8, -4)
-        painter.fillRect(frame, QColor(theme.BLACK))
-        if len(self._points) < 2:
-            painter.setPen(QColor(theme.MUTED))
-            painter.drawText(frame, Qt.AlignmentFlag.AlignCenter, "equity curve: not enough rows yet")
-            painter.end()
-            return
-        xs, ys = [p[0] for p in self._points], [p[1] for p in self._points]
-        low, high, first, last = min(ys), max(ys), xs[0], xs[-1]
-        wide, tall = max(last - first, 1e-9), max(high - low, 1e-9)
-        inner = frame.adjusted(4, 6, -4, -6)
-        line = QPolygonF()
-        for x, y in self._points:
-            from PySide6.QtCore import QPointF
-
-            line.append(
-                QPointF(
-                    inner.left() + (x - first) / wide * inner.width(),
-                    inner.bottom() - (y - low) / tall * inner.height(),
-                )
-            )
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(QColor(theme.PRIMARY_BORDER), 1.4))
-        painter.drawPolyline(line)
-        painter.end()
 
 
 class StatsPanel(QTabWidget):

@@ -1,0 +1,146 @@
+"""The equity curve: one line over time, what lies below its highest point shaded, read out under the cursor.
+
+It is drawn by pyqtgraph, which takes a fifth of a second to load: so it is loaded on a thread of its own once
+there is a curve to draw, and until then this is a line of text. The numbers are told as text as well.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtWidgets import QLabel, QStackedLayout, QToolTip, QWidget
+
+from ui import theme
+from ui.present import numbers
+
+Points = tuple[tuple[float, float], ...]
+_NOT_YET: Final = "equity curve: not enough rows yet"
+_LEAST_HEIGHT: Final = 72
+_MOST_HEIGHT: Final = 132
+
+
+class _Loading(QObject):
+    """Imports pyqtgraph away from the window's thread, on which `loaded` arrives."""
+
+    loaded = Signal()
+
+    def start(self) -> None:
+        threading.Thread(target=self._load, name="loading pyqtgraph", daemon=True).start()
+
+    def _load(self) -> None:
+        importlib.import_module("pyqtgraph")
+        self.loaded.emit()
+
+
+class EquityCurve(QWidget):
+    """Shows points of (time in seconds UTC, equity in quote currency)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._points: Points = ()
+        self._plot: _Plot | None = None
+        self._loading: _Loading | None = None
+        self._words = QLabel(_NOT_YET)
+        self._words.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._words.setStyleSheet(f"color: {theme.MUTED}; background: {theme.BLACK};")
+        self._stack = QStackedLayout(self)
+        self._stack.setContentsMargins(8, 4, 8, 4)
+        self._stack.addWidget(self._words)
+        self.setMinimumHeight(_LEAST_HEIGHT)
+        self.setMaximumHeight(_MOST_HEIGHT)
+        self.setAccessibleName("Equity curve")
+
+    @property
+    def plotted(self) -> bool:
+        """Whether the curve is drawn, and not only told."""
+        return self._plot is not None and self._stack.currentWidget() is self._plot.widget
+
+    def show_points(self, points: Points, summary: str) -> None:
+        if points == self._points:
+            return
+        self._points = points
+        self.setAccessibleDescription(summary)
+        self.setToolTip(summary)
+        if len(points) < 2:
+            self._stack.setCurrentWidget(self._words)
+        elif self._plot is not None:
+            self._draw()
+        elif self._loading is None:
+            self._loading = _Loading()
+            self._loading.loaded.connect(self._build)
+            self._loading.start()
+
+    def _build(self) -> None:
+        self._plot = _Plot()
+        self._stack.addWidget(self._plot.widget)
+        if len(self._points) >= 2:
+            self._draw()
+
+    def _draw(self) -> None:
+        assert self._plot is not None
+        self._plot.show(np.array(self._points, dtype=np.float64))
+        self._stack.setCurrentWidget(self._plot.widget)
+
+
+class _Plot:
+    """The pyqtgraph half; made only once the library is loaded."""
+
+    def __init__(self) -> None:
+        import pyqtgraph as pg
+
+        self.widget: Any = pg.PlotWidget(
+            background=theme.BLACK, axisItems={"bottom": pg.DateAxisItem(utcOffset=0)}
+        )
+        self.widget.setAccessibleName("Equity curve, plotted")
+        self.widget.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.widget.setMenuEnabled(False)
+        self.widget.hideButtons()
+        self.widget.setMouseEnabled(x=False, y=False)
+        self.widget.setFrameStyle(0)
+        for side in ("left", "bottom"):
+            axis = self.widget.getAxis(side)
+            axis.setPen(theme.BORDER)
+            axis.setTextPen(theme.SECONDARY)
+            axis.setStyle(tickLength=-3, maxTickLevel=1)
+        nothing = pg.mkPen(None)
+        self._peak = self.widget.plot(pen=nothing)
+        self._line = self.widget.plot(pen=pg.mkPen(theme.PRIMARY_BORDER, width=1))
+        shade = pg.FillBetweenItem(self._peak, self._line, brush=pg.mkBrush(theme.DANGER_BORDER))
+        self.widget.addItem(shade)
+        self._cursor = pg.InfiniteLine(angle=90, pen=pg.mkPen(theme.MUTED, style=Qt.PenStyle.DotLine))
+        self._cursor.hide()
+        self.widget.addItem(self._cursor, ignoreBounds=True)
+        self.widget.scene().sigMouseMoved.connect(self._hovered)
+        self._points = np.empty((0, 2))
+
+    def show(self, points: np.ndarray[Any, np.dtype[np.float64]]) -> None:
+        self._points = points
+        times, equity = points[:, 0], points[:, 1]
+        self._line.setData(times, equity)
+        # What lies between the highest so far and the curve is the drawdown.
+        self._peak.setData(times, np.maximum.accumulate(equity))
+
+    def _hovered(self, at: Any) -> None:
+        box = self.widget.getViewBox()
+        inside = box.sceneBoundingRect().contains(at) and len(self._points) > 0
+        self._cursor.setVisible(inside)
+        if not inside:
+            return
+        nearest = int(np.abs(self._points[:, 0] - box.mapSceneToView(at).x()).argmin())
+        when, equity = self._points[nearest]
+        self._cursor.setPos(when)
+        text = told(when, equity, float(self._points[: nearest + 1, 1].max()))
+        QToolTip.showText(self.widget.mapToGlobal(self.widget.mapFromScene(at)), text, self.widget)
+
+
+def told(when_s: float, equity: float, peak: float) -> str:
+    """`12 May 14:30  10,012.40, 0.3 % below its highest`."""
+    moment = f"{datetime.fromtimestamp(when_s, UTC):%-d %b %H:%M}"
+    below = (peak - equity) / peak * 100 if peak > 0 else 0.0
+    text = f"{moment}  {numbers.number(equity)}"
+    return f"{text}, {below:.1f} % below its highest" if below >= 0.05 else text
