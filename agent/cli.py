@@ -389,6 +389,39 @@ def credentials_remove(names: Names = None, yes: Yes = False) -> int:
     return remove_command(names or [], yes)
 
 
+# --- the way to live ---------------------------------------------------------------------------
+
+
+@app.command()
+def arm(
+    config: Annotated[Path, typer.Option("--config", help="Default: ./config.json.")] = Path("config.json"),
+    env_file: Annotated[Path | None, typer.Option("--env-file", help="Default: .env beside it.")] = None,
+    override_phases: Annotated[
+        str | None, typer.Option("--override-phases", metavar="REASON", help="Go around the phases; is kept.")
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> int:
+    """Arm live trading, gate by gate.
+
+    Shows every gate with its numbers; when all are open, asks for the pair to be typed. Good for this
+    configuration and version only. Exit code 0 only when armed.
+    """
+    from agent.command_line.arming import arm_command
+    from agent.command_line.place import data_dir_of
+
+    return arm_command(config, env_file, data_dir_of(data_dir, config), override_phases, as_json)
+
+
+@app.command()
+def disarm(data_dir: DataDir = None) -> int:
+    """Forget that live trading was armed."""
+    from agent.command_line.arming import disarm_command
+    from agent.command_line.place import data_dir_of
+
+    return disarm_command(data_dir_of(data_dir))
+
+
 # --- not there yet -----------------------------------------------------------------------------
 
 _ANYTHING: Final = {"allow_extra_args": True, "ignore_unknown_options": True}

@@ -19,7 +19,9 @@ from typing import Any, Final
 from agent.compose.access import access_for
 from agent.compose.alerting import Alerting
 from agent.compose.engine import AGAIN, Engine
+from agent.compose.live import live_start
 from agent.compose.stored_setup import decide_setup
+from agent.compose.whose import open_scopes
 from agent.config.findings import Report
 from agent.core.money import forbid_float_money
 from agent.options import RunOptions
@@ -84,11 +86,22 @@ def _run_once(options: RunOptions, directory: DataDir) -> int:
         if isinstance(decided, str):
             print(decided, file=sys.stderr)
             return REFUSED
-        access = access_for(decided.config, options, directory, secrets)
+        live = live_start(
+            decided.config,
+            options.env_path,
+            directory.path,
+            directory.trades_db,
+            flag=options.confirmed_live,
+            is_open=any(scope.mode == "live" for scope in open_scopes(directory.trades_db)),
+        )
+        if live.refusal is not None:
+            print(f"{live.refusal}.", file=sys.stderr)
+            return REFUSED
+        access = access_for(decided.config, options, directory, secrets, live.arming)
         if isinstance(access, str):
             print(f"{access}.", file=sys.stderr)
             return REFUSED
-        because = decided.exits_only_because or access.why or None
+        because = decided.exits_only_because or access.why or live.exits_only_because or None
         alerts = Alerting(decided.config, options.env_path, secrets)
         engine = Engine(options, decided.config, directory, because, access=access, alerts=alerts)
         return _loop_run(_serve(engine))

@@ -1,8 +1,7 @@
 """Whether a mode may be traded: the one place that decides.
 
 PURE. Paper always may. Testnet may wherever orders of ours are spoken and the sandbox exists. Real money
-needs an arming, and nothing makes one yet (`exchange/signed/arming.py`): everything else of live trading is
-built and ends here.
+needs an arming, which only the decision of `agent.arming` makes.
 """
 
 from __future__ import annotations
@@ -23,5 +22,5 @@ def why_not_traded(config: Config, arming: LiveArming | None) -> str | None:
     if name != FIRST_CLASS:
         return f"orders on {name} are not available yet: {FIRST_CLASS} is"
     if config.mode == "live" and arming is None:
-        return "live trading is refused: its gates do not exist yet"
+        return "live trading is not armed: `python -m agent.cli arm` shows every gate"
     return None

@@ -20,7 +20,7 @@ from agent.compose.unreachable import Unreachable
 from agent.config.credentials import ExchangeKeys
 from agent.config.model import Config
 from agent.config.strategy import assumed_fee_rate, assumed_slippage_rate
-from agent.core.events import Event
+from agent.core.events import Event, Healed, Impaired, Impairment
 from agent.core.instrument import Instrument
 from agent.core.market import DAY_MS
 from agent.core.ports import Clock, Exchange, MarketData, Sink
@@ -30,7 +30,7 @@ from agent.exchange.paper.store import PaperStore
 from agent.exchange.signed.arming import LiveArming
 from agent.exchange.signed.binance import SignedBinance
 from agent.exchange.signed.patience import Patience
-from agent.exchange.signed.permissions import KeyRights, KeyRightsUnreadable
+from agent.exchange.signed.permissions import Gravity, KeyRights, KeyRightsUnreadable, NoKeyRights
 from agent.exchange.weight_gate import WeightGate
 from agent.shell.supervisor import Supervisor
 
@@ -151,6 +151,7 @@ class SignedDesk:
         patience: Patience,
     ) -> None:
         self._clock = clock
+        self._is_live = account.arming is not None
         self._signed = SignedBinance(
             account.orders,
             account.keys,
@@ -170,7 +171,9 @@ class SignedDesk:
 
     def start(self, supervisor: Supervisor, sink: Sink) -> None:
         supervisor.keep("account", lambda: self._signed.run(sink))
-        supervisor.keep("key rights", self._keep_looking_at_rights)
+        if self._is_live:
+            sink(Impaired(Impairment.KEY_RIGHTS, "what the key may do is not known yet"))
+        supervisor.keep("key rights", lambda: self._keep_looking_at_rights(sink))
 
     def opened(self, instrument: Instrument, supervisor: Supervisor, sink: Sink) -> Exchange:
         return self._signed
@@ -181,11 +184,20 @@ class SignedDesk:
     async def close(self) -> None:
         await self._signed.close()
 
-    async def _keep_looking_at_rights(self) -> None:
-        """At the start and every day: what the key may do beyond trading is said aloud."""
+    async def _keep_looking_at_rights(self, sink: Sink) -> None:
+        """At the start and every day: what the key may do beyond trading is said aloud.
+
+        In live that is a gate: no entries while the key may do more than it should, or nobody knows.
+        """
         told: tuple[str, ...] = ()
+        verdict: Impaired | Healed | None = None
         while True:
             rights = await self._signed.key_rights()
+            if self._is_live and rights_verdict(rights) != verdict:
+                verdict = rights_verdict(rights)
+                # A reason of its own is told as such, not as more of the last one.
+                sink(Healed(Impairment.KEY_RIGHTS))
+                sink(verdict)
             wait_ms = float(DAY_MS)
             if isinstance(rights, KeyRightsUnreadable):
                 LOG.info("what the key may do cannot be read: %s", rights.detail)
@@ -196,6 +208,18 @@ class SignedDesk:
                     LOG.warning("the key may do more than it should: %s", line)
                 told = found
             await self._clock.sleep_machine(wait_ms)
+
+
+def rights_verdict(rights: KeyRights | NoKeyRights | KeyRightsUnreadable) -> Impaired | Healed:
+    """What live trading makes of a key's rights: entries only when all of them are known and harmless."""
+    if isinstance(rights, KeyRightsUnreadable):
+        return Impaired(Impairment.KEY_RIGHTS, f"what the key may do cannot be read: {rights.detail}")
+    if isinstance(rights, NoKeyRights):
+        return Impaired(Impairment.KEY_RIGHTS, "the exchange does not say what the key may do")
+    refused = [f.text for f in rights.findings if f.gravity is Gravity.REFUSES_LIVE]
+    if refused:
+        return Impaired(Impairment.KEY_RIGHTS, "; ".join(refused))
+    return Healed(Impairment.KEY_RIGHTS)
 
 
 class WaitingDesk:

@@ -31,11 +31,7 @@ def not_available_yet(config: Config) -> NotAvailableYet:
 def _refused(config: Config) -> list[Finding]:
     found = []
     name = config.exchange.exchange_name
-    if config.mode == "live":
-        reason = f"live trading is {_LATER}"
-        fix = "set paper_trading or testnet to true"
-        found.append(Finding("exchange.paper_trading", False, reason, fix))
-    elif config.mode == "testnet" and name != FIRST_CLASS:
+    if config.mode != "paper" and name != FIRST_CLASS:
         reason = f"orders on {name} are {_LATER}"
         found.append(Finding("exchange.paper_trading", False, reason, "set paper_trading to true"))
     source = config.data_feed.data_source

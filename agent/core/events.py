@@ -117,6 +117,7 @@ class Impairment(StrEnum):
     LEDGER_DIFFERENCE = "ledger difference"
     STORE_FAILING = "store failing"
     CREDENTIALS_REFUSED = "credentials refused"
+    KEY_RIGHTS = "key rights"
     USER_STREAM = "user stream not caught up"
     NOT_UNDERSTOOD = "exchange not understood"
     SETUP_REFUSED = "setup refused"

@@ -197,7 +197,6 @@ def test_a_configuration_that_is_refused_ends_with_its_code(tmp_path, started, c
     ("exchange", "words", "named"),
     [
         ({"paper_trading": False, "exchange_name": "bybit"}, [], "orders on bybit are not available yet"),
-        ({"paper_trading": False, "testnet": False}, ["--live"], "live trading is not available yet"),
         ({}, ["--live"], "the configuration's mode is paper"),
     ],
 )
@@ -208,9 +207,7 @@ def test_modes_that_may_not_run_are_refused(config, started, capsys, exchange, w
     assert started == []
 
 
-@pytest.mark.parametrize(
-    "content", ["{", json.dumps({"exchange": {"paper_trading": False, "testnet": False}})]
-)
+@pytest.mark.parametrize("content", ["{", json.dumps({"data_feed": {"data_source": "polygon"}})])
 def test_no_gate_stops_the_management_of_an_open_position(config, started, capsys, content):
     store(config.parent, positions_batch(open_position()))
     config.write_text(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -28,9 +29,10 @@ def client(addresses: Addresses, arming: LiveArming | None = None) -> SignedBina
     )
 
 
-def test_nothing_can_make_an_arming() -> None:
+@pytest.mark.parametrize("other", [None, True, "armed", object()])
+def test_an_arming_is_made_of_nothing_but_the_decision(other: Any) -> None:
     with pytest.raises(LiveRefusedError, match="live trading is refused"):
-        LiveArming()
+        LiveArming(other)
 
 
 def test_an_arming_that_went_around_its_maker_arms_nothing() -> None:

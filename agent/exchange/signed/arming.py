@@ -1,14 +1,16 @@
 """The wall between rehearsal and real money: who may hold an address where orders cost something.
 
 Stays true: an order-capable client for the exchange's production hosts needs a `LiveArming`, whatever name
-its address goes by; a sandbox client reaches the sandbox's hosts and no other. Nothing makes a `LiveArming`
-yet, so live trading is refused by construction and not by a condition somewhere.
+its address goes by; a sandbox client reaches the sandbox's hosts and no other. A `LiveArming` is made of an
+`Armed` alone, which answers for every gate, so live trading is refused by construction and not by a condition
+somewhere.
 """
 
 from __future__ import annotations
 
-from typing import Final, NoReturn, final
+from typing import Final, final
 
+from agent.arming.decision import Armed
 from agent.exchange.addresses import BINANCE, Addresses, hosts_in
 
 #: Every host of these domains may trade for real money.
@@ -21,14 +23,16 @@ class LiveRefusedError(Exception):
 
 @final
 class LiveArming:
-    """Proof that every gate to live trading was passed for one configuration. Cannot be made yet."""
+    """Proof that every gate to live trading was passed for one configuration, or that something is open."""
 
     __slots__ = ("config_hash",)
 
     config_hash: str
 
-    def __init__(self) -> NoReturn:
-        raise LiveRefusedError("live trading is refused: its gates do not exist yet")
+    def __init__(self, armed: Armed) -> None:
+        if type(armed) is not Armed:
+            raise LiveRefusedError("live trading is refused: its gates were not asked")
+        self.config_hash = armed.config_hash
 
 
 def trading_hosts(addresses: Addresses, arming: LiveArming | None) -> frozenset[str]:

@@ -1,0 +1,147 @@
+"""Whether this start may trade real money: the evidence gathered, the decision asked, the record kept.
+
+Everything but reading files and the ledger is `agent.arming`. Paper and testnet never come here, and no start
+against addresses of the command line's own counts as the exchange.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import agent
+from agent.arming.decision import Armed, Confirmed, Evidence, NotArmed, decide
+from agent.arming.phases import Gate, phase_gates, rehearsals_of
+from agent.arming.record import ArmingRecord, Override, read_record, write_record
+from agent.config.credentials import default_sources, read_credentials
+from agent.config.env_file import CredentialsRefused
+from agent.config.model import Config
+from agent.config.venues import VENUES
+from agent.core.instant import iso_utc
+from agent.exchange.signed.arming import LiveArming
+from agent.insight.facts import ScopeRun
+from agent.insight.phases import PhaseProgress, phase_progress
+from agent.store.batch import Selection
+from agent.store.reading import Reader
+from agent.store.reading_statistics import scope_runs
+
+LOG: Final = logging.getLogger("agent")
+CONFIRM_NAME: Final = "LIVE_TRADING_CONFIRM"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveStart:
+    """`arming` None: no order may leave. `exits_only_because`: orders may, entries may not."""
+
+    arming: LiveArming | None
+    exits_only_because: str | None
+    refusal: str | None
+
+
+NOT_LIVE: Final = LiveStart(None, None, None)
+
+
+def live_start(
+    config: Config,
+    env_path: Path,
+    directory: Path,
+    database: Path,
+    *,
+    flag: bool,
+    is_open: bool,
+    environment: Mapping[str, str] = os.environ,
+) -> LiveStart:
+    """`flag`: `--live` was given. Writes the record when that is what armed it, and says so loudly."""
+    if config.mode != "live":
+        return NOT_LIVE
+    confirmed = Confirmed.FLAG if flag else Confirmed.NOT
+    evidence = gather(config, env_path, directory, database, confirmed, is_open, environment)
+    decision = decide(evidence)
+    if isinstance(decision, NotArmed):
+        return LiveStart(None, None, f"live trading is refused. {decision.why}")
+    if evidence.record is None and decision.entries_refused_because is None:
+        try:
+            keep(directory, config, decision, Confirmed.FLAG)
+        except OSError as error:
+            why = f"the arming cannot be written down in {directory}: {error.strerror}"
+            return LiveStart(None, None, f"live trading is refused: {why}")
+    for gate in decision.gates:
+        LOG.warning("LIVE TRADING: %s: %s", gate.name, gate.numbers)
+    return LiveStart(LiveArming(decision), decision.entries_refused_because, None)
+
+
+def gather(
+    config: Config,
+    env_path: Path,
+    directory: Path,
+    database: Path,
+    confirmed: Confirmed,
+    is_open: bool,
+    environment: Mapping[str, str] = os.environ,
+    override: Override | None = None,
+) -> Evidence:
+    return Evidence(
+        mode=config.mode,
+        pair=config.exchange.trading_pair,
+        config_hash=config.config_hash,
+        version=agent.__version__,
+        env_confirm=_confirm(env_path, environment),
+        confirmed=confirmed,
+        record=read_record(directory),
+        phases=gates_of(config, runs_of(database)),
+        override=override,
+        is_open=is_open,
+    )
+
+
+def keep(directory: Path, config: Config, armed: Armed, how: Confirmed) -> None:
+    """Write the record. Raises OSError."""
+    at = iso_utc(int(datetime.now(UTC).timestamp() * 1_000))
+    record = ArmingRecord(
+        config.config_hash, agent.__version__, config.exchange.trading_pair, at, how.value, armed.override
+    )
+    write_record(directory, record)
+    LOG.critical("armed for live trading of %s, configuration %s", record.pair, config.config_hash[:12])
+
+
+def runs_of(database: Path) -> tuple[ScopeRun, ...]:
+    """What every scope has behind it; nothing when there is no ledger. Raises StoreTrouble."""
+    if not database.exists():
+        return ()
+    reader = Reader.open(database)
+    try:
+        return scope_runs(reader, Selection())
+    finally:
+        reader.close()
+
+
+def progress_of(config: Config, runs: tuple[ScopeRun, ...]) -> tuple[PhaseProgress, ...]:
+    wanted = config.agent
+    needed = {
+        "paper": (float(wanted.min_paper_days), wanted.min_phase_trades),
+        "testnet": (float(wanted.min_testnet_days), wanted.min_phase_trades),
+    }
+    exchange = config.exchange
+    return phase_progress(runs, exchange=exchange.exchange_name, pair=exchange.trading_pair, needed=needed)
+
+
+def gates_of(config: Config, runs: tuple[ScopeRun, ...]) -> tuple[Gate, ...]:
+    exchange = config.exchange
+    venue = VENUES.get(exchange.exchange_name)
+    rehearsals = rehearsals_of(runs, exchange.exchange_name, exchange.trading_pair)
+    has_sandbox = venue is not None and venue.has_sandbox
+    return phase_gates(progress_of(config, runs), rehearsals, config.agent, has_sandbox=has_sandbox)
+
+
+def _confirm(env_path: Path, environment: Mapping[str, str]) -> str | None:
+    try:
+        found = read_credentials([CONFIRM_NAME], default_sources(env_path, environment)).get(CONFIRM_NAME)
+    except CredentialsRefused as refused:
+        LOG.error("%s", refused)
+        return None
+    return None if found is None else found.reveal().strip()
