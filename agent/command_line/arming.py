@@ -64,9 +64,9 @@ def arm_command(
         terminal.document({"gates": _rows(shown), "checklist": _rows(listed), "armed": False})
     else:
         terminal.show("Gates to live trading:")
-        _show(terminal, shown)
+        _show(terminal, shown, "passed", "CLOSED")
         terminal.show("Before real money (shown, not enforced):")
-        _show(terminal, listed)
+        _show(terminal, listed, "done  ", "to do ")
     if isinstance(decision, NotArmed):
         raise Ended(ExitCode.REFUSED, "Not armed: a gate is closed.", "each line above says what opens it")
     if as_json or not terminal.can_ask:
@@ -132,10 +132,10 @@ def _config(path: Path) -> Config:
         raise Ended(ExitCode(refused.report.exit_code), "Not armed: the configuration is refused.") from None
 
 
-def _show(terminal: Terminal, gates: tuple[Gate, ...]) -> None:
+def _show(terminal: Terminal, gates: tuple[Gate, ...], done: str, not_done: str) -> None:
     for gate in gates:
         fix = f" ({gate.fix})" if gate.fix and not gate.passed else ""
-        terminal.show(f"  {'passed' if gate.passed else 'CLOSED'}  {gate.name}: {gate.numbers}{fix}")
+        terminal.show(f"  {done if gate.passed else not_done}  {gate.name}: {gate.numbers}{fix}")
 
 
 def _rows(gates: tuple[Gate, ...]) -> list[dict[str, object]]:
