@@ -27,9 +27,9 @@ from agent.simulation.agenda import VirtualLoop
 from agent.simulation.network import MarketLine, Network
 
 FLAG_WAIT_MS: Final = 5_000
-SILENT_AFTER_MS: Final = 240_000
-POLL_CLOSELY_MS: Final = 5_000
-POLL_IDLE_MS: Final = 60_000
+SILENT_AFTER_MS: Final = 420_000
+POLL_CLOSELY_MS: Final = 10_000
+POLL_IDLE_MS: Final = 120_000
 
 
 class QuickFeed:
@@ -67,7 +67,7 @@ class QuickFeed:
             due_ms = self._sequence.due_at_ms(FLAG_WAIT_MS)
             silent = not self._alive
             pause_ms = POLL_CLOSELY_MS if self._watching else POLL_IDLE_MS
-            until_ms = now_ms + pause_ms if silent else max(now_ms + 1_000, min(due_ms, now_ms + 120_000))
+            until_ms = now_ms + pause_ms if silent else max(now_ms + 1_000, min(due_ms, now_ms + 300_000))
             await self._clock.sleep_until(until_ms)
             if not self._alive:
                 await self._read_quote()

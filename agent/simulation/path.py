@@ -144,7 +144,7 @@ class MarketPath:
         extremes = [high, low] if plot.close > opened else [low, high]
         if chance.random() < 0.3:
             extremes.reverse()
-        between = chance.randint(1, 3)
+        between = chance.choice((0, 0, 1, 1, 2))
         prices = [opened]
         for goal in (*extremes, plot.close):
             start = prices[-1]

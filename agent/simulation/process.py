@@ -60,14 +60,14 @@ WS: Final = "ws://127.0.0.1:9"
 QUICK: Final = Patience(
     keep_warm_ms=3_600_000.0,
     ping_interval_s=900.0,
-    look_every_ms=120_000.0,
+    look_every_ms=300_000.0,
     measure_every_ms=3_600_000.0,
-    poll_every_ms=60_000.0,
+    poll_every_ms=120_000.0,
 )
-#: The quick profile's minute: reconciliation, balance rows and the stored status happen every ten.
-QUICK_MINUTE_MS: Final = 600_000
+#: The quick profile's minute: reconciliation, balance rows and the stored status happen every fifteen.
+QUICK_MINUTE_MS: Final = 900_000
 PROBE_EVERY_MS: Final = 900_000.0
-LONGEST_NAP_S: Final = 300.0
+LONGEST_NAP_S: Final = 600.0
 
 
 class VirtualClock(SystemClock):
@@ -140,7 +140,7 @@ class NoControl:
 
 
 class SimulatedParts(Parts):
-    latch_look_s = 300.0
+    latch_look_s = 900.0
 
     def __init__(self, process: Process) -> None:
         self.process = process

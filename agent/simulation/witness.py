@@ -61,6 +61,7 @@ class Witness:
     def __init__(self, world: World) -> None:
         self.world = world
         self.figures = Figures()
+        self._reader: sqlite3.Connection | None = None
         self._acked: set[str] = set()
         self._acked_fills: set[tuple[str, str]] = set()
         self._bars: dict[int, int] = {}
@@ -297,9 +298,17 @@ class Witness:
         path = self.world.disk.path / "trades.db"
         return _Closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True))
 
+    def close(self) -> None:
+        """Hang up: the files are about to be other ones."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
     def _row(self, question: str, *given: str) -> Any:
-        with self._reading() as connection:
-            return connection.execute(question, given).fetchone()
+        if self._reader is None:
+            path = self.world.disk.path / "trades.db"
+            self._reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        return self._reader.execute(question, given).fetchone()
 
     # --- at rest ----------------------------------------------------------------------------------------
 
@@ -307,7 +316,6 @@ class Witness:
         """At the end, healed and settled: the two ledgers are equal."""
         world = self.world
         if world.terms.paper:
-            self._check_decisions()
             return
         self.look()
         registry, tag = world.venue.desk.venue.registry, world.tag
@@ -344,7 +352,6 @@ class Witness:
         if twice := {k: v for k, v in positions.items() if len(v) > 1}:
             raise Violation(2, f"a signal was entered twice: {twice}")
         self._check_balances(dust)
-        self._check_decisions()
 
     def _check_balances(self, dust: Decimal) -> None:
         world = self.world
@@ -364,7 +371,7 @@ class Witness:
                 4, f"{held} ADA held + {dust} dust in the ledger, {self._ours} bought at the venue"
             )
 
-    def _check_decisions(self) -> None:
+    def check_decisions(self) -> None:
         """Each bar was decided once, in order, and as the whole history says."""
         world = self.world
         with self._reading() as connection:

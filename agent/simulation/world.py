@@ -143,6 +143,7 @@ class World:
         self.heal()
         self.settle("after the last disaster")
         self.witness.check_rest()
+        self.witness.check_decisions()
         for round_ in ("once", "twice"):
             self.crash(f"to recover {round_}", downtime_us=SECOND)
             self.settle(f"recovered {round_}")
@@ -275,6 +276,7 @@ class World:
             if process.account_read_ms is None and process.number > 1:
                 self.counters.fire("F33")
         self.process = None
+        self.witness.close()
         process.lose(power=power, chance=self.chance)
         self._dead.append(process)
         self.witness.after_death()
@@ -539,6 +541,7 @@ class World:
     def _bury(self) -> None:
         if self.process is not None:
             process, self.process = self.process, None
+            self.witness.close()
             process.lose(power=False, chance=self.chance)
             self._dead.append(process)
         for process in self._dead:
