@@ -12,7 +12,7 @@ help:
 	@echo "make lint      formatting, types, architecture"
 	@echo "make bench     measure speed and memory"
 	@echo "make simulate  live SEEDS=0:500 days of bad luck in virtual time (DAYS=1 each, JOBS=1 at a time)"
-	@echo "make prove     the long proofs: KILLS=120 kills of real engines in cycles"
+	@echo "make prove     the long proofs (hours): KILLS=120 kills of real engines, planted bugs, crash points, power cuts"
 	@echo "make setup     only build .venv"
 
 setup:
@@ -49,8 +49,13 @@ simulate: setup
 
 KILLS ?= 120
 
+# Everything that takes too long for every day: real kills, all planted bugs, all crash points, long ranges.
 prove: setup
 	@AGENT_KILLS=$(KILLS) $(PY) -m pytest -q tests/e2e/test_kill_cycles.py
+	@$(PY) -m agent.simulation.power_cuts --cuts 2000
+	@$(PY) -m agent.simulation.crash_points
+	@$(PY) -m agent.simulation.planted
+	@$(PY) -m agent.simulation --seeds 0:2000 --jobs $(JOBS)
 
 # For maintainers: resolve the locked requirements again (needs uv).
 lock:

@@ -36,6 +36,27 @@ def storm(world: World) -> None:
     world.weather_for(weather, chance.choice((2, 10, 40)) * MINUTE)
 
 
+def ambush(world: World) -> None:
+    """The next order meets a fault for certain, and for a while the stream may not tell of it."""
+    chance = world.chance
+    fault = chance.choice(("F1", "F2", "F2", "F3", "F4", "F5", "F5", "F9", "F9", "F10"))
+    mute_us = chance.choice((0, 0, 8, 40, 200)) * SECOND
+    blind_us = chance.choice((0, 0, 0, 30, 120, 1_800)) * SECOND
+    world.network.ambushes.append((fault, mute_us, blind_us))
+    if chance.random() < 0.3:
+        world.set_fault({"fault": "F37", "params": {"age_ms": 30_000}, "count": 4}, 20 * MINUTE)
+
+
+def account_unreadable(world: World) -> None:
+    """The account cannot be read for a while, and the agent starts anew meanwhile."""
+    world.network.counters.fire("F3")
+    for_us = world.chance.choice((5, 40)) * MINUTE
+    world.network.blind_until_us["GET /api/v3/account"] = world.agenda.now_us + for_us
+    world.lasting(for_us, lambda: None)
+    if world.chance.random() < 0.7:
+        world.crash("while the account cannot be read", downtime_us=5 * SECOND)
+
+
 def unreachable(world: World) -> None:
     world.network.counters.fire("F8")
     world.network.drop_sockets()
@@ -254,8 +275,10 @@ def bars_misbehave(world: World) -> None:
 
 #: How often each happens on a usual day.
 USUAL: Final[dict[Act, float]] = {
-    storm: 5.0,
+    storm: 4.0,
+    ambush: 8.0,
     unreachable: 1.0,
+    account_unreadable: 0.5,
     silent_sockets: 0.7,
     sockets_end: 1.5,
     too_many_requests: 0.4,

@@ -94,10 +94,24 @@ class Network:
         self.log: list[Sent] = []
         self.watchers: list[Callable[[Sent], None]] = []
         self.on_answer: Callable[[Sent], None] | None = None
+        self.ambushes: list[tuple[str, int, int]] = []
+        """What the next orders meet, and for how long neither events nor look-ups tell of them."""
+        self.blind_until_us: dict[str, int] = {}
+        """Until when a kind of request gets no answer but an error."""
+        self.muted_until_us = 0
+        self.silent_until_ms = 0
+        """Before this the agent knows that it must not ask."""
         self.sockets: list[UserSocket] = []
         self.market_lines: list[MarketLine] = []
         self._chance = chance
         self._dials: list[int] = []
+
+    @property
+    def is_fair(self) -> bool:
+        """Whether nothing is wrong, nor was a moment ago."""
+        over_us = self.agenda.now_us - 240 * SECOND
+        blind = max(self.blind_until_us.values(), default=0) > over_us
+        return self.weather.is_fair and not blind and self.muted_until_us < over_us
 
     # --- requests -------------------------------------------------------------------------------------
 
@@ -138,8 +152,15 @@ class Network:
 
     def _drawn(self, request: Request) -> str:
         w = self.weather
-        if w is None or request.key is None:
+        if request.key is None:
             return ""
+        if self.agenda.now_us < self.blind_until_us.get(f"{request.method} {request.path}", 0):
+            return "F3"
+        if self.ambushes and request.method in ("POST", "DELETE"):
+            fault, mute_us, blind_us = self.ambushes.pop()
+            self.blind_until_us["GET /api/v3/order"] = self.agenda.now_us + blind_us
+            self.muted_until_us = self.agenda.now_us + mute_us
+            return fault
         draw = self._chance.random()
         for share, name in (
             (w.lost, "F1"), (w.answer_lost, "F2"), (w.error_before, "F3"), (w.error_after, "F4"),
@@ -184,7 +205,16 @@ class Network:
                 }
                 status = 502 if kind == "html" else answer.status
                 answer = Answer(status, bodies.get(kind, b""), answer.headers)
-        self._hand(loop, down_us, lambda: _settle(answered, answer))
+        self._hand(loop, down_us, lambda: self._tell(answered, answer))
+
+    def _tell(self, answered: asyncio.Future[Answer], answer: Answer) -> None:
+        """The agent learns an answer, and with it whether the exchange wants silence."""
+        if answered.done():
+            return
+        if answer.status in (418, 429):
+            wait_ms = int(answer.headers.get("Retry-After", "0")) * 1_000
+            self.silent_until_ms = max(self.silent_until_ms, self.agenda.now_ms + wait_ms)
+        answered.set_result(answer)
 
     def _fail_later(self, loop: VirtualLoop, answered: asyncio.Future[Answer], in_us: int) -> None:
         def fail() -> None:
@@ -242,11 +272,6 @@ class Network:
         for line in self.market_lines:
             if line.up:
                 self._hand(line.loop, self.latency_us(), line.deliver(kind, what))
-
-
-def _settle(answered: asyncio.Future[Answer], answer: Answer) -> None:
-    if not answered.done():
-        answered.set_result(answer)
 
 
 class MarketLine:
@@ -344,7 +369,7 @@ class UserSocket:
         if weather.silent:
             network.counters.fire("F22")
             return
-        if chance.random() < weather.event_lost:
+        if chance.random() < weather.event_lost or network.agenda.now_us < network.muted_until_us:
             network.counters.fire("F12")
             return
         if self._held is None and chance.random() < weather.event_swapped:

@@ -118,8 +118,13 @@ class VirtualWriter(Writer):
         if process.dead or process.dies_at_commit(before=True):
             return
         written = list(self.pending)
+        around = process.world.around_commit
+        before = process.world.disk.snapshot() if around is not None else {}
         if self._write_next():
-            process.committed(written[: len(written) - self.backlog])
+            written = written[: len(written) - self.backlog]
+            if around is not None:
+                around(before, process.world.disk.snapshot(), written)
+            process.committed(written)
             self._plan(process.fsync_us())
         else:
             self._plan(SECOND)
@@ -246,6 +251,7 @@ class Process:
         self.number = number
         self.loop = VirtualLoop(world.agenda)
         self.dead = False
+        self.commits = 0
         self.door: Any = None
         self.ledger: Ledger | None = None
         self.writer: VirtualWriter | None = None
@@ -306,6 +312,7 @@ class Process:
         return True
 
     def committed(self, batches: list[Batch]) -> None:
+        self.commits += 1
         self.world.witness.committed(batches)
 
     # --- the core ---------------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ class Witness:
     def __init__(self, world: World) -> None:
         self.world = world
         self.figures = Figures()
+        self._flattening_since_ms: int | None = None
         self._reader: sqlite3.Connection | None = None
         self._acked: set[str] = set()
         self._acked_fills: set[tuple[str, str]] = set()
@@ -78,7 +79,10 @@ class Witness:
 
     def sent(self, sent: Sent) -> None:
         """A request sets out. Whatever lets it out must be on disk by now."""
-        request = sent.request
+        request, world = sent.request, self.world
+        if sent.at_ms < world.network.silent_until_ms and not world.clock_stepped:
+            left_s = (world.network.silent_until_ms - sent.at_ms) / 1000
+            raise Violation(13, f"{request.method} {request.path} {left_s:.1f} s before the ban is over")
         if request.method != "POST" or request.path not in _PLACES:
             if request.key is not None and self.world.terms.paper:
                 raise Violation(22, f"a signed request on paper: {request.method} {request.path}")
@@ -119,14 +123,14 @@ class Witness:
         if entry and process.account_read_ms is None:
             raise Violation(15, f"entry {client_id} left before the account was read in this life")
         if entry:
-            self._entry_may_leave(client_id, state)
+            self._entry_may_leave(client_id, said, state)
 
-    def _entry_may_leave(self, client_id: str, state: AgentState | None) -> None:
+    def _entry_may_leave(self, client_id: str, said: dict[str, str], state: AgentState | None) -> None:
         world = self.world
         assert state is not None
         now_ms = world.agenda.now_ms
-        if self.latched:
-            raise Violation(16, f"entry {client_id} left although the halt latch is set")
+        if self.latched or self.halted_ms is not None:
+            raise Violation(16, f"entry {client_id} left although the agent is halted")
         if state.reconciled_ms is None:
             raise Violation(15, f"entry {client_id} left before a reconciliation")
         bar = state.last_bar
@@ -136,6 +140,7 @@ class Witness:
         for order in state.orders.values():
             if order.status is OrderStatus.UNKNOWN and order.intent.client_id != client_id:
                 raise Violation(12, f"entry {client_id} left while {order.intent.client_id} is unknown")
+        self._within_cap(client_id, said, state)
         own = state.orders.get(client_id)
         assert own is not None
         position = state.positions[own.intent.position_id]
@@ -143,6 +148,16 @@ class Witness:
         flying = [p for p in state.in_flight() if p.id != position.id]
         if len(held) + len(flying) + 1 > state.setup.limits.max_open_positions:
             raise Violation(10, f"entry {client_id}: {len(held)} open and {len(flying)} under way already")
+
+    def _within_cap(self, client_id: str, said: dict[str, str], state: AgentState) -> None:
+        world = self.world
+        price = Decimal(said["price"]) if "price" in said else world.last_price()
+        balances = world.venue.desk.venue.ledger.balances()
+        worth = balances["USDT"].free + balances["USDT"].locked + max(ZERO, self._ours) * world.last_price()
+        cap = worth * state.setup.limits.max_position_size_percent / 100
+        cost = Decimal(said["quantity"]) * price
+        if cost > cap * Decimal("1.03"):
+            raise Violation(10, f"entry {client_id} costs {cost:.2f} USDT, the cap is {cap:.2f}")
 
     def answered(self, sent: Sent, body: bytes) -> None:
         """The venue carried out a request."""
@@ -182,6 +197,9 @@ class Witness:
         passed_ms, self._looked_ms = now_ms - self._looked_ms, now_ms
         sellable = self._ours * world.last_price() > Decimal(6) and self._ours >= 1
         if not sellable:
+            if self._flattening_since_ms is not None:
+                self.figures.emergency_flat_ms.append(now_ms - self._flattening_since_ms)
+                self._flattening_since_ms = None
             self._naked_since_ms = None
             return
         self.figures.held_ms += passed_ms
@@ -207,6 +225,7 @@ class Witness:
     def stepped(
         self, process: Process, before: AgentState | None, after: AgentState, commands: Iterable[Command]
     ) -> None:
+        self._halts(before, after)
         if before is not None and before.reconciled_ms is None and after.reconciled_ms is not None:
             self.figures.restart_ms.append(self.world.agenda.now_ms - process.started_ms)
         if before is None or after.orders is before.orders:
@@ -224,6 +243,19 @@ class Witness:
                     continue
                 if not self._reachable(was.state, position.state):
                     raise Violation(7, f"position {number} went from {was.state} to {position.state}")
+
+    def _halts(self, before: AgentState | None, after: AgentState) -> None:
+        """A halt ends by a deliberate act of this life, never by a restart."""
+        halted = after.durable.halt is not None
+        if before is None:
+            if self.halted_ms is not None and not halted:
+                raise Violation(16, "a halt was forgotten over a restart")
+        elif before.durable.halt is not None and not halted:
+            self.halted_ms = self._flattening_since_ms = None
+        if halted and self.halted_ms is None:
+            self.halted_ms = self.world.agenda.now_ms
+            if self.world.is_calm and self._ours * self.world.last_price() > Decimal(6):
+                self._flattening_since_ms = self.halted_ms
 
     def _reachable(self, start: PositionState, goal: PositionState) -> bool:
         """One step of the engine may move a position more than once."""
@@ -252,8 +284,14 @@ class Witness:
             may = old.status in (OrderStatus.NOT_PLACED, OrderStatus.REJECTED) or new.filled > old.filled
             if not may:
                 raise Violation(7, f"{client_id} was {old.status} and became {new.status} without a fill")
+        if new.status is OrderStatus.REJECTED and self._is_at_venue(client_id):
+            raise Violation(5, f"{client_id} was called refused, and the venue has it")
         if new.status is OrderStatus.NOT_PLACED:
             self._proven_absent(old, client_id, state)
+
+    def _is_at_venue(self, client_id: str) -> bool:
+        registry = self.world.venue.desk.venue.registry
+        return registry.find(self.world.venue.symbol, None, client_id) is not None
 
     def _proven_absent(self, old: Order, client_id: str, state: AgentState) -> None:
         if old.status is not OrderStatus.UNKNOWN or self.world.terms.paper:
@@ -273,6 +311,11 @@ class Witness:
             raise Violation(5, f"{client_id} was called never placed after {len(asked)} definite not-founds")
 
     # --- the store --------------------------------------------------------------------------------------
+
+    @property
+    def acknowledged(self) -> tuple[set[str], set[tuple[str, str]]]:
+        """Orders, and fills by order and trade, that must be on the disk."""
+        return self._acked, self._acked_fills
 
     def committed(self, batches: Iterable[Batch]) -> None:
         """These were acknowledged: they must never be gone again."""
@@ -338,6 +381,12 @@ class Witness:
         ids = [o.terms.client_id for o in tagged]
         if len(ids) != len(set(ids)):
             raise Violation(2, "one client id, two orders at the venue")
+        with self._reading() as connection:
+            refused = {
+                row[0] for row in connection.execute("SELECT client_id FROM orders WHERE status = 'REJECTED'")
+            }
+        if wrong := refused & set(ids):
+            raise Violation(5, f"called refused, but at the venue: {sorted(wrong)[:3]}")
         theirs = {
             (t.client_id, str(t.id), t.price, t.qty, t.fee, t.fee_asset)
             for t in registry.trades if t.client_id.startswith(tag)
@@ -351,6 +400,14 @@ class Witness:
                 positions.setdefault(position_id, set()).add(client_id)
         if twice := {k: v for k, v in positions.items() if len(v) > 1}:
             raise Violation(2, f"a signal was entered twice: {twice}")
+        firsts: dict[str, int] = {}
+        for trade in registry.trades:
+            if trade.side == "BUY" and trade.client_id.startswith(tag):
+                firsts.setdefault(trade.client_id, trade.at_ms // 86_400_000)
+        most = world.config.config.risk_management.max_daily_trades
+        for day in set(firsts.values()):
+            if (count := sum(1 for at in firsts.values() if at == day)) > most:
+                raise Violation(10, f"{count} trades on one day, {most} are allowed")
         self._check_balances(dust)
 
     def _check_balances(self, dust: Decimal) -> None:

@@ -12,7 +12,7 @@ import logging
 import random
 import sqlite3
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -38,6 +38,7 @@ from agent.simulation.process import Process
 from agent.simulation.terms import Terms
 from agent.simulation.venue import SimulatedVenue
 from agent.simulation.witness import Figures, Violation, Witness
+from agent.store.batch import Batch
 
 MINUTE: Final = 60 * SECOND
 DAY: Final = 24 * 60 * MINUTE
@@ -62,6 +63,9 @@ class Result:
 
 
 class World:
+    around_commit: Callable[[dict[str, bytes], dict[str, bytes], Sequence[Batch]], None] | None = None
+    """Called with the files before and after every commit, and what was committed."""
+
     def __init__(
         self, seed: int, days: float = 1.0, *, luck: float = 1.0, terms: Terms | None = None
     ) -> None:
@@ -100,6 +104,7 @@ class World:
         self.crash_after_order: int | None = None
         self.bar_faults: list[str] = []
         self.altered_bars = self.touched_base = self.wiped = self.doubled = self.disk_failed = False
+        self.clock_stepped = False
         self._dead: list[Process] = []
         self._crash_in: int | None = None
         self._suspended = False
@@ -281,16 +286,16 @@ class World:
         self._dead.append(process)
         self.witness.after_death()
         if downtime_us is None:
-            downtime_us = self.chance.choice(
-                (SECOND, 5 * SECOND, 5 * SECOND, MINUTE, 20 * MINUTE, 180 * MINUTE)
-            )
-            if self._healing:
-                downtime_us = SECOND
+            downtime_us = SECOND if self._healing else self._downtime_us()
         self._uncalm()
-        if self.chance.random() < 0.15 and not self._healing:
+        if self.chance.random() < 0.15 * self.terms.luck and not self._healing:
             # And again while it recovers.
             self.agenda.plan(downtime_us, lambda: self.crash_in(self.chance.randint(0, 300)))
         self.agenda.plan(downtime_us, self._start_again)
+
+    def _downtime_us(self) -> int:
+        """How long the machine takes to start it again."""
+        return self.chance.choice((SECOND, 5 * SECOND, 5 * SECOND, MINUTE, 20 * MINUTE, 180 * MINUTE))
 
     def _start_again(self) -> None:
         if self.process is None:
@@ -319,6 +324,7 @@ class World:
 
     def step_clock(self, by_ms: int) -> None:
         self.clock_offset_ms = by_ms
+        self.clock_stepped = True
         self._uncalm()
 
         def back() -> None:
@@ -398,7 +404,7 @@ class World:
         """Nothing has been wrong for some minutes."""
         return (
             self._disasters == 0
-            and self.network.weather.is_fair
+            and self.network.is_fair
             and self.process is not None
             and not self.process.loop.frozen
             and self.agenda.now_ms - self._calm_since_ms > 240_000
@@ -433,6 +439,9 @@ class World:
         self.clock_offset_ms = 0
         self._crash_in = self.crash_after_order = None
         self.bar_faults.clear()
+        self.network.ambushes.clear()
+        self.network.muted_until_us = 0
+        self.network.blind_until_us.clear()
         process = self.process
         if process is not None and process.loop.frozen:
             process.loop.thaw()
