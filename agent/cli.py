@@ -339,6 +339,26 @@ def demo_market(
     return demo_market_from(port, seed, candles, start, speed, pair, key, secret, balance)
 
 
+@app.command()
+def drill(
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="NAME", help="One disaster; may be repeated.")
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", metavar="DIR", help="A new directory to keep everything in.")
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> int:
+    """Commit disasters on purpose and see what the agent does.
+
+    Against the built-in exchange, in a scratch directory; two minutes. Exit code 0 only if all passed.
+    """
+    from agent.command_line.drill import drill_command
+
+    return drill_command(only, keep, data_dir, as_json)
+
+
 # --- credentials -------------------------------------------------------------------------------
 
 credentials = typer.Typer(
@@ -435,12 +455,6 @@ def _not_available_yet(command: str, meanwhile: str) -> NoReturn:
 def doctor() -> int:
     """Not available yet."""
     _not_available_yet("doctor", "`validate-config` checks the configuration, `status` the running engine")
-
-
-@app.command(context_settings=_ANYTHING)
-def drill() -> int:
-    """Not available yet."""
-    _not_available_yet("drill", "rehearse on the demo market: start one with `demo-market`")
 
 
 # --- endings -----------------------------------------------------------------------------------
