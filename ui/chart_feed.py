@@ -14,6 +14,7 @@ from ui import chart, charted
 from ui.records import LOADED, Averages, Market, Records, ema
 
 if TYPE_CHECKING:
+    from agent.core.records import DecisionRow
     from agent.core.series import CandleSeries
     from agent.store.reading import TradeRow
     from ui.picture import LiveBar, Picture
@@ -47,6 +48,7 @@ class ChartFeed:
                 ema_slow=on("overlay_ema"),
                 ladder=on("overlay_ladder"),
                 trades=on("overlay_trades"),
+                signals=on("overlay_trades"),
                 positions=on("overlay_position"),
             )
         )
@@ -171,6 +173,10 @@ class ChartFeed:
         finished = itertools.filterfalse(lambda trade: trade.is_open, trades)
         marks = [charted.closed_trade(trade, picture) for trade in finished]
         self.view.set_trades([mark for mark in marks if mark is not None])
+
+    def show_signals(self, rows: tuple[DecisionRow, ...], picture: Picture) -> None:
+        """Decisions on which something happened: a signal, whatever became of it."""
+        self.view.set_signals([charted.signal(row, picture) for row in rows if row.exhaustion])
 
 
 def market_of(picture: Picture) -> Market:

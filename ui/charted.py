@@ -7,14 +7,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from agent.core.market import bar_ms
-from ui.chart.overlays import ClosedTrade, Instrument, Ladder, Level, OpenPosition
+from agent.core.records import DecisionRow, Outcome
+from ui.chart.overlays import ClosedTrade, Instrument, Ladder, Level, OpenPosition, Signal
 from ui.picture import Holding, Picture
-from ui.present import numbers
+from ui.present import decisions, numbers
 
 if TYPE_CHECKING:
     from agent.store.reading import TradeRow
 
-__all__ = ["UTC", "closed_trade", "instrument", "ladders", "positions"]
+__all__ = ["UTC", "closed_trade", "instrument", "ladders", "positions", "signal"]
 
 
 def instrument(picture: Picture) -> Instrument:
@@ -85,6 +86,13 @@ def closed_trade(trade: TradeRow, picture: Picture) -> ClosedTrade | None:
             f"{trade.reason or ''}  {result}\nfees {numbers.money(trade.fees_quote, quote)}"
         ),
     )
+
+
+def signal(row: DecisionRow, picture: Picture) -> Signal:
+    """A bar with the strategy's signal, and what became of it."""
+    shown = decisions.decision(row, picture.strategy, 4)
+    lines = [f"Signal: {shown.outcome}", *shown.why.split("; ")]
+    return Signal(row.bar_open_ms, row.outcome is Outcome.ENTERED, "\n".join(filter(None, lines)))
 
 
 def _ms(moment: datetime | None) -> int:

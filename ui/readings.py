@@ -24,6 +24,7 @@ LOG_EVERY_MS: Final = 500
 STATISTICS_EVERY_S: Final = 10.0
 DECISIONS: Final = 300
 TRADES: Final = 500
+SIGNALS: Final = 500
 
 
 class Readings(QObject):
@@ -84,6 +85,7 @@ class Readings(QObject):
             came = await of.chart.load(of.records, picture)
             rows = await of.records.trades(market, TRADES)
             of.chart.show_trades(rows, picture)
+            of.chart.show_signals(await of.records.decisions(market, SIGNALS, True), picture)
             if not came and status.feed.last_closed_bar is None:
                 # History is still loading: look again soon, without counting bars.
                 QTimer.singleShot(1_000, self, self._wanted.set)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ui.chart import Candle, ChartView, ClosedTrade, Instrument, Ladder, Level, OpenPosition
+from ui.chart import Candle, ChartView, ClosedTrade, Instrument, Ladder, Level, OpenPosition, Signal
 
 BAR_MS = 900_000
 LAST_OPEN_MS = 1_736_951_400_000  # Wed 15 Jan 2025 14:30 UTC
@@ -139,5 +139,6 @@ def full_view(count: int = 2_000, trades_count: int = 40, seed: int = 7) -> tupl
     view.set_positions([held])
     view.set_ladders([ladder])
     view.set_trades(trades(seen, trades_count))
+    view.set_signals([Signal(t.entry_ms, t.won, "Signal: entered") for t in trades(seen, trades_count)])
     view.set_now(int(seen.open_ms[-1]) + 400_000)
     return view, seen

@@ -24,10 +24,11 @@ from ui.chart import (
     OpenPosition,
     Palette,
     Shown,
+    Signal,
 )
 from ui.chart.palette import mix
 
-ONLY_CANDLES = Shown(False, False, False, False, False, False, False)
+ONLY_CANDLES = Shown(False, False, False, False, False, False, False, False)
 
 
 @pytest.fixture
@@ -191,6 +192,34 @@ def test_marks_tell_what_happened_when_pointed_at(qtbot: QtBot, shown: tuple[Cha
     qtbot.mouseMove(view, at + QPoint(0, 60))
     assert view.hovered_note() == ""
     assert seen.open_ms[-1] > trade.exit_ms
+
+
+def test_signals_hang_under_their_bars_and_say_what_became_of_them(
+    qtbot: QtBot, shown: tuple[ChartView, Market]
+) -> None:
+    view, seen = shown
+    view.set_trades([])
+    view.set_positions([])
+    bars = [int(seen.open_ms[row]) for row in (-70, -50)]
+    unknown = int(seen.open_ms[0]) - BAR_MS
+    view.set_signals(
+        [Signal(bars[0], True, "entered"), Signal(bars[1], False, "refused"), Signal(unknown, True)]
+    )
+    picture = image(view)
+    under = [view.point_of(bar, float(seen.low[row])) for bar, row in zip(bars, (-70, -50), strict=True)]
+    assert colour_at(picture, under[0].x(), under[0].y() + 9) == GREEN_RED.signal
+    assert colour_at(picture, under[1].x(), under[1].y() + 9) == GREEN_RED.background
+    for at, note in zip(under, ("entered", "refused"), strict=True):
+        qtbot.mouseMove(view, at.toPoint() + QPoint(0, 9))
+        assert view.hovered_note() == note
+    view.set_shown(Shown(signals=False))
+    assert count(image(view), GREEN_RED.signal) < 10
+    view.prepend(*market(30, last_open_ms=unknown).columns)  # type: ignore[arg-type]
+    view.set_shown(Shown())
+    view.show_bar(unknown)
+    low = view._scene.candles.candle(29).low
+    at = view.point_of(unknown, low)
+    assert colour_at(image(view), at.x(), at.y() + 9) == GREEN_RED.signal
 
 
 def test_won_and_lost_exits_differ_by_more_than_colour(shown: tuple[ChartView, Market]) -> None:

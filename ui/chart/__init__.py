@@ -5,7 +5,7 @@ finished values and settings.
 """
 
 from ui.chart.candles import Candle
-from ui.chart.overlays import ClosedTrade, Instrument, Ladder, Level, OpenPosition, Shown
+from ui.chart.overlays import ClosedTrade, Instrument, Ladder, Level, OpenPosition, Shown, Signal
 from ui.chart.palette import BLUE_ORANGE, GREEN_RED, LADDER_COLOURS, Palette
 from ui.chart.ticks import local_zone
 from ui.chart.view import ChartView
@@ -23,5 +23,6 @@ __all__ = [
     "OpenPosition",
     "Palette",
     "Shown",
+    "Signal",
     "local_zone",
 ]

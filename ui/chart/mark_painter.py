@@ -1,41 +1,35 @@
-"""Entries and exits of trades, and the line that joins them.
+"""Signals, entries and exits, and the line that joins an entry with its exit.
 
-Law: all trades are columns of numpy and become a handful of calls, whatever their number: two of lines and
-three of stamps (a small pixmap drawn once, stamped many times). A mark's tip is at its price: entries
-point up from below, exits down from above. A gain's line is solid and its exit filled, a loss's is dashed
-and hollow, so colour is never the only signal.
+Law: all of them are columns of numpy and become a handful of calls, whatever their number. A triangle's tip
+is at its price: entries point up from below, exits down from above; a signal's diamond hangs under its bar.
+A gain's line is solid and its exit filled, a loss's is dashed and hollow; a signal that was acted on is
+filled, one that was not is hollow: colour is never the only signal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
-import shiboken6
 from numpy.typing import NDArray
-from PySide6.QtCore import QPointF, Qt
-from PySide6.QtGui import QColor, QPainter, QPen, QPixmap, QPolygonF
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QPainter, QPen
 
-from ui.chart.batch import Batch, device_pixels
-from ui.chart.candles import Floats
+from ui.chart.batch import Batch
+from ui.chart.candles import LOW, Floats
 from ui.chart.frame import Frame
 from ui.chart.scene import Scene
+from ui.chart.stamps import HALF_PX, TALL_PX, Look, Shape, Stamps
 
-_HALF_PX = 6.0
-_TALL_PX = 9.0
 _OFF_PX = 3.0
+_UNDER_PX = 9.0
 _REACH_PX = 11.0
-_STAMP_PX = 16.0
-
-# Colour, colour of the edge or the hollow, pointing up, filled, size.
-_Look = tuple[str, str, bool, bool, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The drawn marks: middles of their triangles in pixels, and what each has to say."""
+    """Drawn marks: their middles in pixels, and what each has to say."""
 
     x: Floats
     y: Floats
@@ -55,20 +49,59 @@ class Marks:
 NO_MARKS = Marks(np.empty(0), np.empty(0), ())
 
 
+@dataclass(frozen=True, slots=True)
+class _Trades:
+    entry_x: Floats
+    entry: Floats
+    exit_x: Floats
+    exit: Floats
+    won: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class _Signals:
+    x: Floats
+    low: Floats
+    acted: NDArray[np.bool_]
+    rows: NDArray[np.intp]
+
+
 class MarkPainter:
     def __init__(self) -> None:
         self._batch = Batch()
-        self._stamped: NDArray[np.float64] = np.empty((0, 10))
-        self._stamps: dict[tuple[_Look, float], QPixmap] = {}
-        self._source: object = None
-        self._columns: tuple[Floats, Floats, Floats, Floats, NDArray[np.bool_]] | None = None
+        self._stamps = Stamps()
+        self._trades: tuple[object, _Trades] | None = None
+        self._signals: tuple[object, int, _Signals] | None = None
 
     def paint(self, painter: QPainter, frame: Frame, scene: Scene) -> Marks:
-        """All trades and the entries of open positions that are in view."""
+        """Everything in view; answers where it is."""
+        return _joined(self._paint_signals(painter, frame, scene), self._paint_trades(painter, frame, scene))
+
+    def _paint_signals(self, painter: QPainter, frame: Frame, scene: Scene) -> Marks:
+        if not scene.signals or not scene.shown.signals:
+            return NO_MARKS
+        found = self._signal_columns(scene)
+        seen = np.flatnonzero((found.x >= frame.left - 1) & (found.x <= frame.right + 1))
+        x, y = frame.x_of(found.x[seen]), frame.y_of(found.low[seen]) + _UNDER_PX
+        size, palette = _size(frame, len(seen)), scene.palette
+        for acted in (False, True):
+            look = Look(Shape.DIAMOND, palette.signal, palette.background, acted, size)
+            those = found.acted[seen] == acted
+            self._stamps.stamp(painter, look, frame.pixel_ratio, x[those], y[those])
+        return Marks(x, y, [scene.signals[row].note for row in found.rows[seen].tolist()])
+
+    def _paint_trades(self, painter: QPainter, frame: Frame, scene: Scene) -> Marks:
         trades = scene.trades if scene.shown.trades else ()
         positions = scene.positions if scene.shown.positions else ()
         palette, bar_ms = scene.palette, scene.instrument.bar_ms
-        seen, entry_x, entry_y, exit_x, exit_y, won = self._trades(frame, scene)
+        columns = self._trade_columns(scene)
+        margin = HALF_PX / frame.bar_px
+        seen = np.flatnonzero(
+            (columns.exit_x >= frame.left - margin) & (columns.entry_x <= frame.right + margin)
+        )
+        won = columns.won[seen]
+        entry_x, entry_y = frame.x_of(columns.entry_x[seen]), frame.y_of(columns.entry[seen])
+        exit_x, exit_y = frame.x_of(columns.exit_x[seen]), frame.y_of(columns.exit[seen])
         for side, colour, style in (
             (won, palette.up, Qt.PenStyle.SolidLine),
             (~won, palette.down, Qt.PenStyle.DashLine),
@@ -80,100 +113,62 @@ class MarkPainter:
         held_x = frame.x_of(np.array([p.entry_ms // bar_ms for p in positions], np.float64))
         held_y = frame.y_of(np.array([p.entry_price for p in positions], np.float64))
         size = _size(frame, 2 * len(entry_x) + len(positions))
-        up_x, up_y = np.concatenate([entry_x, held_x]), np.concatenate([entry_y, held_y])
-        for colour, x, y, up, filled in (
-            (palette.up, up_x, up_y, True, True),
-            (palette.up, exit_x[won], exit_y[won], False, True),
-            (palette.down, exit_x[~won], exit_y[~won], False, False),
+        middle = _OFF_PX + TALL_PX / 2 * size
+        up_x, up_y = np.concatenate([entry_x, held_x]), np.concatenate([entry_y, held_y]) + middle
+        exit_y = exit_y - middle
+        for shape, colour, filled, x, y in (
+            (Shape.UP, palette.up, True, up_x, up_y),
+            (Shape.DOWN, palette.up, True, exit_x[won], exit_y[won]),
+            (Shape.DOWN, palette.down, False, exit_x[~won], exit_y[~won]),
         ):
-            self._stamp(painter, frame, (colour, palette.background, up, filled, size), x, y)
-        middle = _off(size)
+            look = Look(shape, colour, palette.background, filled, size)
+            self._stamps.stamp(painter, look, frame.pixel_ratio, x, y)
+        rows = seen.tolist()
         return Marks(
             np.concatenate([up_x, exit_x]),
-            np.concatenate([up_y + middle, exit_y - middle]),
-            [trades[index].entry_note for index in seen]
+            np.concatenate([up_y, exit_y]),
+            [trades[row].entry_note for row in rows]
             + [position.note for position in positions]
-            + [trades[index].exit_note for index in seen],
+            + [trades[row].exit_note for row in rows],
         )
 
-    def _trades(
-        self, frame: Frame, scene: Scene
-    ) -> tuple[list[int], Floats, Floats, Floats, Floats, NDArray[np.bool_]]:
-        trades = scene.trades if scene.shown.trades else ()
-        if self._columns is None or self._source is not trades:
-            bar_ms = scene.instrument.bar_ms
-            self._source = trades
-            self._columns = (
+    def _trade_columns(self, scene: Scene) -> _Trades:
+        trades, bar_ms = (scene.trades if scene.shown.trades else ()), scene.instrument.bar_ms
+        if self._trades is None or self._trades[0] is not trades:
+            columns = _Trades(
                 np.array([trade.entry_ms // bar_ms for trade in trades], np.float64),
                 np.array([trade.entry_price for trade in trades], np.float64),
                 np.array([trade.exit_ms // bar_ms for trade in trades], np.float64),
                 np.array([trade.exit_price for trade in trades], np.float64),
                 np.array([trade.won for trade in trades], np.bool_),
             )
-        entry_at, entry, exit_at, exited, won = self._columns
-        margin = _HALF_PX / frame.bar_px
-        rows = np.flatnonzero((exit_at >= frame.left - margin) & (entry_at <= frame.right + margin))
-        return (
-            rows.tolist(),
-            frame.x_of(entry_at[rows]),
-            frame.y_of(entry[rows]),
-            frame.x_of(exit_at[rows]),
-            frame.y_of(exited[rows]),
-            won[rows],
-        )
+            self._trades = (trades, columns)
+        return self._trades[1]
 
-    def _stamp(self, painter: QPainter, frame: Frame, look: _Look, x: Floats, y: Floats) -> None:
-        count = len(x)
-        if not count:
-            return
-        ratio = frame.pixel_ratio
-        stamp, (_, _, up, _, size) = self._stamp_of(look, ratio), look
-        if count > len(self._stamped):
-            self._stamped = np.zeros((2 * count, 10))
-        # Qt's order: middle x, y, source left, top, width, height, scale x, y, rotation, opacity.
-        middle = _off(size) * (1 if up else -1)
-        rows = self._stamped[:count]
-        side = float(stamp.width())
-        rows[:, 0], rows[:, 1] = np.round(x * ratio) + 0.5, np.round((y + middle) * ratio) + 0.5
-        rows[:, 4], rows[:, 5], rows[:, 6:8], rows[:, 9] = side, side, 1.0, 1.0
-        first = cast(
-            QPainter.PixmapFragment,
-            shiboken6.wrapInstance(self._stamped.ctypes.data, QPainter.PixmapFragment),
-        )
-        with device_pixels(painter, ratio):
-            painter.drawPixmapFragments(first, count, stamp)
+    def _signal_columns(self, scene: Scene) -> _Signals:
+        """Signals whose bar is loaded."""
+        signals, candles = scene.signals, scene.candles
+        if self._signals is None or self._signals[:2] != (signals, candles.version):
+            opened = np.array([signal.open_ms for signal in signals], np.int64)
+            at = np.minimum(np.searchsorted(candles.open_ms, opened), len(candles) - 1)
+            rows = np.flatnonzero(candles.open_ms[at] == opened)
+            columns = _Signals(
+                opened[rows] / candles.bar_ms,
+                candles.columns[LOW, at[rows]],
+                np.array([signal.acted for signal in signals], np.bool_)[rows],
+                rows,
+            )
+            self._signals = (signals, candles.version, columns)
+        return self._signals[2]
 
-    def _stamp_of(self, look: _Look, ratio: float) -> QPixmap:
-        key = (look, ratio)
-        if key not in self._stamps:
-            self._stamps[key] = _triangle(look, ratio)
-        return self._stamps[key]
+
+def _joined(one: Marks, other: Marks) -> Marks:
+    return Marks(
+        np.concatenate([one.x, other.x]), np.concatenate([one.y, other.y]), [*one.notes, *other.notes]
+    )
 
 
 def _size(frame: Frame, count: int) -> float:
     """Marks shrink when many stand close, so that they do not hide what they mark."""
     apart = frame.plot.width() / max(1, count)
     return 1.0 if apart >= 16 else 0.75 if apart >= 8 else 0.5
-
-
-def _off(size: float) -> float:
-    """From a price to the middle of its mark."""
-    return _OFF_PX + _TALL_PX / 2 * size
-
-
-def _triangle(look: _Look, ratio: float) -> QPixmap:
-    """An antialiased triangle on a square of odd device pixels, its middle in the square's middle."""
-    colour, edge, up, filled, size = look
-    side = int(_STAMP_PX * ratio) | 1
-    pixmap = QPixmap(side, side)
-    pixmap.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(pixmap)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.translate(side / 2, side / 2)
-    painter.scale(size * ratio, size * (ratio if up else -ratio))
-    painter.setPen(QPen(QColor(edge if filled else colour), 1.4 if size == 1 else 1.0 / size))
-    painter.setBrush(QColor(colour if filled else edge))
-    top, bottom = -_TALL_PX / 2, _TALL_PX / 2
-    painter.drawPolygon(QPolygonF([QPointF(0, top), QPointF(-_HALF_PX, bottom), QPointF(_HALF_PX, bottom)]))
-    painter.end()
-    return pixmap

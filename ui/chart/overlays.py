@@ -65,6 +65,15 @@ class ClosedTrade:
 
 
 @dataclass(frozen=True, slots=True)
+class Signal:
+    """A bar on which the strategy saw its signal; `acted` if the agent entered. `note` is the tooltip."""
+
+    open_ms: int
+    acted: bool
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
     """Which overlays are drawn."""
 
@@ -74,6 +83,7 @@ class Shown:
     ladder: bool = True
     trades: bool = True
     positions: bool = True
+    signals: bool = True
     countdown: bool = True
 
 

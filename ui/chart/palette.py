@@ -44,6 +44,7 @@ class Palette:
     crosshair: str = "#7d9c84"
     tag: str = "#2a4531"
     selection: str = "#1d3324"
+    signal: str = "#ffd54f"
     neutral: str = "#8fb398"
 
     def faded(self, colour: str, share: float) -> str:

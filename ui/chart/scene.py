@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
 from ui.chart.candles import Candles
-from ui.chart.overlays import ClosedTrade, Instrument, Ladder, OpenPosition, Shown
+from ui.chart.overlays import ClosedTrade, Instrument, Ladder, OpenPosition, Shown, Signal
 from ui.chart.palette import GREEN_RED, Palette
 
 _DAY_MS = 86_400_000
@@ -22,6 +22,7 @@ class Scene:
     ladders: tuple[Ladder, ...] = ()
     positions: tuple[OpenPosition, ...] = ()
     trades: tuple[ClosedTrade, ...] = ()
+    signals: tuple[Signal, ...] = ()
     shown: Shown = field(default_factory=Shown)
     palette: Palette = GREEN_RED
     zone: tzinfo = UTC

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from ui.chart.candles import Candle, Candles
 from ui.chart.canvas import ChartCanvas
-from ui.chart.overlays import ClosedTrade, Instrument, Ladder, OpenPosition, Shown
+from ui.chart.overlays import ClosedTrade, Instrument, Ladder, OpenPosition, Shown, Signal
 
 
 class ChartView(ChartCanvas):
@@ -38,7 +38,7 @@ class ChartView(ChartCanvas):
             self._redraw()
             return
         scene.candles = Candles(instrument.bar_ms)
-        scene.ladders, scene.positions, scene.trades = (), (), ()
+        scene.ladders, scene.positions, scene.trades, scene.signals = (), (), (), ()
         scene.selected_ms = self._asked_at = None
         self._placed, self._more_history = False, True
         self._picture.price.automatic = True
@@ -138,6 +138,12 @@ class ChartView(ChartCanvas):
     def set_trades(self, trades: Sequence[ClosedTrade]) -> None:
         if tuple(trades) != self._scene.trades:
             self._scene.trades = tuple(trades)
+            self._redraw()
+
+    def set_signals(self, signals: Sequence[Signal]) -> None:
+        """Bars on which the strategy saw its signal; those not loaded are left out."""
+        if tuple(signals) != self._scene.signals:
+            self._scene.signals = tuple(signals)
             self._redraw()
 
     def set_now(self, now_ms: int) -> None:
