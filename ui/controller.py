@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from agent.control.messages import Notice
     from ui.chart_feed import ChartFeed
 
-RENDER_EVERY_MS: Final = 90
+RENDER_EVERY_MS: Final = 40
 FLAT_WITHIN_S: Final = 15.0
 _RANK: Final = {"INFO": 1, "WARNING": 2, "ERROR": 3, "CRITICAL": 4}
 

@@ -50,7 +50,7 @@ from agent.control.session import IN_FLIGHT_LIMIT, Session
 HOST: Final = "127.0.0.1"
 MAX_CLIENTS: Final = 16
 HELLO_TIMEOUT_S: Final = 2.0
-PUBLISH_EVERY_S: Final = 0.1
+PUBLISH_EVERY_S: Final = 0.05
 PING_EVERY_S: Final = 5.0
 
 _POLICY: Final = 1008

@@ -10,12 +10,14 @@ import time
 from agent.core.money import forbid_float_money
 from tests.bench import (
     bench_chart,
+    bench_emergency,
     bench_engine,
     bench_order,
     bench_process,
     bench_rehearsal,
     bench_step,
     bench_strategy,
+    bench_window,
 )
 
 BENCHES = {
@@ -25,6 +27,8 @@ BENCHES = {
     "engine": bench_engine.run,
     "process": bench_process.run,
     "chart": bench_chart.run,
+    "window": bench_window.run,
+    "emergency": bench_emergency.run,
     "rehearsal": bench_rehearsal.run,
 }
 
