@@ -131,6 +131,25 @@ class BinancePublic:
             raise MarketDataError(f"{what}: nobody is bidding or asking")
         return quote
 
+    async def fee_price(self, currency: str) -> Decimal:
+        """Quote currency for one unit of `currency`: the middle of its own pair's best bid and ask."""
+        symbol = currency + self.pair.partition("/")[2]
+        what = f"the price of {currency}"
+        answer = await self._client.ask(
+            Urgency.WATCH,
+            _WEIGHT_QUOTE,
+            what,
+            lambda: self._api.public_get_ticker_bookticker({"symbol": symbol}),
+        )
+        top = _object(answer, what)
+        try:
+            bid, ask = _amount(top["bidPrice"]), _amount(top["askPrice"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise MarketDataError(f"{what}: the answer makes no sense ({error})") from None
+        if bid <= 0 or ask < bid:
+            raise MarketDataError(f"{what}: nobody is bidding or asking")
+        return (bid + ask) / 2
+
     async def server_time_ms(self) -> int:
         what = "the exchange's time"
         answer = await self._client.ask(
