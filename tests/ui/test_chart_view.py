@@ -215,6 +215,34 @@ def test_the_way_back_is_shown_only_when_needed(qtbot: QtBot, shown: tuple[Chart
     assert view.visible_ms() == pytest.approx((left + BAR_MS, right + BAR_MS), abs=2)
 
 
+def test_the_way_back_from_a_scaled_price_axis(qtbot: QtBot, shown: tuple[ChartView, Market]) -> None:
+    view, _ = shown
+    button = view.findChild(QPushButton, "automaticPrices")
+    assert isinstance(button, QPushButton)
+    assert not button.isVisible()
+    first = view.visible_prices()
+    wheel(view, QPoint(view.width() - 30, 250), 4)
+    assert button.isVisible()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert not button.isVisible()
+    assert view.visible_prices() == pytest.approx(first)
+    qtbot.keyClick(view, Qt.Key.Key_Up, Qt.KeyboardModifier.ControlModifier)
+    assert not view.automatic_price_scale
+    qtbot.keyClick(view, Qt.Key.Key_A)
+    assert view.automatic_price_scale
+
+
+def test_the_latest_bar_is_in_view_after_jumping_to_it(qtbot: QtBot, shown: tuple[ChartView, Market]) -> None:
+    view, seen = shown
+    for _ in range(30):
+        qtbot.keyClick(view, Qt.Key.Key_Up)
+    low, high = view.visible_prices()
+    assert not low < seen.close[-1] < high
+    qtbot.keyClick(view, Qt.Key.Key_End)
+    low, high = view.visible_prices()
+    assert low < seen.close[-1] < high
+
+
 def test_panning_back_to_the_end_follows_again(shown: tuple[ChartView, Market]) -> None:
     view, _ = shown
     drag(view, MIDDLE, MIDDLE + QPoint(200, 0))

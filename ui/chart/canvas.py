@@ -19,13 +19,15 @@ from PySide6.QtGui import (
     QShowEvent,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from ui.chart.candles import CLOSE
 from ui.chart.cursor_painter import Cursor, read_out
 from ui.chart.gestures import Gestures, Zone, zone_at
 from ui.chart.palette import Palette
 from ui.chart.picture import Picture
 from ui.chart.scene import Scene
+from ui.chart.way_back import WayBack
 
 _SHAPES = {
     Zone.PLOT: Qt.CursorShape.CrossCursor,
@@ -64,18 +66,12 @@ class ChartCanvas(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(320, 240)
-        self._back = _back_button(self)
-        self._back.clicked.connect(self.jump_to_latest)
-        self._back.hide()
+        self._way_back = WayBack(self, self.jump_to_latest, self.fit_prices)
         self.set_palette(self._scene.palette)
 
     def set_palette(self, palette: Palette) -> None:
         self._scene.palette = palette
-        self._back.setStyleSheet(
-            f"QPushButton {{ background: {palette.tag}; color: {palette.text};"
-            f" border: 1px solid {palette.frame}; border-radius: 3px; padding: 4px 10px; }}"
-            f"QPushButton:hover, QPushButton:focus {{ border-color: {palette.text_dim}; }}"
-        )
+        self._way_back.style(palette)
         self._redraw()
 
     # Where the view is.
@@ -98,9 +94,18 @@ class ChartCanvas(QWidget):
         return frame.low, frame.high
 
     def jump_to_latest(self) -> None:
+        """Follow the newest bar again, at the present zoom, with its price in view."""
         if len(self._scene.candles):
             self._picture.time.follow(self._scene.candles.last_x)
+            last = float(self._scene.candles.columns[CLOSE, -1])
+            price = self._picture.price
+            price.automatic = price.automatic or not price.low < last < price.high
             self._redraw(moved=True)
+
+    def fit_prices(self) -> None:
+        """Back to the automatic price scale."""
+        self._picture.price.automatic = True
+        self._redraw(moved=True)
 
     def reset_view(self) -> None:
         """Usual zoom, automatic price scale, newest bar."""
@@ -268,6 +273,10 @@ class ChartCanvas(QWidget):
             self._activate(cursor.index)
         elif modifiers & Qt.KeyboardModifier.ShiftModifier and key in (Qt.Key.Key_Left, Qt.Key.Key_Right):
             self._step_cursor(1 if key == Qt.Key.Key_Right else -1)
+        elif key == Qt.Key.Key_End:
+            self.jump_to_latest()
+        elif key == Qt.Key.Key_A and not modifiers:
+            self.fit_prices()
         elif self._gestures.key(key, fine=bool(modifiers & Qt.KeyboardModifier.ControlModifier)):
             self._redraw()
         else:
@@ -286,13 +295,8 @@ class ChartCanvas(QWidget):
         else:
             self._picture.changed()
         self._picture.keep_blank()
-        self._back.setVisible(not self.following and len(self._scene.candles) > 0)
-        if not self._back.isHidden():
-            plot = self._picture.frame.plot
-            self._back.adjustSize()
-            self._back.move(
-                round(plot.right() - self._back.width() - 10), round(plot.bottom() - self._back.height() - 10)
-            )
+        away = not self.following and len(self._scene.candles) > 0
+        self._way_back.settle(self._picture.frame, panned=away, scaled=not self.automatic_price_scale)
         if self.following != self._was_following:
             self._was_following = self.following
             self.following_changed.emit(self.following)
@@ -341,12 +345,3 @@ class ChartCanvas(QWidget):
 
     def _activate(self, index: int) -> None:
         self.bar_activated.emit(int(self._scene.candles.open_ms[index]))
-
-
-def _back_button(parent: QWidget) -> QPushButton:
-    button = QPushButton("Latest ▸", parent)
-    button.setObjectName("jumpToLatest")
-    button.setAccessibleName("Jump to the latest bar")
-    button.setToolTip("Jump to the latest bar and follow it (End)")
-    button.setCursor(Qt.CursorShape.PointingHandCursor)
-    return button

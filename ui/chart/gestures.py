@@ -116,8 +116,6 @@ class Gestures:
                 return self.pan(0.9 * time.bars)
             case Qt.Key.Key_Home:
                 return self.pan(candles.first_x - 0.5 - time.left)
-            case Qt.Key.Key_End:
-                time.follow(candles.last_x)
             case Qt.Key.Key_Plus | Qt.Key.Key_Equal:
                 return self.zoom(ZOOM_STEP, self._keep_x())
             case Qt.Key.Key_Minus | Qt.Key.Key_Underscore:
