@@ -131,8 +131,9 @@ async def test_options_that_make_no_sense(tmp_path):
     endings = await many(tmp_path, "agent.main", starts)
     for (words, sentence), ended in zip(OPTIONS.items(), endings, strict=True):
         refused(ended, 1, sentence, words)
-    windowed = await command("-m", "agent.main", "--config", str(tmp_path / "config.json"))
-    refused(windowed, 1, "The window is not available yet")
+    without = {"DISPLAY": "", "WAYLAND_DISPLAY": "", "QT_QPA_PLATFORM": ""}
+    windowed = await command("-m", "agent.main", "--config", str(tmp_path / "config.json"), env=without)
+    refused(windowed, 1, "There is no display for the window. Run the engine alone with --headless")
 
 
 async def test_a_pair_the_exchange_does_not_have(house, tmp_path):

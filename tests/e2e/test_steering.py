@@ -85,7 +85,9 @@ async def test_an_emergency_sells_and_stays_latched_through_a_kill(house, tmp_pa
         await watch.enters(market, **WISH)
         await refused(tmp_path, **{"emergency-stop": "This would happen: EMERGENCY STOP (Paper Trading"})
         stopped = await done(tmp_path, "emergency-stop", "--yes")
-        assert stopped == {"latched": True, "flat": True, "remaining": [], "engine": "acknowledged"}
+        assert stopped == {
+            "latched": True, "flat": True, "remaining": [], "others": [], "engine": "acknowledged",
+        }  # fmt: skip
         assert last_reason(tmp_path) == "EMERGENCY"
         again = await done(tmp_path, "emergency-stop", "--yes")
         assert again["flat"] is True
@@ -137,29 +139,30 @@ async def test_a_halt_set_while_no_engine_ran_can_be_cleared(house, tmp_path):
     assert await agent.stopped() == 0
 
 
-async def test_a_frozen_engine_is_latched_and_sells_when_it_thaws(house, tmp_path):
+async def test_a_frozen_engine_is_ended_and_what_it_held_is_sold(house, tmp_path):
     market = await house.market()
     written(tmp_path, quick())
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
         await watch.enters(market, **WISH)
-        agent.send(signal.SIGSTOP)
-        status, stop = await asyncio.gather(
-            cli(tmp_path, "status", "--json"),
-            cli(tmp_path, "emergency-stop", "--yes", "--json", "--wait", "0"),
-        )
-        print(status, stop)
-        assert status.code == 1
-        assert f"The engine (process {agent.pid}) did not answer within 1 s." in status.first_line
-        assert stop.code == 6
-        assert stop.document["latched"] is True
-        assert stop.document["flat"] is False
-        assert stop.document["engine"] == "silent"
-        assert Latch(tmp_path / "halt.latch").read() is not None
-        agent.send(signal.SIGCONT)
-        await watch.until("halted and flat", lambda s: s["halt"] and s["halt"]["flat"])
-        assert last_reason(tmp_path) == "EMERGENCY"
-    assert await agent.stopped() == 0
+    agent.send(signal.SIGSTOP)
+    status = await cli(tmp_path, "status", "--json")
+    assert status.code == 1
+    assert f"The engine (process {agent.pid}) did not answer within 1 s." in status.first_line
+    stop = await cli(tmp_path, "emergency-stop", "--yes", "--json", *market.address)
+    assert stop.code == 0, stop
+    assert stop.document == {
+        "latched": True, "flat": True, "remaining": [], "others": [], "engine": "silent",
+    }  # fmt: skip
+    assert await agent.ended() == -signal.SIGKILL
+    assert last_reason(tmp_path) == "EMERGENCY"
+    assert Latch(tmp_path / "halt.latch").read() is not None
+
+    again = await house.agent(tmp_path, *market.address)
+    async with again.watched() as watch:
+        state = await watch.until("halted", lambda s: s["state"] == "HALTED" and s["price"]["trusted"])
+        assert state["halt"]["flat"] is True
+    assert await again.stopped() == 0
 
 
 async def test_a_termination_is_quick_and_names_what_stays_open(house, tmp_path):
