@@ -42,7 +42,7 @@ CONFIGURATIONS = {
     "keys": (document(exchange={"api_key": CANARY, "api_secret": CANARY}), 1, "EXCHANGE_API_SECRET="),
     "a pair that disagrees": (document(exchange={"trading_pair": "ADA/XXX"}), 1, "does not agree with"),
     "an unknown exchange": (document(exchange={"exchange_name": "nonesuch"}), 1, "that ccxt knows"),
-    "testnet": (document(exchange={"paper_trading": False}), 1, "testnet trading is not"),
+    "testnet without keys": (document(exchange={"paper_trading": False}), 1, "EXCHANGE_API_SECRET missing"),
     "live": (document(exchange={"paper_trading": False, "testnet": False}), 1, "live trading is refused"),
     "polygon": (document(data_feed={"data_source": "polygon"}), 1, "data from Polygon is not available yet"),
 }  # fmt: skip
