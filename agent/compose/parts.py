@@ -70,7 +70,7 @@ class Parts:
         return Ledger.open(path, scope)
 
     def writer(self, ledger: Ledger, watch: Watch) -> Writer:
-        return Writer(ledger, watch)
+        return Writer(ledger, watch, tidy=ledger.tidy)
 
     def gate(
         self, addresses: Addresses, clock: Clock, blocked_until_ms: int, on_blocked: Callable[[int], None]

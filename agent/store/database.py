@@ -84,6 +84,9 @@ def open_engine(path: Path, *, read_only: bool) -> Engine:
             connection.execute("PRAGMA query_only = ON")
         else:
             connection.execute("PRAGMA synchronous = FULL")
+            # The log is folded back when nothing is to be written (`Ledger.tidy`); this is for when that
+            # never comes: 16 MB.
+            connection.execute("PRAGMA wal_autocheckpoint = 4000")
         return connection
 
     engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=NullPool)

@@ -7,8 +7,9 @@ the holder of the instance lock. Somebody called `prepare` before.
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, ProgrammingError, StatementError
@@ -21,6 +22,9 @@ from agent.store.loading import load_everything
 from agent.store.rehearsal import rehearsal
 from agent.store.trouble import StoreTrouble
 from agent.store.writing import write_batch
+
+#: Bytes of write-ahead log.
+_WORTH_FOLDING: Final = 1_000_000
 
 
 class CommitFailed(StoreTrouble):
@@ -86,6 +90,21 @@ class Ledger:
         except StatementError as error:
             raise AssertionError(f"the batch cannot be written: {error.orig or error}") from error
         self._fills_on_file |= counts
+
+    def tidy(self) -> None:
+        """Fold the write-ahead log back into the file once it is worth it. Waits for nobody, never raises.
+
+        SQLite would do it by itself inside some commit, which may be the one an order waits for.
+        """
+        try:
+            if self.path.with_name(f"{self.path.name}-wal").stat().st_size < _WORTH_FOLDING:
+                return
+            raw = self._writing().connection.dbapi_connection
+            assert raw is not None
+            raw.execute("PRAGMA wal_checkpoint(PASSIVE)").close()
+        except (OSError, sqlite3.Error, DBAPIError):
+            # What is wrong will meet the next commit, which tells it.
+            return
 
     def load(self) -> Stored:
         """What a restart needs. Raises StoreTrouble when a stored record cannot be understood."""

@@ -20,6 +20,8 @@ from typing import Final, Protocol
 from agent.store.batch import Batch
 from agent.store.ledger import CommitFailed
 
+#: Nothing to write for so long: time to fold the log back, which no order should have to wait for.
+_TIDY_AFTER_S: Final = 0.5
 #: Batches in one transaction at most, so that one commit stays short after a long failure.
 _GROUP: Final = 64
 
@@ -51,9 +53,19 @@ class _Waiting:
 
 
 class Writer:
-    """Starts its thread at once. `retry_after_s` is machine time between two tries without new work."""
+    """Starts its thread at once. `retry_after_s` is machine time between two tries without new work.
 
-    def __init__(self, ledger: Commits, watch: Watch, *, retry_after_s: float = 1.0) -> None:
+    `tidy` is called from the writer's thread when something was written and then nothing for a while.
+    """
+
+    def __init__(
+        self,
+        ledger: Commits,
+        watch: Watch,
+        *,
+        retry_after_s: float = 1.0,
+        tidy: Callable[[], None] | None = None,
+    ) -> None:
         self._ledger = ledger
         self._watch = watch
         self._retry_after_s = retry_after_s
@@ -63,6 +75,8 @@ class Writer:
         self._tried = 0
         self._closing = False
         self._failing = False
+        self._tidy = tidy
+        self._is_untidy = False
         self._broken: Exception | None = None
         self._thread: threading.Thread | None = None
         self._begin()
@@ -109,6 +123,7 @@ class Writer:
 
     def _run(self) -> None:
         while True:
+            self._tidy_when_idle()
             with self._changed:
                 if self._failing:
                     # New work ends the pause early: it may be the order that must not wait.
@@ -116,6 +131,15 @@ class Writer:
                 self._changed.wait_for(lambda: self._closing or bool(self._queue))
             if not self._write_next() and self._closing:
                 return
+
+    def _tidy_when_idle(self) -> None:
+        if self._tidy is None or not self._is_untidy or self._failing:
+            return
+        with self._changed:
+            if self._changed.wait_for(lambda: self._closing or bool(self._queue), _TIDY_AFTER_S):
+                return
+        self._is_untidy = False
+        self._tidy()
 
     def _write_next(self) -> bool:
         """Try to write what is at the head of the queue. False when it failed or when nothing waits."""
@@ -139,6 +163,7 @@ class Writer:
                 return self._write(group[:1]) and self._write(group[1:])
             self._break(error)
             return False
+        self._is_untidy = True
         with self._changed:
             for _ in group:
                 self._queue.popleft()

@@ -103,7 +103,7 @@ async def _measure() -> tuple[list[float], list[float]]:
         for number in range(TRADES):
             scope = Scope("bench", f"bench@{number}", "paper", "paper-1", "ADA/USDT")
             ledger = Ledger.open(path, scope)
-            writer = Writer(ledger, Watch())
+            writer = Writer(ledger, Watch(), tidy=ledger.tidy)
             try:
                 entries.append(await _entry(LedgerJournal(writer, "bench")))
                 exits.append(await _exit(LedgerJournal(writer, "bench")))

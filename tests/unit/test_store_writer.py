@@ -300,3 +300,44 @@ async def test_the_engines_loop_awaits_a_commit(store: Store, heard: Heard) -> N
     await asyncio.wrap_future(writer.submit(bar_batch(1)))
     assert len(store.reader().decisions(SCOPE.selection, limit=9)) == 1
     assert writer.close() == 0
+
+
+def test_the_log_is_folded_back_when_nothing_is_to_be_written(
+    disk: Disk, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.store.writer._TIDY_AFTER_S", 0.01)
+    tidied = threading.Event()
+    writer = Writer(disk, heard.watch, tidy=lambda: (disk.groups.append([]), tidied.set())[0])
+    assert not tidied.wait(0.05), "nothing was written yet"
+    writer.submit(Batch(1)).result(SOON_S)
+    assert tidied.wait(SOON_S)
+    assert disk.groups == [[1], []]
+    assert writer.close() == 0
+
+
+def test_no_commit_pays_for_the_log_and_tidying_it_loses_nothing(store: Store) -> None:
+    ledger = store.ledger()
+    begun = store.path.stat().st_size
+    log = store.path.with_name("trades.db-wal")
+    number = 0
+    while log.stat().st_size < 6_000_000:
+        number += 1
+        ledger.commit(*(bar_batch(number * 100 + i) for i in range(100)))
+    assert store.path.stat().st_size == begun
+    ledger.tidy()
+    assert store.path.stat().st_size > begun
+    size = log.stat().st_size
+    ledger.commit(bar_batch(1))
+    assert log.stat().st_size == size, "the log begins at its beginning again"
+    assert len(store.reader().decisions(SCOPE.selection, limit=10_000)) == min(10_000, number * 100 + 1)
+
+
+def test_a_log_that_is_short_is_left_alone(store: Store) -> None:
+    ledger = store.ledger()
+    begun = store.path.stat().st_size
+    ledger.commit(bar_batch(1))
+    ledger.tidy()
+    assert store.path.stat().st_size == begun
+    ledger.close()
+    store.path.with_name("trades.db-wal").unlink(missing_ok=True)
+    ledger.tidy()
