@@ -42,8 +42,6 @@ CONFIGURATIONS = {
     "keys": (document(exchange={"api_key": CANARY, "api_secret": CANARY}), 1, "EXCHANGE_API_SECRET="),
     "a pair that disagrees": (document(exchange={"trading_pair": "ADA/XXX"}), 1, "does not agree with"),
     "an unknown exchange": (document(exchange={"exchange_name": "nonesuch"}), 1, "that ccxt knows"),
-    "testnet without keys": (document(exchange={"paper_trading": False}), 1, "EXCHANGE_API_SECRET missing"),
-    "live": (document(exchange={"paper_trading": False, "testnet": False}), 1, "live trading is refused"),
     "polygon": (document(data_feed={"data_source": "polygon"}), 1, "data from Polygon is not available yet"),
 }  # fmt: skip
 
@@ -115,6 +113,21 @@ async def test_configurations_that_cannot_be_used(tmp_path):
         refused(ended, code, words, name)
         assert CANARY not in ended.err
         assert sorted(path.name for path in folder.rglob("*")) == ["config.json"], "nothing was started"
+
+
+async def test_modes_that_need_more_than_a_configuration(tmp_path):
+    wishes = {
+        True: "EXCHANGE_API_KEY and EXCHANGE_API_SECRET missing, and needed for testnet trading",
+        False: "live trading is refused",
+    }
+    for testnet in wishes:
+        folder = tmp_path / str(testnet)
+        folder.mkdir()
+        exchange = {"paper_trading": False, "testnet": testnet}
+        (folder / "config.json").write_bytes(document(exchange=exchange))
+    endings = await many(tmp_path, "agent.main", [start(tmp_path / str(testnet)) for testnet in wishes])
+    for ended, sentence in zip(endings, wishes.values(), strict=True):
+        refused(ended, 1, sentence)
 
 
 async def test_files_that_are_none(tmp_path):
