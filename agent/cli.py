@@ -413,6 +413,30 @@ def credentials_remove(names: Names = None, yes: Yes = False) -> int:
 
 
 @app.command()
+def doctor(
+    config: Annotated[Path, typer.Option("--config", help="Default: ./config.json.")] = Path("config.json"),
+    env_file: Annotated[Path | None, typer.Option("--env-file", help="Default: .env beside it.")] = None,
+    data_dir: DataDir = None,
+    exchange_url: Annotated[str | None, typer.Option("--exchange-url", metavar="URL")] = None,
+    exchange_ws_url: Annotated[str | None, typer.Option("--exchange-ws-url", metavar="URL")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Check everything, with the fix for each.
+
+    Clock, exchange, keys, order size, fee, disk, database, alerts, phases. Exit code 1 when something is red.
+    """
+    from agent.command_line.doctor import doctor_command
+    from agent.command_line.place import data_dir_of
+    from agent.options import OptionRefused, exchange_address
+
+    try:
+        replaced = exchange_address(exchange_url, exchange_ws_url)
+    except OptionRefused as why:
+        raise Ended(ExitCode.REFUSED, f"{why}.") from None
+    return doctor_command(config, env_file, data_dir_of(data_dir, config), replaced, as_json)
+
+
+@app.command()
 def arm(
     config: Annotated[Path, typer.Option("--config", help="Default: ./config.json.")] = Path("config.json"),
     env_file: Annotated[Path | None, typer.Option("--env-file", help="Default: .env beside it.")] = None,
@@ -440,21 +464,6 @@ def disarm(data_dir: DataDir = None) -> int:
     from agent.command_line.place import data_dir_of
 
     return disarm_command(data_dir_of(data_dir))
-
-
-# --- not there yet -----------------------------------------------------------------------------
-
-_ANYTHING: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
-
-
-def _not_available_yet(command: str, meanwhile: str) -> NoReturn:
-    raise Ended(ExitCode.REFUSED, f"{command} is not available yet; nothing was done.", meanwhile)
-
-
-@app.command(context_settings=_ANYTHING)
-def doctor() -> int:
-    """Not available yet."""
-    _not_available_yet("doctor", "`validate-config` checks the configuration, `status` the running engine")
 
 
 # --- endings -----------------------------------------------------------------------------------

@@ -74,16 +74,13 @@ class Mailer:
 
 def deliver(account: MailAccount, mail: EmailMessage) -> Delivery:
     """The whole conversation. Blocks: call it on a thread."""
-    trusted = ssl.create_default_context()
     try:
-        if account.port == _TLS_FROM_THE_START:
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
-                account.host, account.port, timeout=_STEP_S, context=trusted
-            )
-        else:
-            server = smtplib.SMTP(account.host, account.port, timeout=_STEP_S)
-        with server:
-            return _converse(server, account, mail, trusted)
+        with _opened(account) as server:
+            refused = _introduced(server, account)
+            if refused is not None:
+                return NotSent(refused, for_good=True)
+            server.send_message(mail)
+            return Sent()
     except smtplib.SMTPAuthenticationError:
         return NotSent("the mail server does not accept SMTP_USER and SMTP_PASSWORD", for_good=True)
     except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused):
@@ -96,28 +93,43 @@ def deliver(account: MailAccount, mail: EmailMessage) -> Delivery:
         return NotSent(f"{account.host}:{account.port} cannot be reached ({type(error).__name__})")
 
 
-def _converse(
-    server: smtplib.SMTP, account: MailAccount, mail: EmailMessage, trusted: ssl.SSLContext
-) -> Delivery:
+def greeted(account: MailAccount) -> bool:
+    """Everything but a mail: whether the conversation was encrypted. Blocks; raises what smtplib raises."""
+    with _opened(account) as server:
+        refused = _introduced(server, account)
+        if refused is not None:
+            raise smtplib.SMTPException(refused)
+        return isinstance(server.sock, ssl.SSLSocket)
+
+
+def _opened(account: MailAccount) -> smtplib.SMTP:
+    if account.port == _TLS_FROM_THE_START:
+        context = _trust(account)
+        return smtplib.SMTP_SSL(account.host, account.port, timeout=_STEP_S, context=context)
+    return smtplib.SMTP(account.host, account.port, timeout=_STEP_S)
+
+
+def _introduced(server: smtplib.SMTP, account: MailAccount) -> str | None:
+    """Encrypted where that is offered, and logged in where that is wanted; or why not."""
     server.ehlo()
     encrypted = isinstance(server, smtplib.SMTP_SSL)
     if not encrypted and server.has_extn("starttls"):
-        server.starttls(context=_lenient() if account.is_local else trusted)
+        server.starttls(context=_trust(account))
         server.ehlo()
         encrypted = True
     if account.user is not None and account.password is not None:
         if not encrypted and not account.is_local:
-            return NotSent("the mail server offers no encryption, so the password is not sent", for_good=True)
+            return "the mail server offers no encryption, so the password is not sent"
         server.login(account.user.reveal(), account.password.reveal())
-    server.send_message(mail)
-    return Sent()
+    return None
 
 
-def _lenient() -> ssl.SSLContext:
-    """For this machine's own mail server, whose certificate names some other host."""
+def _trust(account: MailAccount) -> ssl.SSLContext:
+    """Certificates are checked, except of this machine's own mail server, which names some other host."""
     context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    if account.is_local:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     return context
 
 

@@ -84,14 +84,6 @@ def test_steering_loads_neither_the_strategy_nor_the_database():
     assert done.stdout == "[]\n"
 
 
-@pytest.mark.parametrize("command", ["doctor", "drill"])
-def test_what_does_not_exist_yet_says_so(capsys, command):
-    assert main([command, "set", "--anything", "x"]) == 1
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert f"{command} is not available yet; nothing was done." in told.err
-
-
 @pytest.mark.parametrize(
     "words",
     [
@@ -168,7 +160,7 @@ def test_as_a_process_the_codes_and_streams_are_the_same(tmp_path):
     assert none.returncode == 3
     assert json.loads(none.stdout) == {"running": False}
     assert "No engine is running" in none.stderr
-    refused = process("doctor")
+    refused = process("close", "--data-dir", str(tmp_path))
     assert (refused.returncode, refused.stdout) == (1, "")
     latched = process("emergency-stop", "--yes", "--json", "--data-dir", str(tmp_path))
     assert latched.returncode == 0

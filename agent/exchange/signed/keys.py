@@ -12,6 +12,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import quote, urlencode
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -54,6 +55,11 @@ class RequestKeys:
         complete = {**params, "apiKey": self.api_key}
         payload = "&".join(f"{name}={complete[name]}" for name in sorted(complete)).encode()
         return {**complete, "signature": self._sign(payload)}
+
+    def signed_query(self, params: Mapping[str, str | int]) -> str:
+        """`params` as the query of a REST request, with its signature at the end."""
+        query = urlencode(params)
+        return f"{query}&signature={quote(self._sign(query.encode()), safe='')}"
 
     def _sign(self, payload: bytes) -> str:
         if self._ed25519 is not None:
