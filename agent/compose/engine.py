@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import agent
@@ -244,6 +245,7 @@ class Engine:
             tag=install_tag(directory.path),
             fee_rate=expected_fee_rate(config),
         )
+        core_setup = replace(core_setup, scales_levels=not markets.is_one)
         if isinstance(clock, ExchangeClock):
             core_setup = unhurried(core_setup, clock.speed)
         latch = Latch.create(directory.path)
