@@ -40,7 +40,7 @@ LOG: Final = logging.getLogger("agent")
 REGULAR_TAKER_FEE: Final = Decimal("0.001")
 #: Machine time after which rights that could not be read are asked for again.
 _RIGHTS_AGAIN_MS: Final = 300_000.0
-_KEYS_AGAIN_MS: Final = 15_000.0
+_KEYS_AGAIN_MS: Final = 5_000.0
 
 
 class OrderDesk(Protocol):
