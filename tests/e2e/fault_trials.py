@@ -107,6 +107,7 @@ TRIALS: Final = (
     _t("F44", "exit", CANCELING, stop=True, params={"variant": "renamed"}),
 )
 #: Those the tests try: one of every kind of harm.
+_FIRED: Final[dict[int, int]] = {}
 TELLING: Final = ("F2 at exit", "F5 -1007 at entry", "F12 at entry", "F15 at exit", "F16 bnb at entry")
 
 
@@ -147,8 +148,7 @@ async def tried(house: House, directory: Path, trial: Trial) -> Tried:
             outcome = await _traded(market, watch, directory, trial)
         except AssertionError as error:
             outcome = str(error).partition("\n")[0]
-        fired = await market.fired(trial.fault)
-        await market.cure()
+        fired = await _lifted(market, trial)
         if outcome in ("flat", "reset"):
             with suppress(AssertionError):
                 await watch.until("reconciled", lambda s: not s["entries_blocked_by"] or s["halt"], 20)
@@ -184,7 +184,7 @@ async def _traded(market: Market, watch: Watch, directory: Path, trial: Trial) -
         await watch.until("reset", lambda s: not s["positions"], PATIENCE_S)
         return "reset"
     if trial.lift and trial.at == "held":
-        await market.cure(trial.fault)
+        await _lifted(market, trial)
     await _leave(market, watch, directory, trial, held)
     return "flat"
 
@@ -205,8 +205,17 @@ async def _leave(
         await cli(directory, "close", "--all", "--yes")
     if trial.lift and trial.at == "exit":
         await asyncio.sleep(3)
-        await market.cure(trial.fault)
+        await _lifted(market, trial)
     await watch.flat(PATIENCE_S)
+
+
+async def _lifted(market: Market, trial: Trial) -> int:
+    """End the fault; says how often it fired, also when it was ended before."""
+    faults = (await market.control("faults"))["faults"]
+    if faults:
+        _FIRED[id(trial)] = int(faults[0]["fired"])
+        await market.cure()
+    return _FIRED.get(id(trial), 0)
 
 
 async def _set(market: Market, trial: Trial) -> None:

@@ -78,7 +78,7 @@ def test_no_account_can_be_made_at_the_production_address(exchange):
 def test_paper_and_testnet_may_be_traded_and_real_money_may_not():
     assert why_not_traded(accepted(exchange=PAPER), None) is None
     assert why_not_traded(accepted(exchange=TESTNET), None) is None
-    assert "live trading is refused" in str(why_not_traded(accepted(exchange=LIVE), None))
+    assert "live trading is not armed" in str(why_not_traded(accepted(exchange=LIVE), None))
     elsewhere = {**TESTNET, "exchange_name": "bybit"}
     assert "orders on bybit" in str(why_not_traded(accepted(exchange=elsewhere), None))
 
