@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.ui.chart_scene import BAR_MS, market
 from ui.chart import numbers
@@ -188,6 +191,37 @@ def test_marks_are_on_local_midnight_on_both_sides_of_a_change_of_clocks() -> No
     marks = time_ticks(ms(2026, 3, 27), ms(2026, 3, 31), 900, 84, berlin)
     midnights = [mark.ms for mark in marks if mark.major]
     assert midnights == [ms(2026, 3, 27, 23), ms(2026, 3, 28, 23), ms(2026, 3, 29, 22), ms(2026, 3, 30, 22)]
+
+
+ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia", "Africa/Cairo")
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(ZONES),
+    st.floats(1.2e12, 1.9e12),
+    st.floats(5.3, 12.6),
+    st.floats(200, 2_000),
+)
+def test_time_marks_increase_lie_inside_and_keep_apart(
+    zone: str, left: float, power: float, width: float
+) -> None:
+    span, place = 10**power, ZoneInfo(zone)
+    marks = time_ticks(left, left + span, width, 84, place)
+    times = [mark.ms for mark in marks]
+    assert all(left - 1 <= moment <= left + span + 1 for moment in times)
+    assert all((later - earlier) * width / span >= 46 for earlier, later in pairwise(times))
+    for mark in marks:
+        if ":" in mark.text:
+            assert mark.text.endswith(f"{datetime.fromtimestamp(mark.ms / 1000, place):%H:%M}")
+
+
+@settings(deadline=None)
+@given(st.floats(-8, 6), st.floats(-6, 1), st.integers(0, 10), st.integers(1, 15))
+def test_price_marks_never_say_the_same_twice(low: float, more: float, decimals: int, most: int) -> None:
+    marks = price_ticks(10**low, 10**low * (1 + 10**more), most, decimals)
+    words = [numbers.price(mark, decimals) for mark in marks]
+    assert len(set(words)) == len(words)
 
 
 def test_words() -> None:

@@ -8,6 +8,7 @@ names it, so the axis reads alone. A day with a change of clocks has 23 or 25 ho
 from __future__ import annotations
 
 import math
+from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -105,14 +106,15 @@ def _within_days(left_ms: float, right_ms: float, minutes: int, zone: tzinfo) ->
 
 
 def _days(left_ms: float, right_ms: float, step: int, zone: tzinfo) -> list[datetime]:
-    day = _local(left_ms, zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    """Every `step` days of each month, counted from its first; none that would crowd the next first."""
+    start = _local(left_ms, zone)
     marks: list[datetime] = []
-    while _to_ms(day) <= right_ms:
-        days_left = ((day.replace(day=28) + timedelta(days=4)).replace(day=1) - day).days
-        whole = (day.day - 1) % step == 0
-        if whole and (day.day == 1 or days_left > step * 0.6):
-            marks.append(day)
-        day += timedelta(days=1)
+    year, month = start.year, start.month
+    while not marks or _to_ms(marks[-1]) <= right_ms:
+        length = monthrange(year, month)[1]
+        days = (d for d in range(1, length + 1, step) if d == 1 or length + 1 - d > step * 0.6)
+        marks.extend(datetime(year, month, day, tzinfo=zone) for day in days)
+        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
     return marks
 
 
