@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import sys
 import time
@@ -12,12 +13,14 @@ from tests.bench import (
     bench_chart,
     bench_emergency,
     bench_engine,
+    bench_memory,
     bench_order,
     bench_process,
     bench_rehearsal,
     bench_step,
     bench_strategy,
     bench_window,
+    bench_year,
 )
 
 BENCHES = {
@@ -26,6 +29,8 @@ BENCHES = {
     "order": bench_order.run,
     "engine": bench_engine.run,
     "process": bench_process.run,
+    "year": bench_year.run,
+    "memory": bench_memory.run,
     "chart": bench_chart.run,
     "window": bench_window.run,
     "emergency": bench_emergency.run,
@@ -42,7 +47,10 @@ def main() -> int:
     if unknown:
         print(f"no such bench: {', '.join(unknown)}; there are {', '.join(BENCHES)}", file=sys.stderr)
         return 1
-    print(f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, Python {platform.python_version()}")
+    print(
+        f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, Python {platform.python_version()}, "
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    )
     for name in wanted:
         for text in BENCHES[name]():
             print(text, flush=True)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from agent.config.strategy import exit_params, seller_params
+from agent.core.parameters import ExitParams, SellerParams
 from agent.core.series import CandleSeries
 from agent.core.signal import SignalWindow
 from agent.replay.bar_form import run_bar_form
+from agent.store.candles import CandleStore, SeriesKey
 from tests.bench.stopwatch import line, microseconds
 from tests.unit.config_documents import accepted
 
@@ -44,6 +48,7 @@ def run() -> Iterator[str]:
         some = series.part(0, bars)
         taken = [t / 1000 for t in microseconds(lambda s=some: SignalWindow.warm(seller, exits, s), 5)]  # type: ignore[misc]
         yield line(f"warm-up: {bars} bars, computing only", taken, "ms")
+    yield from _from_store(series, seller, exits)
     some = series.part(0, BARS)
     start = time.perf_counter()
     run_bar_form(some, seller, exits)
@@ -54,6 +59,23 @@ def run() -> Iterator[str]:
     yield f"{'replay: bar form':<58} {BARS / ours:12,.0f} bars/s"
     yield f"{'replay: indicators in plain pandas loops (2,000 bars)':<58} {BARS / plain:12,.0f} bars/s"
     yield f"{'replay: ours against plain loops':<58} {plain / ours:12.1f} times"
+
+
+def _from_store(series: CandleSeries, seller: SellerParams, exits: ExitParams) -> Iterator[str]:
+    """What a restart does: read the stored bars and warm up on them."""
+    with tempfile.TemporaryDirectory() as made:
+        store = CandleStore(Path(made) / "candles.db")
+        stored = store.series(SeriesKey("bench", "ADA/USDT", "15m"))
+        stored.save(list(series))
+        for bars in (7_732, len(series)):
+            since_ms = int(series.open_ms[-bars])
+
+            def warm(since_ms: int = since_ms) -> None:
+                SignalWindow.warm(seller, exits, stored.read(since_ms, 1 << 62))
+
+            taken = [t / 1000 for t in microseconds(warm, 5)]
+            yield line(f"warm-up: {bars} bars, read from candles.db and computed", taken, "ms")
+        store.close()
 
 
 def plain_loops(series: CandleSeries, bars: int) -> int:
