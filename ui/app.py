@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -28,6 +29,7 @@ _SIGNAL_MS: Final = 200
 
 def run_window(place: Place, settings_path: Path | None = None) -> int:
     """Show the window until it is closed; returns the exit code."""
+    signals = _Signals()
     app = QApplication.instance() or QApplication(sys.argv[:1])
     assert isinstance(app, QApplication)
     app.setApplicationName("Seller Exhaustion")
@@ -41,29 +43,54 @@ def run_window(place: Place, settings_path: Path | None = None) -> int:
     if os.environ.get("AGENT_WINDOW_FIRST_PAINT"):
         sys.stderr.write("first paint\n")
         sys.stderr.flush()
-    return _loop(app, window, settings, place)
+    _loop(app, window, settings, place, signals)
+    return 0
 
 
-def _loop(app: QApplication, window: MainWindow, settings: Settings, place: Place) -> int:
+class _Signals:
+    """SIGTERM and SIGINT close the window, from its first moment on."""
+
+    def __init__(self) -> None:
+        self._came = False
+        self._act: Callable[[], None] | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def then(self, act: Callable[[], None]) -> None:
+        """What closes the window; done at once when the signal came already."""
+        self._act = act
+        if self._came:
+            act()
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        self._came = True
+        if self._act is not None:
+            self._act()
+
+
+def _loop(app: QApplication, window: MainWindow, settings: Settings, place: Place, signals: _Signals) -> None:
     os.environ.setdefault("QT_API", "pyside6")
     import qasync
 
     loop = qasync.QEventLoop(app, set_running_loop=False)
     asyncio.set_event_loop(loop)
     with loop:
-        loop.run_until_complete(_live(window, settings, place))
-    return 0
+        loop.run_until_complete(_live(window, settings, place, signals))
 
 
-async def _live(window: MainWindow, settings: Settings, place: Place) -> None:
+async def _live(window: MainWindow, settings: Settings, place: Place, signals: _Signals) -> None:
     from ui.controller import Controller
 
     controller = Controller(window, settings, place)
     closed = asyncio.Event()
     controller.ended.connect(closed.set)
     _tell_faults(controller)
-    _heed_signals(controller)
     controller.begin()
+    awake = QTimer(controller)
+    awake.setInterval(_SIGNAL_MS)
+    awake.timeout.connect(lambda: None)
+    awake.start()
+    signals.then(controller.leave)
     QTimer.singleShot(0, window, lambda: add_chart(controller))
     try:
         await closed.wait()
@@ -91,17 +118,3 @@ def _tell_faults(controller: Any) -> None:
 
     sys.excepthook = hook
     asyncio.get_running_loop().set_exception_handler(in_loop)
-
-
-def _heed_signals(controller: Any) -> None:
-    """The window closes at once; what the engine does is not its business."""
-
-    def close(_number: int, _frame: object) -> None:
-        controller.leave()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, close)
-    awake = QTimer(controller)
-    awake.setInterval(_SIGNAL_MS)
-    awake.timeout.connect(lambda: None)
-    awake.start()
