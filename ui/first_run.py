@@ -27,7 +27,7 @@ class FirstRun:
     def begin(self) -> None:
         window = self._of.window
         self._of.bridge.link = Link(LinkKind.NONE, "no configuration yet")
-        window.assistant.explain(self._of.place.config)
+        window.assistant.explain(self._of.place.config.absolute())
         window.pages.setCurrentWidget(window.assistant)
         window.assistant.open_button.setFocus()
 

@@ -132,7 +132,7 @@ class MainWindow(QMainWindow):
             splitter.setChildrenCollapsible(False)
             splitter.setHandleWidth(6)
         self.side.setMinimumWidth(300)
-        self.positions.setMinimumHeight(192)
+        self.positions.setMinimumHeight(190)
         self.stats.setMinimumHeight(120)
         self.lower_tabs.setMinimumHeight(96)
         self.pages = QStackedWidget()
@@ -165,7 +165,7 @@ class MainWindow(QMainWindow):
             if state is not None:
                 splitter.restoreState(state)
             else:
-                sizes = {"side": [205, 345], "upper": [936, 328], "whole": [520, 150]}[name]
+                sizes = {"side": [190, 360], "upper": [936, 328], "whole": [534, 140]}[name]
                 splitter.setSizes(sizes)
 
     def _clamp(self) -> None:
