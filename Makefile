@@ -2,11 +2,12 @@
 PY := .venv/bin/python
 CONFIG ?= config.json
 
-.PHONY: help setup demo run test test-e2e lint bench simulate prove lock clean
+.PHONY: help setup demo run window test test-e2e lint bench simulate prove lock clean
 
 help:
 	@echo "make demo      trade on paper against the built-in demo market"
 	@echo "make run       trade on paper with CONFIG=config.json on the real market"
+	@echo "make window    the window on CONFIG=config.json; it starts the engine or attaches to the one that runs"
 	@echo "make test      run the tests (coverage of agent/ at least 85 %)"
 	@echo "make test-e2e  of them only whole engines and exchanges as processes"
 	@echo "make lint      formatting, types, architecture"
@@ -23,6 +24,9 @@ demo: setup
 
 run: setup
 	@$(PY) -m agent.main --config $(CONFIG) --headless
+
+window: setup
+	@$(PY) -m agent.main --config $(CONFIG)
 
 test: setup
 	@QT_QPA_PLATFORM=offscreen $(PY) -m pytest -n 2 --dist loadfile -q \
