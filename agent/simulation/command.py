@@ -29,13 +29,13 @@ def run(arguments: Sequence[str] | None = None) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     if asked.seed is not None:
-        return one(asked.seed, asked.days)
-    return many(asked.seeds, asked.days, asked.jobs)
+        return one(asked.seed, asked.days, thorough=asked.thorough)
+    return many(asked.seeds, asked.days, asked.jobs, thorough=asked.thorough)
 
 
-def one(seed: int, days: float) -> int:
+def one(seed: int, days: float, *, thorough: bool = False) -> int:
     """Live one world and tell its story."""
-    result = World(seed, days).run()
+    result = World(seed, days, thorough=thorough).run()
     for line in result.story:
         print(line)
     print()
@@ -49,11 +49,11 @@ def one(seed: int, days: float) -> int:
     return 1 if result.violation else 0
 
 
-def many(seeds: range, days: float, jobs: int) -> int:
+def many(seeds: range, days: float, jobs: int, *, thorough: bool = False) -> int:
     """Live many worlds; only what is violated tells a story."""
     totals = Totals()
     began_s = told_s = time.monotonic()
-    for result in _results(seeds, days, jobs):
+    for result in _results(seeds, days, jobs, thorough):
         totals.add(result)
         if result.violation is not None:
             print(f"seed {result.seed}: VIOLATION {result.violation}")
@@ -77,20 +77,20 @@ def many(seeds: range, days: float, jobs: int) -> int:
     return 1 if totals.violations else 0
 
 
-def _results(seeds: range, days: float, jobs: int) -> Iterator[Result]:
+def _results(seeds: range, days: float, jobs: int, thorough: bool) -> Iterator[Result]:
     if jobs == 1:
         for seed in seeds:
-            yield live((seed, days))
+            yield live((seed, days, thorough))
         return
     spawned = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=spawned) as pool:
-        yield from pool.map(live, [(seed, days) for seed in seeds], chunksize=4)
+        yield from pool.map(live, [(seed, days, thorough) for seed in seeds], chunksize=4)
 
 
-def live(asked: tuple[int, float]) -> Result:
+def live(asked: tuple[int, float, bool]) -> Result:
     """One world; a good one's story is not carried from one process to the other."""
     began_s = time.process_time()
-    result = World(asked[0], asked[1]).run()
+    result = World(asked[0], asked[1], thorough=asked[2]).run()
     result.cpu_s = time.process_time() - began_s
     if result.violation is None:
         result.story = []
@@ -140,4 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--seeds", type=_range, metavar="A:B", help="live the worlds A to B-1")
     parser.add_argument("--days", type=_days, default=1.0, help="simulated days of each world (1)")
     parser.add_argument("--jobs", type=_jobs, default=1, help="worlds at a time, each in a process (1)")
+    parser.add_argument(
+        "--thorough", action="store_true", help="with ccxt itself and the product's own rhythm (slow)"
+    )
     return parser

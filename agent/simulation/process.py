@@ -44,6 +44,7 @@ from agent.simulation.agenda import MS, SECOND, VirtualLoop
 from agent.simulation.carriers import PublicCarrier, SignedCarrier
 from agent.simulation.disk import UncertainLedger
 from agent.simulation.feed import QuickFeed
+from agent.simulation.session import MemorySession
 from agent.simulation.venue import KEY, SECRET
 from agent.simulation.witness import Violation
 from agent.store.batch import Batch
@@ -66,8 +67,10 @@ QUICK: Final = Patience(
 )
 #: The quick profile's minute: reconciliation, balance rows and the stored status happen every fifteen.
 QUICK_MINUTE_MS: Final = 900_000
+QUICK_LATCH_LOOK_S: Final = 900.0
 PROBE_EVERY_MS: Final = 900_000.0
 LONGEST_NAP_S: Final = 600.0
+THOROUGH_NAP_S: Final = 10.0
 
 
 class VirtualClock(SystemClock):
@@ -75,10 +78,11 @@ class VirtualClock(SystemClock):
 
     def __init__(self, world: World, loop: VirtualLoop) -> None:
         super().__init__(world.wall_ns, loop.time, asyncio.sleep)
+        self._nap_s = THOROUGH_NAP_S if world.thorough else LONGEST_NAP_S
 
     async def sleep_until(self, venue_ms: int) -> None:
         while (left := venue_ms - self.now_ms()) > 0:
-            await self._sleep(min(left / 1000, LONGEST_NAP_S))
+            await self._sleep(min(left / 1000, self._nap_s))
 
 
 class VirtualWriter(Writer):
@@ -145,7 +149,7 @@ class NoControl:
 
 
 class SimulatedParts(Parts):
-    latch_look_s = 900.0
+    latch_look_s = 5.0
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -163,15 +167,27 @@ class SimulatedParts(Parts):
         async def dial(url: str, frame_log: Any = None) -> Any:
             return await world.network.dial(loop)
 
+        def session(tls: Any, *traces: Any, keep_alive_s: float = 0.0) -> Any:
+            return MemorySession(world.network, loop)
+
         rest_class("binance")
-        substitute(core_engine, "BALANCE_ROW_EVERY_MS", QUICK_MINUTE_MS)
-        substitute(reconcile, "RECONCILE_EVERY_MS", QUICK_MINUTE_MS)
-        substitute(ledger_journal, "STATUS_EVERY_MS", QUICK_MINUTE_MS)
-        substitute(engine_module, "trading_alone", _unlocked)
-        substitute(ccxt_client, "_instance", public)
-        substitute(ccxt_client, "time", _LoopTime(loop))
-        substitute(signed_client, "_instance", signed)
-        substitute(user_stream, "dial", dial)
+        others: dict[tuple[ModuleType, str], object] = {
+            (engine_module, "trading_alone"): _unlocked,
+            (ccxt_client, "time"): _LoopTime(loop),
+            (user_stream, "dial"): dial,
+        }
+        if world.thorough:
+            others |= {(ccxt_client, "open_session"): session, (signed_client, "open_session"): session}
+        else:
+            others |= {
+                (core_engine, "BALANCE_ROW_EVERY_MS"): QUICK_MINUTE_MS,
+                (reconcile, "RECONCILE_EVERY_MS"): QUICK_MINUTE_MS,
+                (ledger_journal, "STATUS_EVERY_MS"): QUICK_MINUTE_MS,
+                (ccxt_client, "_instance"): public,
+                (signed_client, "_instance"): signed,
+            }
+            self.latch_look_s = QUICK_LATCH_LOOK_S
+        substitute(others)
 
     def chance(self) -> random.Random:
         return random.Random(self.world.chance.getrandbits(64))
@@ -195,9 +211,11 @@ class SimulatedParts(Parts):
         return QuickFeed(self.world.network, self.process.loop, market, clock, archive, config.bar_ms)
 
     def patience(self, config: Any) -> Patience:
-        return QUICK
+        return super().patience(config) if self.world.thorough else QUICK
 
     def probe(self, market: Any, gate: WeightGate, clock: Clock, sink: Sink) -> HealthProbe:
+        if self.world.thorough:
+            return super().probe(market, gate, clock, sink)
         return HealthProbe(cast(BinancePublic, market), gate, clock, sink, every_ms=PROBE_EVERY_MS)
 
     def control(self, door: Any, versions: Any) -> Any:
@@ -227,10 +245,20 @@ def _close(coroutine: Any) -> None:
             continue
 
 
-def substitute(module: ModuleType, name: str, other: object) -> None:
-    """Put something else where a module looks for it. One world at a time lives in a process."""
-    assert hasattr(module, name), f"{module.__name__} has no {name} any more"
-    setattr(module, name, other)
+_OURS: Final[dict[tuple[ModuleType, str], object]] = {}
+
+
+def substitute(others: dict[tuple[ModuleType, str], object]) -> None:
+    """Put something else where modules look for it, and back what an earlier world had put there.
+
+    One world at a time lives in a process.
+    """
+    for (module, name), ours in _OURS.items():
+        setattr(module, name, ours)
+    for (module, name), other in others.items():
+        assert hasattr(module, name), f"{module.__name__} has no {name} any more"
+        _OURS.setdefault((module, name), getattr(module, name))
+        setattr(module, name, other)
 
 
 def _unlocked(traded: Any, at_ms: int) -> Any:

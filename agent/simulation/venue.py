@@ -99,49 +99,16 @@ class PathDesk(Desk):
                 self.venue.pass_trade(prices, price, trade.amount * pair.step)
 
 
-class SimulatedVenue:
-    """An account, a market and the answers about both."""
+class Front:
+    """From a request to its answer, as `localexchange.rest.Rest` gives it over HTTP."""
 
-    def __init__(
-        self,
-        agenda: Agenda,
-        chance: random.Random,
-        path_start_ms: int,
-        bar_ms: int,
-        balances: Mapping[str, Decimal],
-        *,
-        busy: float = 1.0,
-    ) -> None:
-        pair = pair_named("ADA/USDT")
-        self.agenda = agenda
-        self.path = MarketPath(pair, chance, path_start_ms, bar_ms, busy=busy)
-        self.book = PathBook(self.path)
-        fee_pair = pair_named("BNB/USDT")
-        fee_tape = StillTape(fee_pair, 60_000)
-        main = PathInstrument(pair, self.path, self.book)
-        fees = PathInstrument(fee_pair, fee_tape, StillBook(fee_tape))
-        market = Market([cast(Instrument, main), cast(Instrument, fees)])
-        clock = WorldClock(agenda)
-        desk = PathDesk(clock, market, balances)
-        self.faults = FaultBoard(lambda: agenda.now_us / 1e3, lambda: agenda.now_us / 1e3)
-        self.exchange = Exchange(
-            clock, market, desk, KEY, SECRET, self.faults, FrameFaults(self.faults, clock.now_ms)
-        )
-        self.exchange.requests = cast(Any, _Uncounted())
-        self.trading = TradingSide(self.exchange)
-        self.frames = Frames(self.exchange, self.trading)
-        self.desk = desk
-        self.symbol = pair.symbol
-        self.initial = dict(balances)
-        self.flows: list[tuple[int, str, Decimal]] = []
-
-    @property
-    def open_orders(self) -> Any:
-        return self.desk.venue.registry.open_orders(self.symbol)
+    def __init__(self, exchange: Exchange, trading: TradingSide) -> None:
+        self.exchange = exchange
+        self.trading = trading
 
     def answer(self, request: Request) -> Answer:
-        """Carry out one request, as `localexchange.rest.Rest` does."""
-        exchange, trading, now_ms = self.exchange, self.trading, self.agenda.now_ms
+        """Carry out one request."""
+        exchange, trading, now_ms = self.exchange, self.trading, self.exchange.clock.now_ms()
         trading.standing.passes(request.method, request.path)
         away = trading.standing.unavailable
         answer = _json(_UNAVAILABLE, 503) if away else self._answered(request, now_ms)
@@ -175,6 +142,48 @@ class SimulatedVenue:
             wait = rejection.retry_after_s
             headers = {} if wait is None else {"Retry-After": str(wait)}
             return _json(rejection.body, rejection.status, headers)
+
+
+class SimulatedVenue:
+    """An account, a market and the answers about both."""
+
+    def __init__(
+        self,
+        agenda: Agenda,
+        chance: random.Random,
+        path_start_ms: int,
+        bar_ms: int,
+        balances: Mapping[str, Decimal],
+        *,
+        busy: float = 1.0,
+    ) -> None:
+        pair = pair_named("ADA/USDT")
+        self.agenda = agenda
+        self.path = MarketPath(pair, chance, path_start_ms, bar_ms, busy=busy)
+        self.book = PathBook(self.path)
+        fee_pair = pair_named("BNB/USDT")
+        fee_tape = StillTape(fee_pair, 60_000)
+        main = PathInstrument(pair, self.path, self.book)
+        fees = PathInstrument(fee_pair, fee_tape, StillBook(fee_tape))
+        market = Market([cast(Instrument, main), cast(Instrument, fees)])
+        clock = WorldClock(agenda)
+        desk = PathDesk(clock, market, balances)
+        self.faults = FaultBoard(lambda: agenda.now_us / 1e3, lambda: agenda.now_us / 1e3)
+        self.exchange = Exchange(
+            clock, market, desk, KEY, SECRET, self.faults, FrameFaults(self.faults, clock.now_ms)
+        )
+        self.exchange.requests = cast(Any, _Uncounted())
+        self.trading = TradingSide(self.exchange)
+        self.frames = Frames(self.exchange, self.trading)
+        self.answer = Front(self.exchange, self.trading).answer
+        self.desk = desk
+        self.symbol = pair.symbol
+        self.initial = dict(balances)
+        self.flows: list[tuple[int, str, Decimal]] = []
+
+    @property
+    def open_orders(self) -> Any:
+        return self.desk.venue.registry.open_orders(self.symbol)
 
 
 def _json(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:

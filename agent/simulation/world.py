@@ -67,8 +67,16 @@ class World:
     """Called with the files before and after every commit, and what was committed."""
 
     def __init__(
-        self, seed: int, days: float = 1.0, *, luck: float = 1.0, terms: Terms | None = None
+        self,
+        seed: int,
+        days: float = 1.0,
+        *,
+        luck: float = 1.0,
+        terms: Terms | None = None,
+        thorough: bool = False,
     ) -> None:
+        self.thorough = thorough
+        """With ccxt itself in the way, and the product's own rhythm."""
         self.chance = random.Random(f"world {seed}")
         self.terms = terms or terms_module.drawn(seed, self.chance, luck)
         self.days = days
@@ -122,7 +130,8 @@ class World:
 
     def run(self) -> Result:
         """From the first start to the last check."""
-        logging.getLogger("agent").setLevel(logging.CRITICAL + 1)
+        for name in ("agent", "ccxt"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         try:
             self._live()
         except Violation as found:

@@ -24,13 +24,22 @@ def test_a_plain_day_trades_and_ends_with_equal_books() -> None:
 
 def test_days_of_bad_luck_end_with_equal_books() -> None:
     totals = Totals()
-    for seed in range(100, 112):
+    for seed in range(100, 124):
         result = World(seed, 0.5).run()
         assert result.violation is None, "\n".join(result.story[-40:])
         totals.add(result)
     assert totals.orders > 40
     assert totals.crashes > 40
     assert totals.fired["F32"] == totals.crashes
+
+
+def test_ccxt_itself_goes_through_the_same_disasters() -> None:
+    totals = Totals()
+    for seed in (4, 5):
+        result = World(seed, 0.15, thorough=True).run()
+        assert result.violation is None, "\n".join(result.story[-40:])
+        totals.add(result)
+    assert totals.crashes >= 4
 
 
 @pytest.mark.parametrize("hash_seed", ["1", "4711"])
