@@ -255,6 +255,7 @@ class Controller(QObject):
                 positions.cards(picture, now, local), positions.nothing_held(picture, self.last_decision)
             )
             if self.chart is not None:
+                self.chart.view.set_live(link.is_up and picture.status.feed.fresh)
                 self.chart.show(picture, None if now is None else round(now.timestamp() * 1000))
         else:
             window.positions.show_cards((), "")

@@ -277,6 +277,17 @@ def test_the_last_price_tag_is_on_the_axis_in_its_colour(shown: tuple[ChartView,
     assert colour_at(image(view), edge, at.y()) == (GREEN_RED.down if rising else GREEN_RED.up)
 
 
+def test_an_old_price_does_not_look_alive(shown: tuple[ChartView, Market]) -> None:
+    view, seen = shown
+    at, edge = view.point_of(int(seen.open_ms[-1]), float(seen.close[-1])), view.width() - 3
+    view.set_live(False)
+    assert colour_at(image(view), edge, at.y()) == GREEN_RED.neutral
+    assert "not live" in view.summary()
+    view.set_live(True)
+    assert colour_at(image(view), edge, at.y()) != GREEN_RED.neutral
+    assert "not live" not in view.summary()
+
+
 def test_a_tick_leaves_the_still_layer_alone(shown: tuple[ChartView, Market]) -> None:
     view, seen = shown
     view.grab()
@@ -408,7 +419,7 @@ def contrast(one: str, other: str) -> float:
 def test_every_text_can_be_read(palette: Palette) -> None:
     for text in ("text", "text_dim", "up", "down", "ema_fast", "ema_slow", "entry"):
         assert contrast(getattr(palette, text), palette.background) >= 4.5, text
-    for plate in (palette.up, palette.down):
+    for plate in (palette.up, palette.down, palette.neutral):
         assert contrast(palette.text_on_colour, plate) >= 4.5
     for text in ("text", "text_dim"):
         assert contrast(getattr(palette, text), palette.tag) >= 4.5, text

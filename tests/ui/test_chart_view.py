@@ -331,6 +331,7 @@ def test_keys_step_from_bar_to_bar_and_enter_tells_it(qtbot: QtBot, shown: tuple
         qtbot.keyClick(view, Qt.Key.Key_Left, Qt.KeyboardModifier.ShiftModifier)
     qtbot.keyClick(view, Qt.Key.Key_Return)
     assert told == [int(seen.open_ms[-3])]
+    assert f"C {seen.close[-3]:.4f}" in view.accessibleDescription()
     qtbot.keyClick(view, Qt.Key.Key_Escape)
     qtbot.keyClick(view, Qt.Key.Key_Return)
     assert len(told) == 1

@@ -159,7 +159,8 @@ class ChartCanvas(QWidget):
         title = f"{scene.instrument.symbol} {scene.instrument.timeframe}".strip()
         if not len(scene.candles):
             return f"{title}: {scene.message}" if title else scene.message
-        return f"{title}, {read_out(scene, scene.candles.candle(-1)).sentence()}"
+        state = "" if scene.live else ", not live"
+        return f"{title}{state}, {read_out(scene, scene.candles.candle(-1)).sentence()}"
 
     def hovered_note(self) -> str:
         """The tooltip that is shown, empty if none."""
@@ -341,6 +342,7 @@ class ChartCanvas(QWidget):
         if not time.left <= x <= time.right:
             time.centre(x, candles.first_x, candles.last_x)
             self._redraw(moved=True)
+        self.setAccessibleDescription(self.read_out())
         self.update()
 
     def _activate(self, index: int) -> None:

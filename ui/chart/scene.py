@@ -27,6 +27,7 @@ class Scene:
     palette: Palette = GREEN_RED
     zone: tzinfo = UTC
     now_ms: int | None = None
+    live: bool = True
     selected_ms: int | None = None
     message: str = ""
 

@@ -1,7 +1,7 @@
 """The tags on the price axis: last price with its countdown, and the open positions' lines.
 
 Law: the last price stays where it is, other tags make room for it and for each other. Every tag says in
-words or by arrow what its colour says.
+words or by arrow what its colour says. A price that is not live is grey and says so.
 """
 
 from __future__ import annotations
@@ -76,6 +76,8 @@ class TagPainter:
         change = day if day is not None else (closed / opened - 1) * 100 if opened else 0.0
         lines = [f"{arrow(closed - opened)} {price(closed, scene.instrument.price_decimals)}"]
         lines.append(percent(change) + (" 24h" if day is not None else ""))
+        if not scene.live:
+            return Tag(frame.y_of(closed), [lines[0], lines[1], "not live"], palette.neutral, True)
         if scene.shown.countdown and scene.now_ms is not None:
             closes_ms = int(candles.open_ms[-1]) + scene.instrument.bar_ms
             lines.append(remaining(closes_ms - scene.now_ms))

@@ -148,10 +148,16 @@ class ChartView(ChartCanvas):
 
     def set_now(self, now_ms: int) -> None:
         """Venue time, for the countdown; about once a second."""
-        if now_ms // 1000 != (self._scene.now_ms or 0) // 1000:
+        if now_ms // 1000 != (self._scene.now_ms or 0) // 1000 and self._bar_by_keys is None:
             self.setAccessibleDescription(self.summary())
         self._scene.now_ms = now_ms
         self._refresh(self._picture.living())
+
+    def set_live(self, live: bool) -> None:
+        """False: the last price is old (no fresh data, no engine) and must not look alive."""
+        if live != self._scene.live:
+            self._scene.live = live
+            self._refresh(self._picture.living())
 
     def set_message(self, text: str) -> None:
         """What stands in the middle while there are no candles."""
