@@ -6,8 +6,8 @@ set -eu
 
 PROGRAM=install
 SOURCE=$(cd "$(dirname "$0")/.." && pwd)
-PREFIX=/opt/seller-exhaustion
-STATE=/var/lib/agent
+PREFIX=${AGENT_PREFIX:-/opt/seller-exhaustion}
+STATE=${AGENT_STATE:-/var/lib/agent}
 DRY_RUN=0
 NAME=main
 CONFIG=

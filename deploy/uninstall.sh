@@ -5,8 +5,8 @@ set -eu
 
 PROGRAM=uninstall
 SOURCE=$(cd "$(dirname "$0")/.." && pwd)
-PREFIX=/opt/seller-exhaustion
-STATE=/var/lib/agent
+PREFIX=${AGENT_PREFIX:-/opt/seller-exhaustion}
+STATE=${AGENT_STATE:-/var/lib/agent}
 DRY_RUN=0
 YES=0
 PURGE=0

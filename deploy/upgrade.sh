@@ -7,8 +7,8 @@ set -eu
 
 PROGRAM=upgrade
 SOURCE=$(cd "$(dirname "$0")/.." && pwd)
-PREFIX=/opt/seller-exhaustion
-STATE=/var/lib/agent
+PREFIX=${AGENT_PREFIX:-/opt/seller-exhaustion}
+STATE=${AGENT_STATE:-/var/lib/agent}
 DRY_RUN=0
 WAIT=120
 ROLLBACK=0
