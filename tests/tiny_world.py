@@ -31,7 +31,7 @@ from agent.core.commands import (
 from agent.core.engine import step, wake_at_ms
 from agent.core.instrument import Instrument
 from agent.core.market import Candle, DataSource
-from agent.core.order import TERMINAL, Intent, OrderStatus, Purpose, Side
+from agent.core.order import TERMINAL, Intent, Order, OrderStatus, Purpose, Side
 from agent.core.phase import Phase
 from agent.core.position import Position
 from agent.core.signal import SignalWindow
@@ -339,6 +339,11 @@ class TinyWorld:
             self.exchange.quote_total += taken * self.exchange.bid
             self.flows += taken * self.exchange.bid
 
+    def could_sell_twice(self, order: Order) -> bool:
+        """Whether the account holds enough beside the position for a lost order to sell that as well."""
+        position = self.state.positions[order.intent.position_id]
+        return self.exchange.base_total - position.held_qty >= order.intent.qty
+
     # --- quiet ---------------------------------------------------------------------------------------------
 
     def calm(self) -> None:
@@ -442,7 +447,7 @@ def check_step(world: TinyWorld, before: AgentState, commands: tuple[Command, ..
         if intent.purpose is Purpose.ENTRY:
             _check_entry(world, after, intent)
         else:
-            _check_sale(after, intent, command)
+            _check_sale(world, after, intent, command)
     _check_orders(world, before, after)
     limit = after.setup.limits.max_open_positions
     late = [p for p in after.open_positions() if "late_fill" in p.notes]
@@ -483,10 +488,10 @@ def _check_pair(world: TinyWorld, after: AgentState, command: PlacePair | Replac
     assert entry_bar is not None
     if position.plan.entry_bar_exits == "stop_only":
         assert world.now_ms >= entry_bar + position.plan.bar_ms, "no target rests in the entry bar"
-    _check_sale(after, stop, command)
+    _check_sale(world, after, stop, command)
 
 
-def _check_sale(after: AgentState, intent: Intent, command: Command) -> None:
+def _check_sale(world: TinyWorld, after: AgentState, intent: Intent, command: Command) -> None:
     position = after.positions[intent.position_id]
     replaced = getattr(command, "cancel_client_id", None)
     given_up = after.orders[replaced].intent if replaced else None
@@ -494,6 +499,8 @@ def _check_sale(after: AgentState, intent: Intent, command: Command) -> None:
     selling: dict[str, Decimal] = {}
     for order in after.orders_of(position.id):
         name = order.intent.list_id or order.intent.client_id
+        if order.status is OrderStatus.UNKNOWN and order.not_found and not world.could_sell_twice(order):
+            continue
         if order.intent.side is Side.SELL and name not in gone:
             known = selling.setdefault(name, ZERO)
             selling[name] = max(known, order.leaves_qty)

@@ -26,7 +26,7 @@ from agent.core.guarding import (
     rest_grace_ms,
 )
 from agent.core.instrument import Instrument
-from agent.core.money import plain
+from agent.core.money import ZERO, plain
 from agent.core.order import Order, OrderStatus, Purpose, Side
 from agent.core.phase import PhaseEvent
 from agent.core.position import (
@@ -42,6 +42,7 @@ from agent.core.selling import (
     THIN_BOOK_MS,
     cancel,
     cancel_guard,
+    cannot_oversell,
     is_dust,
     open_sales,
     retry_later,
@@ -209,9 +210,13 @@ def _leave(turn: Turn, position: Position, entry_over: bool) -> None:
     if instrument is None:
         return
     orders = turn.state.orders_of(position.id)
-    if any(o.intent.purpose is Purpose.EXIT and not o.is_settled for o in orders):
+    exits = [o for o in orders if o.intent.purpose is Purpose.EXIT and not o.is_settled]
+    if not all(cannot_oversell(turn, position, o) for o in exits):
         return
     guards = tuple(g for g in alive_guards(turn, position.id) if not g.is_spent)
+    missing = tuple(g for g in guards if all(cannot_oversell(turn, position, leg) for leg in g.legs))
+    lost = sum((o.leaves_qty for o in exits), ZERO) + sum((g.leaves_qty for g in missing), ZERO)
+    guards = tuple(g for g in guards if g not in missing)
     if any(not guard.is_steady for guard in guards):
         return
     if len(guards) > 1:
@@ -227,7 +232,7 @@ def _leave(turn: Turn, position: Position, entry_over: bool) -> None:
             return
         for guard in guards:
             cancel_guard(turn, guard)
-        if not guards:
+        if not (guards or missing or exits):
             close_out(turn, position, instrument)
         return
     if turn.at_ms < turn.state.exit_retry_ms.get(position.id, 0) or _must_wait_for_price(turn, position):
@@ -236,7 +241,7 @@ def _leave(turn: Turn, position: Position, entry_over: bool) -> None:
     if over is not None and over.is_pair and turn.state.exit_attempts.get(position.id, 0) >= REPLACE_TRIES:
         cancel_guard(turn, over)
         return
-    sell(turn, position, instrument, over)
+    sell(turn, position, instrument, over, lost)
 
 
 def _must_wait_for_price(turn: Turn, position: Position) -> bool:

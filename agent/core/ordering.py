@@ -154,6 +154,9 @@ def on_found_nothing(turn: Turn, event: LookupFoundNothing) -> None:
         _after_change(turn, order, absent)
         return
     _look_again(turn, order)
+    if order.intent.side is Side.SELL:
+        # What is left may be sold by another order already, if this one cannot sell more than is held.
+        drive(turn, order.intent.position_id)
 
 
 def _not_known_any_more(turn: Turn, order: Order) -> None:

@@ -23,6 +23,8 @@ from agent.core.turn import Turn
 
 #: Wait before the n-th retry of an exit, in venue time: the first at once, then ever more patiently.
 EXIT_RETRY_MS: Final = (0, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000)
+#: So long an order without an answer must have been missing before another takes its place.
+LOST_FOR_MS: Final = 3_000
 #: The longest wait between two sales that each sold something: a book that is thin, not gone.
 THIN_BOOK_MS: Final = 1_000
 
@@ -48,6 +50,24 @@ def open_sales(turn: Turn, position_id: int) -> Decimal:
     return selling_in(turn.state.orders_of(position_id))
 
 
+def cannot_oversell(turn: Turn, position: Position, order: Order) -> bool:
+    """Whether a sale of unknown outcome may be treated as if it were not there.
+
+    An exchange sells nothing that the account does not hold. Where what else it holds of this currency is
+    less than the order asks for, the order, should it come late, can only sell what this position owns, or
+    be refused. It must have been looked for in vain before, so that it is not just being executed.
+    """
+    since = order.unknown_since_ms
+    if order.status is not OrderStatus.UNKNOWN or since is None or order.filled:
+        return False
+    if not order.not_found or turn.at_ms < since + LOST_FOR_MS or turn.state.reconciled_ms is None:
+        return False
+    others = (p.held_qty for p in turn.state.open_positions() if p.id != position.id)
+    base = turn.state.setup.base
+    beside = sum(others, turn.state.durable.account.foreign.get(base, ZERO))
+    return beside < order.intent.qty
+
+
 def is_dust(turn: Turn, position: Position, instrument: Instrument) -> bool:
     """Whether what is held can no longer be sold."""
     price = turn.state.bid() or position.exit_price or position.entry_price
@@ -55,8 +75,13 @@ def is_dust(turn: Turn, position: Position, instrument: Instrument) -> bool:
     return instrument.is_dust(position.held_qty, price)
 
 
-def sell(turn: Turn, position: Position, instrument: Instrument, under: Guard | None) -> None:
-    """Sell what is held at the market, in one request with the cancel of what rests over it."""
+def sell(
+    turn: Turn, position: Position, instrument: Instrument, under: Guard | None, lost: Decimal = ZERO
+) -> None:
+    """Sell what is held at the market, in one request with the cancel of what rests over it.
+
+    `lost` is what sales of unknown outcome were for that cannot oversell any more.
+    """
     qty = instrument.most(position.held_qty, market=True)
     intent = Intent(
         client_id=turn.new_client_id(),
@@ -72,7 +97,7 @@ def sell(turn: Turn, position: Position, instrument: Instrument, under: Guard | 
         reason=position.exit_reason or "exit",
     )
     # What rests is canceled by the same request, so what it still could sell does not count.
-    selling = open_sales(turn, position.id) - (under.leaves_qty if under else ZERO)
+    selling = open_sales(turn, position.id) - (under.leaves_qty if under else ZERO) - lost
     verdict = approve_sale(intent, position.held_qty, selling)
     if isinstance(verdict, Refused):
         turn.alert(AlertLevel.ERROR, "exit", f"position {position.id}: {verdict.reason}")

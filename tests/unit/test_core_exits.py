@@ -274,7 +274,11 @@ def test_a_thin_book_is_not_sold_into_at_the_speed_of_the_network() -> None:
 
 
 def test_a_sale_of_unknown_outcome_blocks_a_second_sale_until_it_is_resolved() -> None:
-    play = at_target(without_stop())
+    """Coins that are not ours lie beside the position: sold twice, the second sale would be theirs."""
+    play = without_stop()
+    play.foreign = D(50_000)
+    play.account_agrees()
+    at_target(play)
     first = play.sale()
     play.loses_answer(first)
     for _ in range(10):
@@ -283,12 +287,31 @@ def test_a_sale_of_unknown_outcome_blocks_a_second_sale_until_it_is_resolved() -
     play.learn(e.CloseRequested("operator", None))
     assert not play.sent()
     for _ in range(3):
-        play.finds_nothing(first)
+        assert not play.sent(play.finds_nothing(first))
     assert not play.sent(), "not yet proven"
     play.at(play.now_ms + 8_000)
     play.finds_nothing(first)
     assert len(play.sent()) == 1
     assert play.sale().client_id != first.client_id
+
+
+def test_a_sale_that_is_missed_for_a_moment_and_cannot_oversell_is_made_again() -> None:
+    """Nothing else is on the account: should the first sale still arrive, there is nothing left for it."""
+    play = at_target(without_stop())
+    first = play.sale()
+    play.loses_answer(first)
+    assert not play.sent(play.finds_nothing(first)), "it may be just arriving"
+    play.at(play.now_ms + 3_000)
+    assert len(play.sent(play.finds_nothing(first))) == 1
+    second = play.sale()
+    assert second.client_id != first.client_id
+    play.refuses(second, -2010, "insufficient balance")
+    third = play.sale()
+    play.fills(first)
+    play.refuses(third, -2010, "insufficient balance")
+    assert play.position().state is PositionState.CLOSED
+    assert play.position().sold_qty == first.qty
+    assert not play.sent(play.later(MINUTE))
 
 
 def test_a_sale_of_unknown_outcome_that_executed_ends_the_position() -> None:
