@@ -63,6 +63,7 @@ class BinancePublic:
         limit = _weight_limit(info)
         if limit is not None:
             self._gate.set_limit(limit)
+        self._gate.orders.learn_limits(info.get("rateLimits"))
         found = [s for s in _list(info.get("symbols"), what) if _object(s, what).get("symbol") == self.symbol]
         if not found:
             raise MarketDataError(f"{what}: the exchange does not trade {self.pair}", permanent=True)

@@ -24,6 +24,7 @@ from typing import Final
 
 from agent.core.market import MINUTE_MS
 from agent.core.ports import Clock
+from agent.exchange.order_count import OrderCount
 from agent.exchange.waiting import first_of
 
 #: Share of the limit that ordinary requests may use. What lies above is the reserve for cancels and exits.
@@ -40,6 +41,7 @@ _SILENCE_S: Final = {429: 60, 418: 120}
 #: Our clock and the exchange's need not agree to the second, and a request too early lengthens a ban.
 _MARGIN_MS: Final = 1_000
 
+_TOO_MANY_ORDERS: Final = re.compile(r'"code"\s*:\s*-1015\b')
 _BANNED_UNTIL: Final = re.compile(r"banned until (\d{13})")
 
 
@@ -77,6 +79,8 @@ class WeightGate:
         on_blocked: Callable[[int], None] | None = None,
     ) -> None:
         assert limit_per_minute > 0
+        self.orders = OrderCount()
+        """How many orders were placed; every answer passes here and tells it."""
         self._clock = clock
         self._limit = limit_per_minute
         self._spacing_ms = spacing_ms
@@ -135,8 +139,13 @@ class WeightGate:
         if used is not None:
             self._turn()
             self._used = max(self._used, used)
+        self.orders.answered(lower, self._clock.now_ms())
         if status in _SILENCE_S:
             seconds = _int(lower.get("retry-after"))
+            if seconds is None and _TOO_MANY_ORDERS.search(body):
+                # Only orders are too many: cancels and questions may go on, and so may the next exit's try.
+                self.orders.refused(self._clock.now_ms())
+                return
             if seconds is None:
                 seconds = _SILENCE_S[status]
             until_ms = self._clock.now_ms() + seconds * 1_000 + _MARGIN_MS

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from agent.core.events import OrderRefused, OrderReported
+from agent.core.events import AccountUnreadable, CancelFailed, OrderRefused, OrderReported, PlacingBlocked
+from agent.core.order import Purpose, Side
+from agent.exchange.addresses import Addresses
 from agent.exchange.ccxt_client import RefusedByUsError
+from agent.exchange.signed.binance import SignedBinance
 from agent.exchange.signed.permissions import KeyRights, KeyRightsUnreadable
+from agent.exchange.weight_gate import WeightGate
 from tests.exchange.signed_faults import error, instead, late
-from tests.exchange.signed_ground import QUICK, approved, ground
+from tests.exchange.signed_ground import QUICK, approved, ground, some_keys
 
 POST = "POST /api/v3/order"
 TIME = "GET /api/v3/time"
@@ -141,3 +146,43 @@ async def test_a_stranger_to_the_venue_clock_would_be_refused_at_sixty_times_the
         assert isinstance(await here.exchange.place(approved(here.intent())), OrderReported)
         stamp = int(here.stub.seen[0].params["timestamp"])
         assert abs(here.clock.exchange_ms() - stamp) < 60_000
+
+
+# --- the exchange's count of orders ------------------------------------------------------------------
+
+
+async def test_an_entry_waits_when_orders_are_nearly_used_up_and_an_exit_does_not() -> None:
+    async with ground() as here:
+        here.stub.plan = [("0.5", "100")]
+        here.gate.orders.answered({"x-mbx-order-count-10s": "100"}, here.clock.now_ms())
+        refused = await here.exchange.place(approved(here.intent()))
+        assert isinstance(refused, PlacingBlocked)
+        assert "orders of 10S are used up" in refused.detail
+        sold = here.intent(side=Side.SELL, purpose=Purpose.EXIT)
+        assert isinstance(await here.exchange.place(approved(sold)), OrderReported)
+        assert here.stub.count("POST /api/v3/order") == 1
+
+
+async def test_a_deadline_of_before_the_restart_holds_for_every_signed_request() -> None:
+    async with ground() as here:
+        here.gate.answered(429, {"Retry-After": "3600"})
+        assert here.blocked, "what must survive the restart was told"
+        again = WeightGate(here.clock, blocked_until_ms=here.blocked[-1])
+        second = SignedBinance(
+            Addresses.replaced("binance", here.stub.rest, here.stub.ws),
+            some_keys(),
+            "ADA/USDT",
+            again,
+            here.clock,
+            chance=random.Random(5),
+            halted=lambda: False,
+            patience=QUICK,
+        )
+        try:
+            sold = here.intent(side=Side.SELL, purpose=Purpose.EXIT)
+            assert isinstance(await second.place(approved(sold)), PlacingBlocked)
+            assert isinstance(await second.cancel(sold), CancelFailed)
+            assert isinstance(await second.account(0), AccountUnreadable)
+            assert not here.stub.seen, "not one request of any kind"
+        finally:
+            await second.close()

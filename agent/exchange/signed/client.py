@@ -193,6 +193,10 @@ class SignedClient:
     async def _admitted(self, endpoint: Endpoint, urgency: Urgency) -> NotSent | None:
         if self._closed:
             return NotSent("the connection was closed")
+        if endpoint.places and urgency is Urgency.ENTER:
+            full = self._gate.orders.full(self._clock.now_ms())
+            if full is not None:
+                return NotSent(full)
         try:
             async with asyncio.timeout(self._admit_within_s):
                 await self._gate.admit(urgency, endpoint.weight)
