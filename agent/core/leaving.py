@@ -55,6 +55,8 @@ from agent.core.turn import Turn
 DUST: Final = "DUST"
 #: After so many sales that could not take the place of an order list, the list is canceled first.
 REPLACE_TRIES: Final = 2
+#: Fills of an entry come within moments of each other; a stop for each of them would only be replaced.
+ENTRY_GRACE_MS: Final = 1_000
 #: The other leg of a list that is ending is asked for after this, if it has not told itself.
 PARTNER_MS: Final = 500
 
@@ -179,8 +181,16 @@ def _stay(turn: Turn, position: Position, entry_over: bool) -> None:
     if durable.halt is not None or durable.flattening:
         want_exit(turn, position.id, durable.halt.reason.name if durable.halt else "MANUAL")
         return
-    if instrument is None or not entry_over:
+    if instrument is None:
         return
+    assert position.opened_ms is not None, "an open position has a first fill"
+    part_due = position.opened_ms + ENTRY_GRACE_MS
+    if not entry_over:
+        _protect_part(turn, position, instrument, part_due)
+        return
+    if turn.state.protect_retry_ms.get(position.id) == part_due:
+        left = {k: v for k, v in turn.state.protect_retry_ms.items() if k != position.id}
+        turn.change(protect_retry_ms=left)
     gone = position.sold_qty > 0 or position.external_qty > 0
     sold_at_rest = gone and is_dust(turn, position, instrument)
     if sold_at_rest or instrument.qty(position.held_qty) <= 0:
@@ -193,6 +203,14 @@ def _stay(turn: Turn, position: Position, entry_over: bool) -> None:
         _rest_is_overdue(turn, position)
         return
     protect(turn, position, instrument)
+
+
+def _protect_part(turn: Turn, position: Position, instrument: Instrument, due: int) -> None:
+    """The entry has bought something and is not over: after a moment what is there is protected."""
+    if turn.at_ms >= due:
+        protect(turn, position, instrument)
+    elif turn.state.protect_retry_ms.get(position.id) != due:
+        turn.change(protect_retry_ms={**turn.state.protect_retry_ms, position.id: due})
 
 
 def _rest_is_overdue(turn: Turn, position: Position) -> None:

@@ -203,8 +203,9 @@ class OrderReport:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An intent and all that is known of its fate. `triggered_ms`: when its stop price was first known to
-    have been reached. `fee_values`: fees in a third currency in quote currency, by trade id."""
+    """An intent and all that is known of its fate. `waited`: it was once said to wait for its stop price;
+    `triggered_ms`: when that was first said to have been reached after that. `fee_values`: fees in a third
+    currency in quote currency, by trade id."""
 
     intent: Intent
     status: OrderStatus
@@ -216,6 +217,7 @@ class Order:
     next_lookup_ms: int | None = None
     cancel_sent_ms: int | None = None
     detail: str = ""
+    waited: bool = False
     triggered_ms: int | None = None
     fee_values: Mapping[str, Decimal] = field(default_factory=dict)
 

@@ -25,7 +25,17 @@ from agent.core.events import (
 from agent.core.fees import ask_fee_price, fee_value
 from agent.core.leaving import drive, entry_ended, exit_ended, rest_moved
 from agent.core.money import plain
-from agent.core.order import TERMINAL, Fact, Fill, Order, OrderStatus, Purpose, Side, next_status
+from agent.core.order import (
+    TERMINAL,
+    Fact,
+    Fill,
+    Order,
+    OrderStatus,
+    OrderType,
+    Purpose,
+    Side,
+    next_status,
+)
 from agent.core.phase import PhaseEvent
 from agent.core.position import PositionEvent
 from agent.core.selling import cancel
@@ -62,8 +72,7 @@ def on_report(turn: Turn, event: OrderReported) -> None:
         order = replace(order, unknown_since_ms=None, not_found=0, next_lookup_ms=None)
     if order.is_working:
         turn.change(verified_ms={**turn.state.verified_ms, report.client_id: turn.at_ms})
-        if report.triggered and order.triggered_ms is None:
-            order = replace(order, triggered_ms=turn.at_ms)
+        order = _trigger_noted(turn, order, report.triggered)
     if order.is_working and order.cancel_sent_ms is not None:
         order = _still_working(turn, order, order.cancel_sent_ms)
     if order.status in TERMINAL and not order.is_settled and order.next_lookup_ms is None:
@@ -71,6 +80,15 @@ def on_report(turn: Turn, event: OrderReported) -> None:
         order = replace(order, next_lookup_ms=turn.at_ms + LOOKUP_EVERY_MS[0])
     turn.put_order(order)
     _after_change(turn, before, order)
+
+
+def _trigger_noted(turn: Turn, order: Order, triggered: bool) -> Order:
+    """Whether a stop that is a limit lies in the book now. One that never waited says it of every order."""
+    if order.intent.type is not OrderType.STOP_LOSS_LIMIT:
+        return order
+    if not triggered:
+        return order if order.waited else replace(order, waited=True)
+    return replace(order, triggered_ms=turn.at_ms) if order.waited and order.triggered_ms is None else order
 
 
 def on_fills(turn: Turn, event: FillsSeen) -> None:

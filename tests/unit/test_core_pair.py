@@ -528,3 +528,13 @@ def test_seconds_without_protection_go_on_counting_while_there_is_none() -> None
     [shown] = snapshot(play.state, "1")["positions"]
     assert shown["protected_by"] is None
     assert shown["unprotected_seconds"] == 1.5
+
+
+def test_an_exchange_that_says_triggered_of_every_stop_sells_nothing_by_that() -> None:
+    play = Playbook(instrument=LIMITS_ONLY).ready()
+    play.signal()
+    play.book()
+    play.fills(play.entry())
+    triggered(play, play.stop())
+    assert not play.sent(play.later(MINUTE))
+    assert play.position().state is PositionState.IN_POSITION

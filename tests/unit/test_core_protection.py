@@ -299,3 +299,31 @@ def test_seconds_unprotected_are_added_up_to_the_end(play: Playbook) -> None:
     play.at(play.now_ms + 3_000)
     play.fills(play.sale())
     assert play.position().unprotected_ms == 3_000
+
+
+# --- while the entry is not over ------------------------------------------------------------------
+
+
+def test_what_an_entry_has_bought_so_far_is_protected_after_a_moment_and_the_rest_when_it_comes() -> None:
+    play = Playbook().ready()
+    play.signal()
+    play.book()
+    entry = play.entry()
+    play.partly(entry, "0.4981", "800")
+    assert not stops(play), "the next fills are on their way"
+    [first] = [i for i in play.placed(play.later(1_000)) if i.purpose is Purpose.PROTECT]
+    assert first.qty == play.instrument.qty(play.position().held_qty)
+    play.works(first)
+    play.fills(entry, "0.4981")
+    [replaced] = play.asked(ReplaceOrder)
+    assert replaced.cancel_client_id == first.client_id
+    assert replaced.approved.intent.purpose is Purpose.PROTECT
+    assert replaced.approved.intent.qty == play.instrument.qty(play.position().held_qty)
+
+
+def test_an_entry_that_is_over_at_once_gets_its_stop_at_once() -> None:
+    play = Playbook().ready()
+    play.signal()
+    play.book()
+    play.fills(play.entry())
+    assert len(stops(play)) == 1

@@ -301,3 +301,12 @@ def test_nothing_that_is_no_json_breaks_a_reader(raw: bytes, text: str) -> None:
     read_stream_frame(raw, PAIR)
     classify(200, text, places=True)
     classify(400, text, places=False)
+
+
+def test_a_number_given_again_after_a_reset_belongs_to_the_new_order() -> None:
+    ids = OrderIds()
+    ids.learn("old", "7")
+    ids.learn("new", "7")
+    assert ids.client_of("7") == "old", "it may be the id of a cancel request"
+    ids.placed("new", "7")
+    assert (ids.client_of("7"), ids.order_of("new"), ids.order_of("old")) == ("new", "7", None)

@@ -268,6 +268,7 @@ class SignedBinance:
             return OutcomeUnknown(client_id, report)
         if (report.client_id, report.side) != (client_id, intent.side):
             return OutcomeUnknown(client_id, _ANOTHER)
+        self._desk.ids.placed(client_id, report.exchange_order_id)
         if self._catch_up.is_subscribed:
             self._desk.awaited.expect(report, self._clock.machine_ms())
         return OrderReported(report)

@@ -28,6 +28,13 @@ class OrderIds:
             if self._orders.get(client) == gone:
                 del self._orders[client]
 
+    def placed(self, client_id: str, order_id: str) -> None:
+        """An order was placed just now: whatever went by that number before is of another exchange's life."""
+        former = self._clients.pop(order_id, None)
+        if former is not None and self._orders.get(former) == order_id:
+            del self._orders[former]
+        self.learn(client_id, order_id)
+
     def client_of(self, order_id: str) -> str | None:
         return self._clients.get(order_id)
 
