@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from PySide6.QtCore import QObject, Signal
 
 from agent.control.status_fields import StatusUnreadable
+from ui.arming import Lack, lack_of
 from ui.engine_process import DetachedProcess
 from ui.launching import Place, emergency_words, engine_words
 from ui.link import Link, LinkKind
@@ -49,6 +50,8 @@ class Bridge(QObject):
         self.link = Link(LinkKind.LOOKING, "Looking for a running engine")
         self.engine: DetachedProcess | None = None
         self.may_start = True
+        self.lack = Lack.NOTHING
+        self._secrets: Mapping[str, str] = {}
         self._client: ControlClient | None = None
         self._was_attached = False
         self._watchers: set[DetachedProcess] = set()
@@ -81,6 +84,7 @@ class Bridge(QObject):
                 return
             said, self.engine = self.engine.said(), None
             if not self._was_attached and code != _LOCKED:
+                self.lack = lack_of(said)
                 self._tell(LinkKind.FAILED, last_words(said, code))
                 return
         if self._was_attached:
@@ -97,12 +101,17 @@ class Bridge(QObject):
         self._tell(LinkKind.STARTING, "Starting the engine")
         try:
             words = await asyncio.to_thread(engine_words, self.place)
-            self.engine = await asyncio.to_thread(DetachedProcess, words, "engine")
+            self.engine = await asyncio.to_thread(DetachedProcess, words, "engine", self._secrets)
         except OSError as why:
             self._tell(LinkKind.FAILED, f"its process cannot be made: {why}.")
 
-    def start_engine(self) -> None:
-        """By the trader's wish: the next look starts one when none runs."""
+    def start_engine(self, secrets: Mapping[str, str] | None = None, *, live: bool = False) -> None:
+        """By the trader's wish: the next look starts one when none runs. `live`: the pair was typed."""
+        self.lack = Lack.NOTHING
+        if secrets is not None:
+            self._secrets = secrets
+        if live:
+            self.place = replace(self.place, live=True)
         self.may_start, self._was_attached = True, False
         self._tell(LinkKind.LOOKING, "Looking for a running engine")
 
@@ -216,7 +225,9 @@ class Bridge(QObject):
 
     async def _emergency_alone(self) -> None:
         try:
-            process = await asyncio.to_thread(DetachedProcess, emergency_words(self.place), "emergency")
+            process = await asyncio.to_thread(
+                DetachedProcess, emergency_words(self.place), "emergency", self._secrets
+            )
         except OSError as why:
             self.stepped.emit(f"The emergency stop could not be started: {why}. Use the command line.", True)
             return

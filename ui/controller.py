@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QCloseEvent
 
+from ui.arming import Lack, arming_question, gates, pair_of
 from ui.bridge import Bridge
 from ui.launching import Place
 from ui.link import Link, LinkKind
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 RENDER_EVERY_MS: Final = 40
 FLAT_WITHIN_S: Final = 15.0
+_REMEDY: Final = {Lack.NOTHING: Act.START_ENGINE, Lack.KEYS: Act.ENTER_KEYS, Lack.ARMING: Act.ARM}
 _RANK: Final = {"INFO": 1, "WARNING": 2, "ERROR": 3, "CRITICAL": 4}
 
 
@@ -88,6 +90,7 @@ class Controller(QObject):
         window.positions.close_wanted.connect(self._close_wanted)
         window.question.answered.connect(self._answered)
         window.log.errors_changed.connect(self._errors_changed)
+        window.keys_card.given.connect(self._keys_given)
         self.settings.changed.connect(self._settings_changed)
         self._follow_bridge()
 
@@ -248,7 +251,7 @@ class Controller(QObject):
         window.control.show_progress(header.progress(picture, link))
         if window.pages.currentWidget() is window.whole:
             ages = Ages(self._picture_s, price_age_s, now_s - link.since_s)
-            window.banners.show_banners(banners.banners(picture, link, ages))
+            window.banners.show_banners(banners.banners(picture, link, ages, _REMEDY[self.bridge.lack]))
         now = self.venue_now()
         if picture is not None:
             window.positions.show_cards(
@@ -274,7 +277,7 @@ class Controller(QObject):
     def _refresh_question(self) -> None:
         """An open question shows the numbers of now, and goes when it makes no sense any more."""
         card = self.window.question
-        if card.question is None or card.question.key == "leave":
+        if card.question is None or card.question.key in ("leave", "arm"):
             return
         fresh = self._question(card.question.key)
         if fresh is None:
@@ -401,6 +404,8 @@ class Controller(QObject):
                 self.do(self._ask("stop", {"flatten": choice == "flatten"}))
             case "clear", _:
                 self.do(self._ask("clear-halt"))
+            case "arm", _:
+                self.bridge.start_engine(live=True)
             case "start", _:
                 self.do(self._ask("start"))
 
@@ -423,8 +428,20 @@ class Controller(QObject):
                 self.bridge.start_engine()
             case Act.CLEAR_HALT:
                 self._put("clear")
+            case Act.ENTER_KEYS:
+                self.window.keys_card.appear()
+            case Act.ARM:
+                self.do(self._show_gates())
             case Act.SHOW_LOG:
                 self._show_tab("log")
+
+    async def _show_gates(self) -> None:
+        document = await asyncio.to_thread(gates, self.place)
+        pair = await asyncio.to_thread(pair_of, self.place)
+        self.window.question.ask(arming_question(document, pair))
+
+    def _keys_given(self, typed: dict[str, str]) -> None:
+        self.bridge.start_engine(typed)
 
     def _stepped(self, text: str, over: bool) -> None:
         if over:

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,7 @@ _SHOWN_BYTES: Final = 16_384
 class DetachedProcess:
     """One process started with `words` after the interpreter, and what it said so far."""
 
-    def __init__(self, words: Sequence[str], name: str) -> None:
+    def __init__(self, words: Sequence[str], name: str, secrets: Mapping[str, str] | None = None) -> None:
         descriptor, path = tempfile.mkstemp(prefix=f"agent-{name}-", suffix=".log")
         self.output = Path(path)
         self._read = 0
@@ -31,7 +31,7 @@ class DetachedProcess:
                 stdout=descriptor,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **(secrets or {})},
             )
         finally:
             os.close(descriptor)

@@ -25,6 +25,7 @@ from ui.panels.banner import BannerStack
 from ui.panels.cards import EmergencyCard, SettingsCard, ShortcutsCard
 from ui.panels.control import ControlPanel
 from ui.panels.decisions import DecisionsPanel
+from ui.panels.keys import KeysCard
 from ui.panels.log import LogPanel
 from ui.panels.position import PositionPanel
 from ui.panels.question import QuestionCard
@@ -98,6 +99,7 @@ class MainWindow(QMainWindow):
         self.shortcuts = ShortcutsCard(self._root, SHORTCUTS)
         self.settings_card = SettingsCard(self._root, settings)
         self.emergency_card = EmergencyCard(self._root)
+        self.keys_card = KeysCard(self._root)
         for name, keys in _KEYS.items():
             shortcut = QShortcut(QKeySequence(keys), self)
             shortcut.activated.connect(lambda name=name: self.pressed.emit(name))

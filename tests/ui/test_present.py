@@ -8,6 +8,7 @@ import pytest
 from window_ground import document, position
 
 from agent.core.records import DecisionRow, Outcome
+from ui.arming import Lack, arming_question, lack_of
 from ui.bridge import last_words
 from ui.link import Link, LinkKind
 from ui.picture import Picture, Strategy
@@ -289,3 +290,20 @@ def test_an_engine_that_ended_is_quoted_by_its_errors():
     assert last_words(said, 1) == "timeframe: not known (write 15m)."
     assert last_words("Another engine works here.\n", 4) == "Another engine works here."
     assert last_words("", 70) == "it ended with exit code 70 and said nothing."
+
+
+def test_real_money_is_armed_only_where_every_gate_is_open():
+    gate = {"name": "paper phase", "passed": True, "numbers": "9 of 7 days", "fix": ""}
+    closed = {"name": "keys", "passed": False, "numbers": "may withdraw", "fix": "take the right away"}
+    question = arming_question({"gates": [gate]}, "ADA/USDT")
+    assert (question.typed, [choice.key for choice in question.choices]) == ("ADA/USDT", ["arm"])
+    question = arming_question({"gates": [gate, closed]}, "ADA/USDT")
+    assert question.choices == ()
+    assert "✗ keys: may withdraw (take the right away)" in question.lines
+    assert arming_question({}, "ADA/USDT").choices == ()
+
+
+def test_what_an_engine_lacks_is_read_from_its_words():
+    assert lack_of("EXCHANGE_API_KEY and EXCHANGE_API_SECRET missing; credentials set") is Lack.KEYS
+    assert lack_of("live trading is refused. The paper phase is not done.") is Lack.ARMING
+    assert lack_of("another instance works here") is Lack.NOTHING

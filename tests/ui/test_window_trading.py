@@ -8,10 +8,12 @@ import signal
 from agent_process import Agent, House, Market, rows_of
 from configurations import WISH, quick, written
 from PySide6.QtCore import Qt
+from testnet_ground import TESTNET, credentials
 from window_ground import Eyes, attached, house, place_of, play, window_on
 
 from agent.store.latch import Latch
 from ui.link import LinkKind
+from ui.present.banners import Act
 
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 
@@ -237,5 +239,34 @@ def test_an_engine_that_cannot_start_says_why(qapp, tmp_path):
             await eyes.until("failed", lambda: eyes.controller.link.kind is LinkKind.FAILED)
             await eyes.until("a banner", lambda: any("did not start" in t for t in eyes.window.banners.texts))
             assert "timeframe" in eyes.window.banners.texts[0]
+
+    play(scenario)
+
+
+def test_missing_keys_are_asked_for_and_given_to_the_engine_alone(qapp, tmp_path, monkeypatch):
+    for name, value in credentials.environment(tmp_path).items():
+        (monkeypatch.setenv if name == "XDG_STATE_HOME" else monkeypatch.delenv)(
+            name, *([value] if name == "XDG_STATE_HOME" else [False])
+        )
+
+    async def scenario() -> None:
+        async with house() as built:
+            market = await built.market(*credentials.options)
+            written(tmp_path, quick(**TESTNET))
+            async with window_on(place_of(tmp_path, market), tmp_path) as eyes:
+                window = eyes.window
+                await eyes.until("failed", lambda: any("EXCHANGE_API_KEY" in t for t in window.banners.texts))
+                window.banners.acted.emit(Act.ENTER_KEYS)
+                card = window.keys_card
+                assert card.isVisible()
+                assert not card.use.isEnabled()
+                card.fields["EXCHANGE_API_KEY"].setText(credentials.key)
+                card.fields["EXCHANGE_API_SECRET"].setText(credentials.secret)
+                eyes.click(card.use)
+                assert card.fields["EXCHANGE_API_SECRET"].text() == ""
+                await eyes.state("STOPPED")
+                assert window.control.badge.text() == "Testnet"
+            kept = [p for p in tmp_path.rglob("*") if p.is_file() and "state" not in p.parts]
+            assert not [p for p in kept if credentials.secret.encode() in p.read_bytes()]
 
     play(scenario)

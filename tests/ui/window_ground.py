@@ -29,7 +29,7 @@ from ui.main_window import MainWindow
 from ui.picture import Picture
 from ui.settings import Settings
 
-PATIENCE_S: Final = 25.0
+PATIENCE_S: Final = 40.0
 
 Scenario = Callable[[], Coroutine[Any, Any, None]]
 

@@ -17,6 +17,15 @@ class Act(StrEnum):
     START_ENGINE = "start_engine"
     CLEAR_HALT = "clear_halt"
     SHOW_LOG = "show_log"
+    ENTER_KEYS = "enter_keys"
+    ARM = "arm"
+
+
+_REMEDIES = {
+    Act.START_ENGINE: "Try again",
+    Act.ENTER_KEYS: "Enter keys…",
+    Act.ARM: "Arm live trading…",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +48,18 @@ class Ages:
     link_s: float = 0.0
 
 
-def banners(picture: Picture | None, link: Link, ages: Ages) -> tuple[Banner, ...]:
-    found = [*_of_link(picture, link, ages)]
+def banners(
+    picture: Picture | None, link: Link, ages: Ages, remedy: Act = Act.START_ENGINE
+) -> tuple[Banner, ...]:
+    """`remedy`: what the trader can do about an engine that did not start."""
+    found = [*_of_link(picture, link, ages, remedy)]
     if picture is not None:
         found += [*_of_halt(picture), *_of_protection(picture), *_of_data(picture, link, ages)]
         found += _blocked(picture, link)
     return tuple(found)
 
 
-def _of_link(picture: Picture | None, link: Link, ages: Ages) -> list[Banner]:
+def _of_link(picture: Picture | None, link: Link, ages: Ages, remedy: Act) -> list[Banner]:
     held = ""
     if picture is not None and picture.status.positions:
         held = f" {numbers.counted(len(picture.status.positions), 'position')} open when last seen."
@@ -64,7 +76,7 @@ def _of_link(picture: Picture | None, link: Link, ages: Ages) -> list[Banner]:
             return [Banner("link", "danger", text)]
         case LinkKind.FAILED:
             text = f"The engine did not start: {link.text} {link.fix}".strip()
-            return [Banner("link", "danger", text, Act.START_ENGINE, "Try again")]
+            return [Banner("link", "danger", text, remedy, _REMEDIES[remedy])]
         case LinkKind.NONE:
             return [Banner("link", "warning", link.text, Act.START_ENGINE, "Start the engine")]
         case LinkKind.MISMATCH:
