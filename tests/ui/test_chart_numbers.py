@@ -249,5 +249,6 @@ def test_words() -> None:
         "1:02:03",
     ]
     assert time_words(ms(2025, 1, 15, 14, 30), UTC) == "Wed 15 Jan 2025 14:30 UTC"
+    assert time_words(ms(2025, 1, 15, 14, 30), ZoneInfo("Asia/Kathmandu"), brief=True) == "15 Jan 20:15"
     assert zone_words(ms(2025, 7, 1), ZoneInfo("Europe/Berlin")) == "UTC+2"
     assert zone_words(ms(2025, 1, 1), ZoneInfo("America/St_Johns")) == "UTC\u22123:30"

@@ -106,12 +106,15 @@ def paint_header(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, in
         painter.setPen(tone)
         painter.drawText(QPointF(x, 35), words)
         x += fonts.normal.width(words) + 12
-    width = fonts.normal.width(shown.time)
     painter.setPen(dim)
-    if x + 4 + width <= room:
-        painter.drawText(QPointF(x + 4, 35), shown.time)
-    elif end_of_title + width <= room:
-        painter.drawText(QPointF(room - width, 17), shown.time)
+    for words in (shown.time, time_words(candle.open_ms, scene.zone, brief=True)):
+        width = fonts.normal.width(words)
+        if x + 4 + width <= room:
+            painter.drawText(QPointF(x + 4, 35), words)
+            return
+        if end_of_title + width <= room:
+            painter.drawText(QPointF(room - width, 17), words)
+            return
 
 
 def paint_cursor(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, cursor: Cursor) -> None:

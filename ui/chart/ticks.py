@@ -158,10 +158,13 @@ def _date_words(mark: datetime) -> str:
     return str(mark.year) if mark.month == 1 else _MONTHS[mark.month - 1]
 
 
-def time_words(ms: float, zone: tzinfo, *, with_zone: bool = True) -> str:
-    """A moment in full: `Wed 15 Jan 2025 14:30 UTC`."""
+def time_words(ms: float, zone: tzinfo, *, with_zone: bool = True, brief: bool = False) -> str:
+    """A moment in full, `Wed 15 Jan 2025 14:30 UTC`; brief: `15 Jan 14:30`."""
     moment = _local(ms, zone)
-    words = f"{moment:%a} {moment.day} {_MONTHS[moment.month - 1]} {moment.year} {moment:%H:%M}"
+    date = f"{moment.day} {_MONTHS[moment.month - 1]}"
+    if brief:
+        return f"{date} {moment:%H:%M}"
+    words = f"{moment:%a} {date} {moment.year} {moment:%H:%M}"
     return f"{words} {zone_words(ms, zone)}" if with_zone else words
 
 
