@@ -172,7 +172,7 @@ class SignedDesk:
     def start(self, supervisor: Supervisor, sink: Sink) -> None:
         supervisor.keep("account", lambda: self._signed.run(sink))
         if self._is_live:
-            sink(Impaired(Impairment.KEY_RIGHTS, "what the key may do is not known yet"))
+            sink(Impaired(Impairment.KEY_RIGHTS, "what the key may do is not known yet", expected=True))
         supervisor.keep("key rights", lambda: self._keep_looking_at_rights(sink))
 
     def opened(self, instrument: Instrument, supervisor: Supervisor, sink: Sink) -> Exchange:
@@ -194,9 +194,10 @@ class SignedDesk:
         while True:
             rights = await self._signed.key_rights()
             if self._is_live and rights_verdict(rights) != verdict:
+                if verdict is not None:
+                    # A reason of its own is told as such, not as more of the last one.
+                    sink(Healed(Impairment.KEY_RIGHTS))
                 verdict = rights_verdict(rights)
-                # A reason of its own is told as such, not as more of the last one.
-                sink(Healed(Impairment.KEY_RIGHTS))
                 sink(verdict)
             wait_ms = float(DAY_MS)
             if isinstance(rights, KeyRightsUnreadable):

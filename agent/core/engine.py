@@ -42,6 +42,8 @@ from agent.core.state import AgentState
 from agent.core.turn import Turn
 
 BALANCE_ROW_EVERY_MS: Final = 60_000
+#: Machine time of a request beyond which somebody is told.
+SLOW_MS: Final = 1_000.0
 #: Closed positions and settled orders stay known this long, for late fills.
 REMEMBER_MS: Final = DAY_MS
 
@@ -56,6 +58,21 @@ def step(state: AgentState, stamped: e.Stamped) -> tuple[AgentState, tuple[Comma
     _deadlines(turn)
     _become_ready(turn)
     return turn.state, tuple(turn.commands)
+
+
+def _on_exchange(turn: Turn, event: e.ExchangeReported) -> None:
+    """A slow exchange is told once, until it was quick again."""
+    before = turn.state.exchange
+    turn.change(exchange=event)
+    if _is_slow(event) and not (before is not None and _is_slow(before)):
+        assert event.latency_ms is not None
+        turn.alert(
+            AlertLevel.WARNING, "latency", f"the exchange answers after {event.latency_ms / 1_000:.1f} s"
+        )
+
+
+def _is_slow(seen: e.ExchangeReported) -> bool:
+    return seen.latency_ms is not None and seen.latency_ms > SLOW_MS
 
 
 def _learn(turn: Turn, event: e.Event) -> None:
@@ -84,7 +101,7 @@ def _learn(turn: Turn, event: e.Event) -> None:
         case e.FeedReported():
             _on_feed(turn, event)
         case e.ExchangeReported():
-            turn.change(exchange=event)
+            _on_exchange(turn, event)
         case e.Scrutinized(level=level, kind=kind, text=text):
             turn.alert(AlertLevel(level), kind, text)
         case e.InstrumentSeen(instrument=instrument):

@@ -6,11 +6,18 @@ Managing a position is never impaired. What repeating cannot cure puts the agent
 
 from __future__ import annotations
 
+from typing import Final
+
 from agent.core.commands import AlertLevel
 from agent.core.entering import refuse_all_signals
 from agent.core.events import Impairment
 from agent.core.phase import Phase, PhaseEvent
 from agent.core.turn import Turn
+
+#: Unreachable after every retry, a ledger that nobody can explain, a configuration that is refused.
+_GRAVE: Final = frozenset(
+    {Impairment.EXCHANGE_UNREACHABLE, Impairment.LEDGER_DIFFERENCE, Impairment.SETUP_REFUSED}
+)
 
 
 def impair(
@@ -35,10 +42,12 @@ def impair(
 
 
 def _is_grave(turn: Turn, by: Impairment, permanent: bool) -> bool:
-    """A gate that failed while something is open, or what nobody but a person can mend then."""
+    """What is grave by itself, or a gate that failed while something is open and only a person can mend."""
+    if by in _GRAVE:
+        return True
     state = turn.state
     is_open = bool(state.open_positions() or state.in_flight() or state.unknown_orders())
-    return is_open and (permanent or by is Impairment.SETUP_REFUSED)
+    return is_open and permanent
 
 
 def heal(turn: Turn, by: Impairment) -> bool:
