@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QLabel, QStackedLayout, QToolTip, QWidget
 
 from ui import theme
@@ -102,11 +103,14 @@ class _Plot:
         self.widget.hideButtons()
         self.widget.setMouseEnabled(x=False, y=False)
         self.widget.setFrameStyle(0)
+        small = QFont(self.widget.font())
+        small.setPixelSize(theme.SMALL_PX)
         for side in ("left", "bottom"):
             axis = self.widget.getAxis(side)
             axis.setPen(theme.BORDER)
             axis.setTextPen(theme.SECONDARY)
-            axis.setStyle(tickLength=-3, maxTickLevel=1)
+            axis.setStyle(tickLength=-3, maxTickLevel=0, tickFont=small, autoExpandTextSpace=True)
+        self.widget.getPlotItem().setContentsMargins(2, 8, 8, 2)
         nothing = pg.mkPen(None)
         self._peak = self.widget.plot(pen=nothing)
         self._line = self.widget.plot(pen=pg.mkPen(theme.PRIMARY_BORDER, width=1))
