@@ -109,7 +109,7 @@ class _Plot:
             axis = self.widget.getAxis(side)
             axis.setPen(theme.BORDER)
             axis.setTextPen(theme.SECONDARY)
-            axis.setStyle(tickLength=-3, maxTickLevel=0, tickFont=small, autoExpandTextSpace=True)
+            axis.setStyle(tickLength=-3, maxTickLevel=1, tickFont=small, autoExpandTextSpace=True)
         self.widget.getPlotItem().setContentsMargins(2, 8, 8, 2)
         nothing = pg.mkPen(None)
         self._peak = self.widget.plot(pen=nothing)
