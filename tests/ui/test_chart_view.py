@@ -347,6 +347,16 @@ def test_show_bar_brings_a_bar_into_view_and_refuses_one_not_loaded(shown: tuple
     assert view.visible_ms() == (left, right)
 
 
+def test_levels_of_an_open_position_are_kept_in_view(shown: tuple[ChartView, Market]) -> None:
+    view, _ = shown
+    low, high = view.visible_prices()
+    held, ladder = view._scene.positions[0], view._scene.ladders[0]
+    wanted = [held.entry_price, held.stop, held.target, *(level.price for level in ladder.levels)]
+    assert all(low < price < high for price in wanted if price is not None)
+    view.set_positions([replace(held, stop=held.entry_price / 3)])
+    assert view.visible_prices()[0] > held.entry_price / 2, "a far stop must not flatten the candles"
+
+
 def test_new_candles_after_a_reconnect_keep_a_panned_view(shown: tuple[ChartView, Market]) -> None:
     view, seen = shown
     drag(view, MIDDLE, MIDDLE + QPoint(300, 0))

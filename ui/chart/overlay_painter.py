@@ -73,22 +73,24 @@ class OverlayPainter:
             right = min(right, frame.x_of(scene.x_of_ms(ladder.until_ms) + 0.5))
         if right <= left:
             return
-        painter.setFont(fonts.small.font)
-        free_below, background = frame.plot.bottom(), QColor(scene.palette.background)
+        palette, visible = scene.palette, []
         for level in sorted(ladder.levels, key=lambda item: item.price):
-            colour = level.colour or LADDER_COLOURS.get(level.ratio, scene.palette.neutral)
+            colour = level.colour or LADDER_COLOURS.get(level.ratio, palette.neutral)
             y = frame.snap(frame.y_of(level.price))
-            if not frame.plot.top() <= y <= frame.plot.bottom():
-                continue
-            painter.fillRect(
-                QRectF(left, y, right - left, frame.hairline), QColor(scene.palette.faded(colour, 0.6))
-            )
+            if frame.plot.top() <= y <= frame.plot.bottom():
+                visible.append((level, colour, y))
+                line = QRectF(left, y, right - left, frame.hairline)
+                painter.fillRect(line, QColor(palette.faded(colour, 0.6)))
+        painter.setFont(fonts.small.font)
+        free_below = frame.plot.bottom()
+        for level, colour, y in visible:
             words = level_words(level, scene.instrument.price_decimals)
             start = right - fonts.small.width(words) - 6
-            if y <= free_below and start >= left:
-                base = y - 4 if y - 15 >= frame.plot.top() else y + 13
-                painter.fillRect(QRectF(start - 3, base - 10, right - start + 3, 13), background)
-                painter.setPen(QColor(mix(colour, scene.palette.text, 0.8)))
+            base = y - 4 if y - 15 >= frame.plot.top() else y + 13
+            if base + 4 <= free_below and start >= left:
+                plate = QRectF(start - 3, base - 10, right - start + 3, 13)
+                painter.fillRect(plate, QColor(palette.background))
+                painter.setPen(QColor(mix(colour, palette.text, 0.8)))
                 painter.drawText(QPointF(start, base), words)
                 free_below = y - 14
 

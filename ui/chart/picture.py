@@ -238,12 +238,16 @@ class Picture:
         self._wished = self._wishes(frame)
 
     def _wishes(self, frame: Frame) -> list[float]:
-        """Prices to be seen too, unless the candles would become flat: open positions, averages."""
+        """Prices to be seen too, unless the candles would become flat: open positions, ladders, averages."""
         scene, prices = self.scene, []
         if scene.shown.positions and scene.candles.last_x >= frame.left:
             for position in scene.positions:
                 levels = (position.entry_price, position.stop, position.target, position.take_profit)
                 prices += [level for level in levels if level is not None]
+        if scene.shown.ladder and scene.candles.last_x >= frame.left:
+            prices += [
+                level.price for ladder in scene.ladders if ladder.until_ms is None for level in ladder.levels
+            ]
         past = visible(scene.candles.history(frame.bars_per_column), frame, 0)
         for row, wanted in ((EMA_FAST, scene.shown.ema_fast), (EMA_SLOW, scene.shown.ema_slow)):
             values = past.columns[row]
