@@ -51,21 +51,21 @@ class _Signals:
     """SIGTERM and SIGINT close the window, from its first moment on."""
 
     def __init__(self) -> None:
-        self._came = False
-        self._act: Callable[[], None] | None = None
+        self._came: int | None = None
+        self._act: Callable[[int], None] | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
 
-    def then(self, act: Callable[[], None]) -> None:
-        """What closes the window; done at once when the signal came already."""
+    def then(self, act: Callable[[int], None]) -> None:
+        """What closes the window, given the signal; done at once when it came already."""
         self._act = act
-        if self._came:
-            act()
+        if self._came is not None:
+            act(self._came)
 
-    def _on_signal(self, _number: int, _frame: object) -> None:
-        self._came = True
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self._came = number
         if self._act is not None:
-            self._act()
+            self._act(number)
 
 
 def _loop(app: QApplication, window: MainWindow, settings: Settings, place: Place, signals: _Signals) -> None:
@@ -90,7 +90,13 @@ async def _live(window: MainWindow, settings: Settings, place: Place, signals: _
     awake.setInterval(_SIGNAL_MS)
     awake.timeout.connect(lambda: None)
     awake.start()
-    signals.then(controller.leave)
+
+    def leave(number: int) -> None:
+        if number == signal.SIGINT and place.demo and controller.bridge.engine is not None:
+            controller.bridge.engine.end()  # Ctrl-C ends a demo as a whole
+        controller.leave()
+
+    signals.then(leave)
     QTimer.singleShot(0, window, lambda: add_chart(controller))
     try:
         await closed.wait()

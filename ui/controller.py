@@ -7,6 +7,7 @@ failure becomes a sentence for the trader; nothing is asked of the engine twice.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Coroutine
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -277,7 +278,7 @@ class Controller(QObject):
     def _refresh_question(self) -> None:
         """An open question shows the numbers of now, and goes when it makes no sense any more."""
         card = self.window.question
-        if card.question is None or card.question.key in ("leave", "arm"):
+        if card.question is None or card.question.key == "arm":
             return
         fresh = self._question(card.question.key)
         if fresh is None:
@@ -384,6 +385,8 @@ class Controller(QObject):
                 return questions.clear_halt(self.picture)
             case "start":
                 return questions.start(self.picture)
+            case "leave":
+                return questions.leave(self.picture, attached=True, ours=self.bridge.engine is not None)
             case _:
                 return self.window.question.question
 
@@ -467,11 +470,19 @@ class Controller(QObject):
     def _left(self, choice: str) -> None:
         match choice:
             case "keep":
+                self._say_that_it_goes_on()
                 self.leave()
             case "flat" | "flatten" | "exits":
                 self.do(self._stop_and_leave(flatten=choice != "exits", ends=choice != "exits"))
             case "end":
                 self.do(self._stop_and_leave(flatten=False, ends=True))
+
+    def _say_that_it_goes_on(self) -> None:
+        """For who started the window in a terminal."""
+        sys.stdout.write(
+            f"The engine goes on without its window (process {self.link.pid}) in {self.place.data_dir}. "
+            "Open the window again to see or stop it.\n"
+        )
 
     async def _stop_and_leave(self, *, flatten: bool, ends: bool) -> None:
         """Leave only once the engine has confirmed it; a refusal keeps the window."""

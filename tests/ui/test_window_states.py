@@ -422,3 +422,19 @@ def test_closing_asks_when_something_runs_and_not_when_nothing_does(qapp, tmp_pa
             assert eyes.window.isHidden(), "without an engine there is nothing to decide"
 
     play(whole)
+
+
+def test_a_card_keeps_the_keyboard(qapp, tmp_path):
+    async def scenario(eyes: Eyes) -> None:
+        show(eyes, document(positions=[position()]))
+        eyes.window.close()
+        card = eyes.window.question
+        seen = []
+        for _ in range(5):
+            eyes.press(Qt.Key.Key_Tab)
+            seen.append(next((key for key, button in card.buttons.items() if button.hasFocus()), None))
+        assert seen == ["keep", "exits", "flatten", "", "keep"]
+        show(eyes, document(positions=[position(unrealized_pnl="-9")]))
+        assert "−9.00 USDT" in card.lines.text()
+
+    on_offscreen(scenario, tmp_path)

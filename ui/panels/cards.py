@@ -9,7 +9,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from ui import theme
-from ui.panels.pieces import Text, button, set_property
+from ui.panels.pieces import Text, button, next_inside, set_property
 from ui.settings import Settings
 
 
@@ -62,6 +62,10 @@ class Card(QFrame):
         height = max(layout.totalHeightForWidth(width), layout.totalMinimumSize().height())
         self.resize(width, min(height, parent.height() - 20))
         self.move((parent.width() - width) // 2, max(10, min(76, parent.height() - self.height() - 10)))
+
+    def focusNextPrevChild(self, next: bool) -> bool:
+        inside = [w for w in self.findChildren(QWidget) if w.focusPolicy() & Qt.FocusPolicy.TabFocus]
+        return next_inside([*inside[1:], *inside[:1]], forward=next)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QSizePolicy, QWidget
@@ -77,6 +77,17 @@ def button(
         made.setToolTip(hint)
     made.clicked.connect(lambda _checked=False: clicked())
     return made
+
+
+def next_inside(widgets: Sequence[QWidget], *, forward: bool) -> bool:
+    """Move the focus among the visible `widgets`, round and round: a card keeps the keyboard."""
+    able = [widget for widget in widgets if widget.isVisible() and widget.isEnabled()]
+    if not able:
+        return False
+    focused = next((place for place, widget in enumerate(able) if widget.hasFocus()), -1)
+    reason = Qt.FocusReason.TabFocusReason if forward else Qt.FocusReason.BacktabFocusReason
+    able[(focused + (1 if forward else -1)) % len(able)].setFocus(reason)
+    return True
 
 
 def panel(role: str = "panel") -> QFrame:

@@ -13,7 +13,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QBoxLayout, QFrame, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from ui import theme
-from ui.panels.pieces import Text, button, set_property
+from ui.panels.pieces import Text, button, next_inside, set_property
 from ui.present.questions import Question
 
 WIDTH_PX = 520
@@ -113,6 +113,10 @@ class QuestionCard(QFrame):
             self._returns_to.setFocus()
         if question is not None:
             self.answered.emit(question.key, choice)
+
+    def focusNextPrevChild(self, next: bool) -> bool:
+        made = list(self.buttons.values())
+        return next_inside([self.typed, *made[1:], *made[:1]], forward=next)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape:
