@@ -8,6 +8,8 @@ this process takes its lock, cancels, sells and reads again until flat (`agent.c
 from __future__ import annotations
 
 import asyncio
+import importlib
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from agent.options import ExchangeAddress
 
 ACKNOWLEDGE_S: Final = 1.0
+PRELOAD_S: Final = 0.15
 LOOK_EVERY_S: Final = 0.25
 
 
@@ -109,10 +112,13 @@ def _latch(directory: Path) -> str | None:
 async def _stop(link: EngineLink, terminal: Terminal, wait_s: float) -> Leftover:
     loop = asyncio.get_running_loop()
     until_s = loop.time() + ACKNOWLEDGE_S
+    # An engine that works answers in milliseconds; while one that does not is waited for, get ready.
+    ready = loop.call_later(PRELOAD_S, _preload)
     try:
         async with await link.connect(ACKNOWLEDGE_S) as client:
             left_s = max(0.05, until_s - loop.time())
             answer = await client.request(CommandName.EMERGENCY_STOP, timeout_s=left_s)
+            ready.cancel()
             terminal.say(f"The engine confirmed: {answer.get('text')}")
             return await _watch(client, terminal, wait_s)
     except NotAnswering as why:
@@ -125,6 +131,14 @@ async def _stop(link: EngineLink, terminal: Terminal, wait_s: float) -> Leftover
         return Leftover("silent", ("whatever the engine holds: it does not listen",), text)
     except ControlError as why:
         return Leftover("silent", ("whatever was open",), f"The engine declined: {why.text}; {why.fix}.")
+    finally:
+        ready.cancel()
+
+
+def _preload() -> None:
+    """Import what doing it ourselves needs: it takes a second of processor time."""
+    load = threading.Thread(target=importlib.import_module, args=("agent.compose.emergency",), daemon=True)
+    load.start()
 
 
 async def _watch(client: ControlClient, terminal: Terminal, wait_s: float) -> Leftover:

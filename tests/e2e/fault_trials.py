@@ -95,7 +95,7 @@ TRIALS: Final = (
     _t("F18", "entry", PLACING, stop=True, note="the stop is reached before it rests"),
     _t("F20", "entry", PLACING, params={"share": "0.4"}),
     _t("F20", "exit", PLACING, params={"share": "0.4"}),
-    _t("F37", "exit", {"method": "GET", "path": "/api/v3/order"}, stop=True, count=3),
+    _t("F37", "exit", {"method": "GET", "path": "/api/v3/account"}, count=3),
     _t("F38", "held", stop=True, lift=True),
     _t("F39", "held", params={"variant": "HALT"}, lift=True),
     _t("F40", "held", params={"step": "1"}),
