@@ -41,6 +41,7 @@ from agent.compose.paper_book import LedgerPaperStore
 from agent.compose.parts import Parts
 from agent.compose.patience import patiently
 from agent.compose.progress import WarmupProgress
+from agent.compose.rules_watch import RulesWatch
 from agent.compose.same_world import another_run
 from agent.compose.scrutiny import Scrutiny
 from agent.compose.silences import Silences
@@ -292,7 +293,8 @@ class Engine:
             supervisor.keep("parity worker", scrutiny.run)
 
         desk = self._desk(found, market, LedgerPaperStore(rows, writer, clock), gate, clock, latch_file)
-        connection = Dispatcher(desk.exchange, market, latch_file, runtime.sink, runtime.intent_of)
+        rules = RulesWatch(runtime.sink)
+        connection = Dispatcher(desk.exchange, market, latch_file, rules.hear, runtime.intent_of)
         runtime.connect(connection)
         connected = desk.exchange
 
@@ -305,7 +307,7 @@ class Engine:
             instrument = await patiently(market.instrument, clock.sleep_machine, "the exchange", holding)
             exchange = desk.opened(instrument, supervisor, runtime.sink)
             if exchange is not connected:
-                connection = Dispatcher(exchange, market, latch_file, runtime.sink, runtime.intent_of)
+                connection = Dispatcher(exchange, market, latch_file, rules.hear, runtime.intent_of)
                 runtime.connect(connection)
 
             unjudged = Unjudged()
@@ -317,6 +319,7 @@ class Engine:
 
             probe = parts.probe if config.mode == "paper" else parts.signed_probe
             supervisor.keep("health probe", probe(market, gate, clock, learn).run)
+            supervisor.keep("pair's rules", lambda: rules.run(market.instrument, learn, clock))
             learn(InstrumentSeen(instrument))
             after_open_ms = examined_to_ms(runtime.state, clock.now_ms())
 
