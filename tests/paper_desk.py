@@ -41,7 +41,7 @@ PAIR = Instrument(
     max_notional=D("9000000"),
     min_price=D("0.0001"),
     max_price=D("1000"),
-    order_types=frozenset({"MARKET", "LIMIT", "STOP_LOSS", "STOP_LOSS_LIMIT"}),
+    order_types=frozenset({"MARKET", "LIMIT", "LIMIT_MAKER", "STOP_LOSS", "STOP_LOSS_LIMIT"}),
     trading=True,
     taker_fee_rate=D("0.001"),
 )
@@ -105,6 +105,13 @@ def stop(client_id: str, qty: str, stop_price: str, price: str | None = None) ->
     return ticket(client_id, Side.SELL, OrderType.STOP_LOSS_LIMIT, qty, stop_price=stop_price, price=price)
 
 
+def pair(qty: str, stop_price: str, target: str, ids: tuple[str, str] = ("s", "t")) -> tuple[Ticket, Ticket]:
+    """A stop and a target of one list."""
+    below = replace(stop(ids[0], qty, stop_price), list_id="list")
+    above = ticket(ids[1], Side.SELL, OrderType.LIMIT_MAKER, qty, price=target)
+    return below, replace(above, list_id="list", time_in_force=None)
+
+
 def holding(base: str = "0", quote: str = "1000") -> PaperState:
     """An account with these free amounts, opened at NOON."""
     state = open_account(PAIR, D(1), NOON)
@@ -129,6 +136,7 @@ def approved(asked: Ticket, purpose: Purpose = Purpose.ENTRY) -> Approved:
         time_in_force=asked.time_in_force,
         created_ms=NOON,
         reason="test",
+        list_id=asked.list_id,
     )
     return Approved(intent, ())
 

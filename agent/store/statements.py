@@ -63,9 +63,8 @@ _fills: Final = schema.fills
 VALUE_FEE: Final = (
     update(_fills)
     .where(
-        *_scoped(_fills),
-        _fills.c.client_id == bindparam("of_client_id"),
-        _fills.c.trade_id == bindparam("of_trade_id"),
+        # An update keeps the names of columns for the values it sets.
+        *(_fills.c[name] == bindparam(f"of_{name}") for name in (*SCOPE_COLUMNS, "client_id", "trade_id")),
         _fills.c.fee_quote.is_(None),
     )
     .values(fee_quote=bindparam("value"))

@@ -96,8 +96,9 @@ def _write_order(
     for fill in order.fills[:known]:
         value = batch.fee_values.get((client_id, fill.trade_id))
         if value is not None:
-            which = {"of_client_id": client_id, "of_trade_id": fill.trade_id, "value": value}
-            connection.execute(sql.VALUE_FEE, {**columns, **which})
+            which = {**columns, "client_id": client_id, "trade_id": fill.trade_id}
+            named = {f"of_{name}": held for name, held in which.items()}
+            connection.execute(sql.VALUE_FEE, {**named, "value": value})
     for fill in order.fills[known:]:
         row = {**_fill_columns(fill), "order_id": order_id, "fee_quote": _fee_quote(scope, fill, batch)}
         if connection.execute(sql.ADD_FILL, {**columns, **row}).rowcount == 0:

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from agent.core.market import Book, BookLevel, Candle
 from agent.core.order import Fill, OrderStatus, OrderType, Side, TimeInForce
-from agent.exchange.paper.account import cancel, place, replace, tick
+from agent.exchange.paper.account import cancel, place, place_pair, replace, tick
 from agent.exchange.paper.settlement import settle
 from agent.exchange.paper.state import Moved, PaperOrder, PaperState, Phase, Refusal, Ticket
 from agent.exchange.paper.terms import Terms
@@ -51,7 +51,7 @@ def books(draw: st.DrawFn) -> Book:
 @st.composite
 def tickets(draw: st.DrawFn) -> Ticket:
     kind = draw(st.sampled_from(OrderType))
-    priced = kind in (OrderType.LIMIT, OrderType.STOP_LOSS_LIMIT)
+    priced = kind in (OrderType.LIMIT, OrderType.STOP_LOSS_LIMIT, OrderType.LIMIT_MAKER)
     stopped = kind in (OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT)
     return Ticket(
         client_id=draw(st.sampled_from("abcdefgh")),
@@ -60,7 +60,9 @@ def tickets(draw: st.DrawFn) -> Ticket:
         qty=draw(sizes) * STEP,
         price=at(draw(ticks)) if priced else None,
         stop_price=at(draw(ticks)) if stopped else None,
-        time_in_force=draw(st.sampled_from(TimeInForce)) if priced else None,
+        time_in_force=(
+            draw(st.sampled_from(TimeInForce)) if priced and kind is not OrderType.LIMIT_MAKER else None
+        ),
     )
 
 
@@ -95,6 +97,28 @@ class AccountLaws(RuleBasedStateMachine):
             self._taker_law(result.fills, book)
             self._ioc_law(result, ticket)
             self._take(result)
+
+    @rule(stop=ticks, goal=ticks, qty=sizes, limit=st.booleans(), book=books())
+    def place_a_list(self, stop: int, goal: int, qty: int, limit: bool, book: Book) -> None:
+        self.lists = getattr(self, "lists", 0) + 1
+        name = f"list{self.lists}"
+        kind = OrderType.STOP_LOSS_LIMIT if limit else OrderType.STOP_LOSS
+        low = at(stop - 20) if limit else None
+        force = TimeInForce.GTC if limit else None
+        legs = (
+            Ticket(f"{name}s", Side.SELL, kind, qty * STEP, low, at(stop), force, name),
+            Ticket(f"{name}t", Side.SELL, OrderType.LIMIT_MAKER, qty * STEP, at(goal), None, None, name),
+        )
+        free = self.state.free("ADA")
+        result = place_pair(self.state, *legs, book, self.terms, self._later())
+        if isinstance(result, Moved):
+            assert stop < goal
+            assert len(result.orders) == 2
+            assert result.fills == ()
+            assert result.state.free("ADA") == free - qty * STEP, "both legs lock what one sells"
+            self._take(result)
+        else:
+            assert self.state.free("ADA") == free
 
     @rule(client_id=st.sampled_from("abcdefgh"))
     def cancel_twice(self, client_id: str) -> None:
@@ -228,6 +252,20 @@ class AccountLaws(RuleBasedStateMachine):
         assert filled == {name: qty for name, qty in executed.items() if qty}
 
     @invariant()
+    def of_a_list_one_leg_trades_and_both_end_together(self) -> None:
+        lists: dict[str, list[PaperOrder]] = {}
+        for order in self.orders.values():
+            if order.ticket.list_id is not None:
+                lists.setdefault(order.ticket.list_id, []).append(order)
+        for legs in lists.values():
+            traded = [leg for leg in legs if leg.executed_qty]
+            assert len(traded) <= 1, "only one leg of a list ever trades"
+            if traded:
+                assert all(leg.is_settled for leg in legs if leg is not traded[0])
+            if any(leg.status is OrderStatus.CANCELED for leg in legs):
+                assert all(leg.is_settled for leg in legs)
+
+    @invariant()
     def numbers_run_on_and_open_orders_are_the_ones_not_settled(self) -> None:
         assert [f.trade_id for f in self.fills] == [str(n + 1) for n in range(len(self.fills))]
         assert self.state.next_trade_id == len(self.fills) + 1
@@ -245,4 +283,4 @@ def _inside(price: Decimal, ticket: Ticket) -> bool:
 
 
 TestAccountLaws = AccountLaws.TestCase
-TestAccountLaws.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestAccountLaws.settings = settings(max_examples=120, stateful_step_count=30, deadline=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -16,17 +17,21 @@ from agent.core.commands import (
     Command,
     LookUpOrder,
     PlaceOrder,
+    PlacePair,
     ReadAccount,
     ReadBook,
+    ReadFeePrice,
     ReadFills,
     ReadQuote,
+    ReplaceByPair,
     ReplaceOrder,
     SetLatch,
 )
 from agent.core.market import Book, DataSource, Quote
 from agent.core.money import Price, Qty
 from agent.core.order import Fact, Intent, OrderReport, OrderType, Purpose, Side, TimeInForce
-from agent.core.verdict import Approved
+from agent.core.ports import MarketDataError
+from agent.core.verdict import Approved, ApprovedPair
 from agent.shell.dispatch import BROKE, LATCHED, STOPPING, Dispatcher
 from tests.playbook import make_instrument
 from tests.shell_ground import HandExchange, HandLatch, HandMarket, Mishaps, settle
@@ -319,3 +324,131 @@ def test_what_is_blocked_is_told_at_once(command: Any, expected: list[e.Event]) 
     nothing: Any = None
     Dispatcher(nothing, nothing, HandLatch(), learned.append, nothing).block(command, "disk full")
     assert learned == expected
+
+
+# --- order lists -----------------------------------------------------------------------------------
+
+
+def listed() -> ApprovedPair:
+    stop = replace(sale("stop2", Purpose.PROTECT), list_id="list1")
+    target = Intent(
+        "target2", 1, Purpose.TARGET, Side.SELL, OrderType.LIMIT_MAKER, Qty(D(10)), Price(D("0.7")), None,
+        None, 0, "test", "list1",
+    )  # fmt: skip
+    return ApprovedPair(Approved(stop, ()), Approved(target, ()))
+
+
+def canceled(intent: Intent, executed: str = "0") -> e.OrderReported:
+    fact, price = Fact.WAS_CANCELED, D(0)
+    return e.OrderReported(
+        OrderReport(intent.client_id, "7", intent.side, "STOP_LOSS", fact, intent.qty, price, D(executed), 5)
+    )
+
+
+class Pairs:
+    """A dispatcher over an exchange that answers what is put down, and what it told."""
+
+    def __init__(self) -> None:
+        self.alone = sale("stop1", Purpose.PROTECT)
+        self.exchange = HandExchange()
+        self.told: list[e.Event] = []
+        self.dispatcher = Dispatcher(
+            self.exchange,
+            HandMarket(make_instrument()),
+            HandLatch(),
+            self.told.append,
+            lambda _: self.alone,
+        )
+
+    async def send(self, command: Command) -> list[e.Event]:
+        self.dispatcher.send(command)
+        await settle()
+        return self.told
+
+
+async def test_a_list_is_one_request_and_two_answers() -> None:
+    here, pair = Pairs(), listed()
+    here.exchange.put_down("place_pair", tuple(filled(leg) for leg in pair.legs))
+    assert await here.send(PlacePair(pair)) == [filled(leg) for leg in pair.legs]
+    assert here.exchange.asked == [("place_pair", "list1")]
+
+
+async def test_a_list_takes_the_place_of_a_stop_once_that_is_gone() -> None:
+    here, pair = Pairs(), listed()
+    here.exchange.put_down("cancel", canceled(here.alone))
+    here.exchange.put_down("place_pair", tuple(filled(leg) for leg in pair.legs))
+    told = await here.send(ReplaceByPair(here.alone.client_id, pair))
+    assert told == [canceled(here.alone), *(filled(leg) for leg in pair.legs)]
+    assert [what for what, _ in here.exchange.asked] == ["cancel", "place_pair"]
+
+
+@pytest.mark.parametrize("answer", ["lost", "refused", "partly sold", "still working"])
+async def test_a_stop_that_is_not_certainly_gone_and_unsold_keeps_the_list_back(answer: str) -> None:
+    here, pair = Pairs(), listed()
+    word: e.Event = {
+        "lost": e.CancelFailed(here.alone.client_id, None, "timed out"),
+        "refused": e.CancelFailed(here.alone.client_id, -2011, "unknown order"),
+        "partly sold": canceled(here.alone, "4"),
+        "still working": filled(here.alone),
+    }[answer]
+    here.exchange.put_down("cancel", word)
+    told = await here.send(ReplaceByPair(here.alone.client_id, pair))
+    assert told[0] == word
+    assert [(type(t), t.client_id) for t in told[1:] if isinstance(t, e.PlacingBlocked)] == [
+        (e.PlacingBlocked, leg.client_id) for leg in pair.legs
+    ]
+    assert len(told) == 3
+    assert [what for what, _ in here.exchange.asked] == ["cancel"]
+
+
+async def test_a_stopping_agent_finishes_the_exchange_it_began_and_begins_no_other() -> None:
+    here, pair = Pairs(), listed()
+    here.dispatcher.send(ReplaceByPair(here.alone.client_id, pair))
+    await settle()
+    closing = asyncio.ensure_future(here.dispatcher.close(5.0))
+    await settle()
+    here.exchange.put_down("place_pair", tuple(filled(leg) for leg in pair.legs))
+    here.exchange.put_down("cancel", canceled(here.alone))
+    await closing
+    assert [what for what, _ in here.exchange.asked] == ["cancel", "place_pair"]
+    here.told.clear()
+    told = await here.send(ReplaceByPair(here.alone.client_id, pair))
+    assert [type(t) for t in told] == [e.PlacingBlocked, e.PlacingBlocked, e.CancelFailed]
+
+
+async def test_a_list_request_that_breaks_is_unknown_for_both_legs() -> None:
+    here, pair = Pairs(), listed()
+    here.exchange.put_down("place_pair", RuntimeError("our mistake"))
+    mishaps = Mishaps()
+    told = await here.send(PlacePair(pair))
+    assert [str(error) for error in mishaps.errors] == ["our mistake"]
+    assert told == [e.OutcomeUnknown(leg.client_id, BROKE) for leg in pair.legs]
+
+
+# --- prices of fees --------------------------------------------------------------------------------
+
+
+class FeePrices:
+    def __init__(self, price: Decimal | None) -> None:
+        self.price = price
+
+    async def fee_price(self, currency: str) -> Decimal:
+        if self.price is None:
+            raise MarketDataError(f"no pair for {currency}")
+        return self.price
+
+
+@pytest.mark.parametrize("price", [D(600), None])
+async def test_the_price_of_a_fee_is_told_or_nothing_is(price: Decimal | None) -> None:
+    told: list[e.Event] = []
+    market = HandMarket(make_instrument())
+    exchange, latch = HandExchange(), HandLatch()
+    dispatcher = Dispatcher(exchange, market, latch, told.append, sale, fee_prices=FeePrices(price))
+    dispatcher.send(ReadFeePrice("BNB"))
+    await settle()
+    assert told == ([e.FeePriceSeen("BNB", price)] if price else [])
+
+
+async def test_without_a_source_of_prices_nothing_happens() -> None:
+    here = Pairs()
+    assert await here.send(ReadFeePrice("BNB")) == []

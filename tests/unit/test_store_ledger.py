@@ -360,3 +360,17 @@ def test_a_pair_has_two_currencies() -> None:
     assert (SCOPE.base, SCOPE.quote) == ("ADA", "USDT")
     with pytest.raises(AssertionError, match="BASE/QUOTE"):
         Scope("a", "b", "paper", "paper-1", "ADAUSDT")
+
+
+def test_a_fee_in_a_third_currency_gets_its_value_with_the_fill_or_later(store: Store) -> None:
+    ledger = store.ledger()
+    one = order().with_fill(fill("1", fee="0.001", fee_currency="BNB"))
+    two = one.with_fill(fill("2", qty="10", fee="0.002", fee_currency="BNB"))
+    ledger.commit(Batch(T0, orders=(one,)))
+    assert store.query("SELECT fee_quote FROM fills") == [(None,)]
+    values = {("buy1", "1"): Decimal("0.6"), ("buy1", "2"): Decimal("1.2")}
+    assert two.intent.client_id == "buy1"
+    ledger.commit(Batch(T0 + 1, orders=(two,), fee_values=values))
+    assert store.query("SELECT fee_quote FROM fills ORDER BY id") == [("0.6",), ("1.2",)]
+    ledger.commit(Batch(T0 + 2, orders=(two,), fee_values={("buy1", "1"): Decimal("0.7")}))
+    assert store.query("SELECT fee_quote FROM fills ORDER BY id") == [("0.6",), ("1.2",)], "valued once"
