@@ -1,7 +1,8 @@
 """A disk that is full, locked, silent or read-only: entries stop, the user is told, nothing is lost.
 
-The paper exchange keeps its account in the same file, so here a sale ends when the disk is back. That an exit
-does not wait for the disk to reach an exchange elsewhere is shown by the runtime's tests.
+The paper exchange keeps its account in the same file, so on paper a sale ends when the disk is back. With
+signed orders it does not wait: what is held is sold at the exchange, and written down when that is possible
+again.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from account_books import Theirs, compared
 from agent_process import cli, rows_of
 from configurations import WISH, quick, written
 from ledgers import Books
+from testnet_ground import TESTNET, credentials
 
 from agent.store.latch import Latch
 
@@ -211,3 +214,50 @@ async def test_a_disk_that_turns_read_only_stops_entries_and_is_named(house, dis
     agent.stop()
     await agent.ended()
     await agent.complains("could not be written before the end")
+
+
+async def sold_meanwhile(market, watch, state):
+    """The target is reached, and the sale is made at the exchange while nothing can be written here."""
+    await at_target(market, state)
+    sold = await watch.until("sold", lambda s: not s["positions"])
+    assert blocked_by(STORE_FAILING)(sold), "and still nothing is written"
+    sides = [order["side"] for order in (await Theirs.read(market)).orders.values()]
+    assert sides == ["BUY", "SELL"]
+
+
+async def all_written(agent, watch, market, data):
+    await watch.entries_allowed()
+    assert await agent.stopped() == 0
+    assert compared(data, await Theirs.read(market)) == []
+    (trade,) = rows_of(data, "trades")
+    assert trade["reason"] == "FIB_61.8"
+
+
+async def test_a_signed_exit_does_not_wait_for_a_disk_that_does_not_answer(house, disk, tmp_path):
+    market = await house.market(*credentials.options)
+    config = written(tmp_path, quick(**TESTNET))
+    data = disk.place / "data"
+    agent = await house.agent(data, *market.address, config=config, env=credentials.environment(tmp_path))
+    async with agent.watched() as watch:
+        await watch.enters(market, **WISH)
+        await disk.freeze()
+        try:
+            state = await watch.until("blocked", blocked_by("the disk does not answer"))
+            await sold_meanwhile(market, watch, state)
+        finally:
+            await disk.thaw()
+        await all_written(agent, watch, market, data)
+
+
+async def test_a_signed_exit_does_not_wait_for_a_locked_database(house, tmp_path):
+    market = await house.market(*credentials.options)
+    written(tmp_path, quick(**TESTNET))
+    agent = await house.agent(tmp_path, *market.address, env=credentials.environment(tmp_path))
+    async with agent.watched() as watch:
+        await watch.enters(market, **WISH)
+        with closing(sqlite3.connect(tmp_path / "trades.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            state = await watch.until("blocked", blocked_by(STORE_FAILING))
+            await sold_meanwhile(market, watch, state)
+            other.execute("ROLLBACK")
+        await all_written(agent, watch, market, tmp_path)
