@@ -25,7 +25,7 @@ from agent.compose.access import access_for
 from agent.compose.engine import Engine
 from agent.compose.flattening import Flatten, Flattened
 from agent.compose.install_tag import install_tag
-from agent.compose.live import live_start
+from agent.compose.live import emergency_arming
 from agent.compose.parts import Parts
 from agent.compose.progress import WarmupProgress
 from agent.config.check import check_config
@@ -215,10 +215,7 @@ def flatten(case: Case, asked: Asked, secrets: Secrets) -> Flattened:
         log_json=False,
     )
     # Whatever became of the gates of live trading: what is open may be left.
-    live = live_start(
-        case.config, asked.env_path, directory.path, directory.trades_db, flag=False, is_open=True
-    )
-    access = access_for(case.config, options, directory, secrets, live.arming)
+    access = access_for(case.config, options, directory, secrets, emergency_arming(case.config))
     if isinstance(access, str):
         return Flattened(remaining=(access,))
     errand = Flatten(install_tag(asked.directory))

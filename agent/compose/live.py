@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import agent
-from agent.arming.decision import Armed, Confirmed, Evidence, NotArmed, decide
+from agent.arming.decision import PAPER, TESTNET, Armed, Confirmed, Evidence, NotArmed, decide
 from agent.arming.phases import Gate, phase_gates, rehearsals_of
 from agent.arming.record import ArmingRecord, Override, read_record, write_record
 from agent.config.credentials import default_sources, read_credentials
@@ -29,6 +29,7 @@ from agent.insight.phases import PhaseProgress, phase_progress
 from agent.store.batch import Selection
 from agent.store.reading import Reader
 from agent.store.reading_statistics import scope_runs
+from agent.store.trouble import StoreTrouble
 
 LOG: Final = logging.getLogger("agent")
 CONFIRM_NAME: Final = "LIVE_TRADING_CONFIRM"
@@ -75,6 +76,28 @@ def live_start(
     return LiveStart(LiveArming(decision), decision.entries_refused_because, None)
 
 
+def emergency_arming(config: Config) -> LiveArming | None:
+    """For canceling and selling alone: no gate is asked, nothing is read, and no entry is ever allowed."""
+    if config.mode != "live":
+        return None
+    closed = tuple(Gate(name, False, "not asked: an emergency stop") for name in (PAPER, TESTNET))
+    evidence = Evidence(
+        mode=config.mode,
+        pair=config.exchange.trading_pair,
+        config_hash=config.config_hash,
+        version=agent.__version__,
+        env_confirm=None,
+        confirmed=Confirmed.NOT,
+        record=None,
+        phases=closed,
+        is_open=True,
+    )
+    armed = decide(evidence)
+    assert isinstance(armed, Armed), "something open is always managed"
+    assert armed.entries_refused_because, "an emergency stop enters nothing"
+    return LiveArming(armed)
+
+
 def gather(
     config: Config,
     env_path: Path,
@@ -93,7 +116,7 @@ def gather(
         env_confirm=_confirm(env_path, environment),
         confirmed=confirmed,
         record=read_record(directory),
-        phases=gates_of(config, runs_of(database)),
+        phases=_phases(config, database),
         override=override,
         is_open=is_open,
     )
@@ -136,6 +159,13 @@ def gates_of(config: Config, runs: tuple[ScopeRun, ...]) -> tuple[Gate, ...]:
     rehearsals = rehearsals_of(runs, exchange.exchange_name, exchange.trading_pair)
     has_sandbox = venue is not None and venue.has_sandbox
     return phase_gates(progress_of(config, runs), rehearsals, config.agent, has_sandbox=has_sandbox)
+
+
+def _phases(config: Config, database: Path) -> tuple[Gate, ...]:
+    try:
+        return gates_of(config, runs_of(database))
+    except StoreTrouble as trouble:
+        return tuple(Gate(name, False, str(trouble), "restore a backup") for name in (PAPER, TESTNET))
 
 
 def _confirm(env_path: Path, environment: Mapping[str, str]) -> str | None:

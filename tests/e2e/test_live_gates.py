@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from configurations import quick, written
+from agent_process import cli, command
+from configurations import WISH, quick, written
 from testnet_ground import TESTNET, credentials
 
 import agent as program
@@ -125,3 +126,47 @@ async def test_the_guard_itself_bites(tmp_path):
     )
     assert await process.wait() == 1
     assert "AWAY" in told.read_text()
+
+
+async def test_the_emergency_stop_of_a_killed_live_engine_needs_no_gate(house, tmp_path):
+    """Neither the confirmation nor the record is there any more: what is open is sold all the same."""
+    market = await house.market(*credentials.options)
+    written(tmp_path, quick(**LIVE))
+    armed(tmp_path, quick(**LIVE))
+    engine = await house.agent(tmp_path, *market.address, "--live", env=env(tmp_path))
+    async with engine.watched() as watch:
+        await watch.entries_allowed()
+        await market.signal(**WISH)
+        await watch.in_position()
+        await engine.kill()
+    (tmp_path / "arming.json").unlink()
+    ended = await command(
+        "-m", "agent.cli", "emergency-stop", "--yes", "--json", "--data-dir", str(tmp_path), *market.address,
+        env=credentials.environment(tmp_path), cwd=tmp_path, within_s=60,
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert ended.document["flat"] is True
+    # And a start without its gates only looks after what is left: nothing, so it is refused.
+    engine = await house.agent(tmp_path, *market.address, env=credentials.environment(tmp_path))
+    assert await engine.ended() == 1
+    assert "live trading is refused. " in engine.said
+
+
+async def test_an_open_live_position_is_managed_without_a_gate_and_nothing_is_entered(house, tmp_path):
+    market = await house.market(*credentials.options)
+    written(tmp_path, quick(**LIVE))
+    armed(tmp_path, quick(**LIVE))
+    engine = await house.agent(tmp_path, *market.address, "--live", env=env(tmp_path))
+    async with engine.watched() as watch:
+        await watch.entries_allowed()
+        await market.signal(**WISH)
+        await watch.in_position()
+        await engine.kill()
+    (tmp_path / "arming.json").unlink()
+    engine = await house.agent(tmp_path, *market.address, env=credentials.environment(tmp_path))
+    async with engine.watched() as watch:
+        state = await watch.until("exits only", lambda s: s["state"] == "EXITS_ONLY" and s["positions"])
+        assert any("LIVE_TRADING_CONFIRM" in reason for reason in state["entries_blocked_by"])
+        assert (await cli(tmp_path, "close", "--all", "--yes")).code == 0
+        await watch.until("flat", lambda s: not s["positions"])
+    assert await engine.stopped() == 0
