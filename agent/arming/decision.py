@@ -68,6 +68,15 @@ class Armed:
         passed = all(gate.passed for gate in self.gates)
         assert passed or self.entries_refused_because, "entries need every gate"
 
+    @property
+    def notice(self) -> str:
+        text = f"real money: configuration {self.config_hash[:12]}, version {self.version}"
+        if self.override is not None:
+            text += f", phases overridden at {self.override.at}: {self.override.reason}"
+        if self.entries_refused_because is not None:
+            text += "; no entries, only what is open"
+        return text
+
 
 @dataclass(frozen=True, slots=True)
 class NotArmed:

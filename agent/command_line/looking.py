@@ -35,7 +35,33 @@ def status_command(data_dir: Path | None, as_json: bool) -> int:
         from agent.command_line.status_view import status_view
 
         terminal.show(status_view(status, running=True))
+        for line in _way_to_live(link):
+            terminal.show(line)
     return ExitCode.DONE
+
+
+def _way_to_live(link: EngineLink) -> list[str]:
+    """How far the phases are, from the ledger; nothing where it cannot be read. Not shown once live."""
+    from agent.command_line.stored import database_in, last_scope
+    from agent.compose.live import gates_of, runs_of
+    from agent.store.reading import Reader
+    from agent.store.statistics import accepted_config
+    from agent.store.trouble import StoreTrouble
+
+    database = database_in(link.data_dir)
+    try:
+        reader = Reader.open(database)
+        try:
+            scope = last_scope(reader)
+            config = None if scope is None else accepted_config(reader, scope)
+        finally:
+            reader.close()
+        if config is None or config.mode == "live":
+            return []
+        gates = gates_of(config, runs_of(database))
+    except StoreTrouble:
+        return []
+    return [f"{g.name}: {'done' if g.passed else g.numbers}" for g in gates]
 
 
 def _last_status(link: EngineLink, terminal: Terminal, why: Ended) -> int:

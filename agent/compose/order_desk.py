@@ -20,7 +20,7 @@ from agent.compose.unreachable import Unreachable
 from agent.config.credentials import ExchangeKeys
 from agent.config.model import Config
 from agent.config.strategy import assumed_fee_rate, assumed_slippage_rate
-from agent.core.events import Event, Healed, Impaired, Impairment
+from agent.core.events import Event, Healed, Impaired, Impairment, Scrutinized
 from agent.core.instrument import Instrument
 from agent.core.market import DAY_MS
 from agent.core.ports import Clock, Exchange, MarketData, Sink
@@ -151,7 +151,7 @@ class SignedDesk:
         patience: Patience,
     ) -> None:
         self._clock = clock
-        self._is_live = account.arming is not None
+        self._arming = account.arming
         self._signed = SignedBinance(
             account.orders,
             account.keys,
@@ -171,7 +171,8 @@ class SignedDesk:
 
     def start(self, supervisor: Supervisor, sink: Sink) -> None:
         supervisor.keep("account", lambda: self._signed.run(sink))
-        if self._is_live:
+        if self._arming is not None:
+            sink(Scrutinized("WARNING", "arming", self._arming.notice))
             sink(Impaired(Impairment.KEY_RIGHTS, "what the key may do is not known yet", expected=True))
         supervisor.keep("key rights", lambda: self._keep_looking_at_rights(sink))
 
@@ -193,7 +194,7 @@ class SignedDesk:
         verdict: Impaired | Healed | None = None
         while True:
             rights = await self._signed.key_rights()
-            if self._is_live and rights_verdict(rights) != verdict:
+            if self._arming is not None and rights_verdict(rights) != verdict:
                 if verdict is not None:
                     # A reason of its own is told as such, not as more of the last one.
                     sink(Healed(Impairment.KEY_RIGHTS))

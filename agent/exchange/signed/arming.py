@@ -25,14 +25,17 @@ class LiveRefusedError(Exception):
 class LiveArming:
     """Proof that every gate to live trading was passed for one configuration, or that something is open."""
 
-    __slots__ = ("config_hash",)
+    __slots__ = ("config_hash", "notice")
 
     config_hash: str
+    notice: str
+    """What the ledger keeps of it, in a sentence."""
 
     def __init__(self, armed: Armed) -> None:
         if type(armed) is not Armed:
             raise LiveRefusedError("live trading is refused: its gates were not asked")
         self.config_hash = armed.config_hash
+        self.notice = armed.notice
 
 
 def trading_hosts(addresses: Addresses, arming: LiveArming | None) -> frozenset[str]:
