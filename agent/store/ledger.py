@@ -8,6 +8,7 @@ the holder of the instance lock. Somebody called `prepare` before.
 from __future__ import annotations
 
 import sqlite3
+from collections import ChainMap
 from pathlib import Path
 from typing import Final, Self
 
@@ -21,7 +22,7 @@ from agent.store.database import database_path, database_trouble, open_engine, o
 from agent.store.loading import load_everything
 from agent.store.rehearsal import rehearsal
 from agent.store.trouble import StoreTrouble
-from agent.store.writing import write_batch
+from agent.store.writing import OnFile, write_batch
 
 #: Bytes of write-ahead log.
 _WORTH_FOLDING: Final = 1_000_000
@@ -40,7 +41,7 @@ class Ledger:
         self.scope = scope
         self._read_only = read_only
         self._connection: Connection | None = None
-        self._fills_on_file: dict[str, int] = {}
+        self._on_file: dict[str, OnFile] = {}
 
     @classmethod
     def open(cls, url_or_path: str | Path, scope: Scope, *, read_only: bool = False) -> Self:
@@ -65,6 +66,7 @@ class Ledger:
         transaction = connection.begin()
         try:
             write_batch(connection, self.scope, rehearsal(self.scope), {})
+            write_batch(connection, self.scope, rehearsal(self.scope, several=True), {})
         finally:
             transaction.rollback()
 
@@ -74,12 +76,13 @@ class Ledger:
         Asserts when a batch contradicts what is on file: an intent that changed, a bar decided twice.
         """
         assert not self._read_only, "this ledger was opened for reading"
-        counts: dict[str, int] = {}
+        written: dict[str, OnFile] = {}
         try:
             connection = self._writing()
             with connection.begin():
                 for batch in batches:
-                    counts |= write_batch(connection, self.scope, batch, {**self._fills_on_file, **counts})
+                    known = ChainMap(written, self._on_file)
+                    written |= write_batch(connection, self.scope, batch, known)
         except (IntegrityError, ProgrammingError, InterfaceError) as error:
             raise AssertionError(f"the batch contradicts the ledger: {error}") from error
         except DBAPIError as error:
@@ -89,7 +92,7 @@ class Ledger:
             raise CommitFailed(str(trouble)) from None
         except StatementError as error:
             raise AssertionError(f"the batch cannot be written: {error.orig or error}") from error
-        self._fills_on_file |= counts
+        self._on_file |= written
 
     def tidy(self) -> None:
         """Fold the write-ahead log back into the file once it is worth it. Waits for nobody, never raises.

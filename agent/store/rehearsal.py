@@ -18,8 +18,14 @@ from agent.store.batch import Batch, Scope
 _ID = "rehearsal"
 
 
-def rehearsal(scope: Scope) -> Batch:
-    """A batch that touches every table of an entry. It must never be committed."""
+def rehearsal(scope: Scope, *, several: bool = False) -> Batch:
+    """A batch that touches every table of an entry. It must never be committed.
+
+    `several`: instead, more than one row of the kinds that come in numbers, which is compiled by itself.
+    """
+    told = EventRow(0, "INFO", _ID, _ID)
+    if several:
+        return Batch(0, rows=(told, told), documents={_ID: 0, f"{_ID} too": 0})
     fill = Fill(_ID, _ID, Side.BUY, ONE, ONE, Decimal(0), scope.quote, 0)
     intent = Intent(
         client_id=_ID,
@@ -58,7 +64,7 @@ def rehearsal(scope: Scope) -> Batch:
         decision,
         VerdictRow(0, 0, _ID, True, (Check(_ID, True, _ID),)),
         BalanceRow(0, ONE, ONE),
-        EventRow(0, "INFO", _ID, _ID),
+        told,
     )
     order = Order(intent, OrderStatus.FILLED, (fill,))
     position = Position(0, PositionState.ENTERING, plan, levels)

@@ -7,11 +7,12 @@ asserts, and so does a fill that comes back with other numbers. Everything else 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal, localcontext
 from typing import Any, Final
 
 from sqlalchemy import Connection
+from sqlalchemy.dialects.sqlite import Insert
 
 from agent.core.money import PRECISION
 from agent.core.order import Fill, Intent, Order, Side
@@ -30,43 +31,60 @@ _ADD: Final = {
 }
 
 
-def write_batch(
-    connection: Connection, scope: Scope, batch: Batch, fills_on_file: Mapping[str, int]
-) -> dict[str, int]:
-    """Write everything in `batch`. Returns how many fills of each of its orders are now on file.
+@dataclass(frozen=True, slots=True)
+class OnFile:
+    """What is certainly on file of one order: its intent with the row's id, and its first `fills` fills."""
 
-    `fills_on_file` is what earlier batches returned: an order's fills only grow at the end, so the known
-    ones need not be written again.
+    intent_id: int
+    intent: Intent
+    fills: int
+
+
+def write_batch(
+    connection: Connection, scope: Scope, batch: Batch, on_file: Mapping[str, OnFile]
+) -> dict[str, OnFile]:
+    """Write everything in `batch`. Returns what is on file now of each of its orders.
+
+    `on_file` is what earlier batches returned: an intent never changes and fills only grow at the end, so
+    what is known need not be written again.
     """
     with localcontext(prec=PRECISION):  # a thread's own context may round earlier
-        return _write(connection, scope, batch, fills_on_file)
+        return _write(connection, scope, batch, on_file)
 
 
 def _write(
-    connection: Connection, scope: Scope, batch: Batch, fills_on_file: Mapping[str, int]
-) -> dict[str, int]:
+    connection: Connection, scope: Scope, batch: Batch, on_file: Mapping[str, OnFile]
+) -> dict[str, OnFile]:
     columns = scope.columns()
-    counts = {}
+    written: dict[str, OnFile] = {}
     for order in batch.orders:
-        client_id = order.intent.client_id
-        _write_order(connection, scope, columns, order, batch, fills_on_file.get(client_id, 0))
-        counts[client_id] = len(order.fills)
+        known = written.get(order.intent.client_id) or on_file.get(order.intent.client_id)
+        written[order.intent.client_id] = _write_order(connection, scope, columns, order, batch, known)
     for position in batch.positions:
         record = to_text(encode(position))
         row = {"position_id": position.id, "updated_ms": batch.at_ms, "record": record}
         connection.execute(sql.PUT_TRADE, {**columns, **row, **trade_columns(position)})
-    for item in batch.rows:
-        connection.execute(_ADD[type(item)], {**columns, **_row_columns(item)})
-    for key, body in batch.documents.items():
-        row = {"key": key, "updated_ms": batch.at_ms, "body": to_text(body)}
-        connection.execute(sql.PUT_DOCUMENT, {**columns, **row})
+    for kind, add in _ADD.items():
+        made = [{**columns, **_row_columns(item)} for item in batch.rows if type(item) is kind]
+        _execute(connection, add, made)
+    documents = [
+        {**columns, "key": key, "updated_ms": batch.at_ms, "body": to_text(body)}
+        for key, body in batch.documents.items()
+    ]
+    _execute(connection, sql.PUT_DOCUMENT, documents)
     if batch.config is not None:
         config = batch.config
         row = {"at_ms": config.at_ms, "config_hash": config.config_hash, "body": config.text}
         connection.execute(sql.ADD_CONFIG, {**columns, **row})
     if batch.paper is not None:
         _write_paper(connection, columns, batch.paper, batch.at_ms)
-    return counts
+    return written
+
+
+def _execute(connection: Connection, statement: Insert, rows: list[dict[str, Any]]) -> None:
+    """One call for all rows of a kind: the call costs ten times what a row does."""
+    if rows:
+        connection.execute(statement, rows if len(rows) > 1 else rows[0])
 
 
 def paper_number(account: str) -> int:
@@ -78,12 +96,22 @@ def paper_number(account: str) -> int:
 
 
 def _write_order(
-    connection: Connection, scope: Scope, columns: dict[str, str], order: Order, batch: Batch, known: int
-) -> None:
+    connection: Connection,
+    scope: Scope,
+    columns: dict[str, str],
+    order: Order,
+    batch: Batch,
+    on_file: OnFile | None,
+) -> OnFile:
     intent, client_id = order.intent, order.intent.client_id
+    if on_file is None:
+        on_file = OnFile(_intent_id(connection, columns, intent), intent, 0)
+    assert on_file.intent == intent, (
+        f"an intent changed after it was decided: {on_file.intent} became {intent}"
+    )
     order_row = {
         "client_id": client_id,
-        "intent_id": _intent_id(connection, columns, intent),
+        "intent_id": on_file.intent_id,
         "status": order.status.value,
         "exchange_order_id": order.exchange_order_id,
         "filled": order.filled,
@@ -93,16 +121,17 @@ def _write_order(
         "record": to_text(encode(replace(order, fills=()))),
     }
     order_id = connection.execute(sql.PUT_ORDER, {**columns, **order_row}).scalar_one()
-    for fill in order.fills[:known]:
+    for fill in order.fills[: on_file.fills]:
         value = batch.fee_values.get((client_id, fill.trade_id))
         if value is not None:
             which = {**columns, "client_id": client_id, "trade_id": fill.trade_id}
             named = {f"of_{name}": held for name, held in which.items()}
             connection.execute(sql.VALUE_FEE, {**named, "value": value})
-    for fill in order.fills[known:]:
+    for fill in order.fills[on_file.fills :]:
         row = {**_fill_columns(fill), "order_id": order_id, "fee_quote": _fee_quote(scope, fill, batch)}
         if connection.execute(sql.ADD_FILL, {**columns, **row}).rowcount == 0:
             _same_fill(connection, columns, fill)
+    return replace(on_file, fills=len(order.fills))
 
 
 def _intent_id(connection: Connection, columns: dict[str, str], intent: Intent) -> int:

@@ -37,3 +37,11 @@ def test_the_rehearsal_touches_every_table_of_an_entry(tmp_path: Path) -> None:
     counted = {name: store.query(f"select count(*) from {name}")[0][0] for name in written}
     store.close()
     assert all(counted.values()), counted
+
+
+def test_the_rehearsal_of_several_rows_writes_several(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.ledger().commit(rehearsal(SCOPE, several=True))
+    counted = [store.query(f"select count(*) from {name}")[0][0] for name in ("events", "documents")]
+    store.close()
+    assert counted == [2, 2]
