@@ -51,6 +51,7 @@ def _scene(size: int, bars: int, settle: Callable[[], None]) -> Iterator[str]:
     prices = itertools.cycle(last.low + (last.high - last.low) * step / 6 for step in range(7))
     sides = itertools.cycle((-3.0, -3.0, 3.0, 3.0))
     updates = measure(lambda price: view.update_last(replace(last, close=price)), prices, 200)
+    view.pan(-0.1 * bars)
     pans = measure(view.pan, sides, 100)
     view.close()
     naive = NaiveChart(market(size), TRADES)

@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from PySide6.QtCore import QLineF, QRectF, Qt
 from PySide6.QtGui import QPainter
 
+Column = NDArray[np.float64] | list[float]
+
 
 class Batch:
     """A reusable buffer of primitives of four doubles each."""
@@ -24,22 +26,22 @@ class Batch:
     def __init__(self) -> None:
         self._buffer: NDArray[np.float64] = np.empty((256, 4))
 
-    def rects(self, painter: QPainter, x: ArrayLike, y: ArrayLike, w: ArrayLike, h: ArrayLike) -> None:
-        """Fill rectangles (left, top, width, height), each a number or an array, with the painter's brush."""
+    def rects(self, painter: QPainter, x: Column, y: ArrayLike, w: ArrayLike, h: ArrayLike) -> None:
+        """Fill a rectangle for each left edge `x` (top, width, height: each or the same for all)."""
         count = self._fill(x, y, w, h)
         if count:
             first = cast(QRectF, shiboken6.wrapInstance(self._buffer.ctypes.data, QRectF))
             painter.drawRects(first, count)
 
-    def lines(self, painter: QPainter, x1: ArrayLike, y1: ArrayLike, x2: ArrayLike, y2: ArrayLike) -> None:
-        """Draw segments with the painter's pen."""
+    def lines(self, painter: QPainter, x1: Column, y1: ArrayLike, x2: ArrayLike, y2: ArrayLike) -> None:
+        """Draw a segment from each `x1` with the painter's pen."""
         count = self._fill(x1, y1, x2, y2)
         if count:
             first = cast(QLineF, shiboken6.wrapInstance(self._buffer.ctypes.data, QLineF))
             painter.drawLines(first, count)
 
-    def _fill(self, a: ArrayLike, b: ArrayLike, c: ArrayLike, d: ArrayLike) -> int:
-        count = max(np.size(part) for part in (a, b, c, d)) if all(map(np.size, (a, b, c, d))) else 0
+    def _fill(self, a: Column, b: ArrayLike, c: ArrayLike, d: ArrayLike) -> int:
+        count = len(a)
         if count > len(self._buffer):
             self._buffer = np.empty((2 * count, 4))
         target = self._buffer[:count]

@@ -8,10 +8,12 @@ here once, because translucent painting costs a software raster many times as mu
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from PySide6.QtGui import QColor
 
 
+@lru_cache(maxsize=512)
 def mix(over: str, under: str, share: float) -> str:
     """`over` laid on `under` with the opacity `share` (0..1), as an opaque colour."""
     top, bottom = QColor(over), QColor(under)

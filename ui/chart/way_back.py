@@ -22,6 +22,7 @@ class WayBack:
         self._latest.clicked.connect(latest)
         self._automatic = _button(parent, "automaticPrices", "Auto ↕", "Fit the price scale again", "A")
         self._automatic.clicked.connect(automatic)
+        self._place: tuple[object, ...] | None = None
 
     def style(self, palette: Palette) -> None:
         sheet = (
@@ -31,9 +32,14 @@ class WayBack:
         )
         self._latest.setStyleSheet(sheet)
         self._automatic.setStyleSheet(sheet.replace("4px 10px", "2px 6px"))
+        self._place = None
 
     def settle(self, frame: Frame, *, panned: bool, scaled: bool) -> None:
-        """Show what is needed, where it belongs."""
+        """Show what is needed, where it belongs; nothing is touched while that stays the same."""
+        place = (panned, scaled, frame.plot.right(), frame.plot.bottom(), frame.prices.right())
+        if place == self._place:
+            return
+        self._place = place
         self._latest.setVisible(panned)
         if panned:
             self._latest.adjustSize()
