@@ -72,8 +72,9 @@ class VenueClock:
 class Agent:
     """`a` is the account it trades on, `state` what it believes."""
 
-    def __init__(self, a: Account, setup: Setup) -> None:
+    def __init__(self, a: Account, setup: Setup, order_types: frozenset[str] | None = None) -> None:
         self.a, self.setup = a, setup
+        self.order_types = order_types
         self.clock = VenueClock(lambda: a.running.exchange.clock.now_ms())
         self.disk, self.latch = HandDisk(), HandLatch()
         self.alerts: list[str] = []
@@ -126,7 +127,10 @@ class Agent:
             loop.create_task(self.runtime.run()),
             loop.create_task(self.exchange.run(self.runtime.sink)),
         ]
-        self.runtime.sink(e.InstrumentSeen(await self.market.instrument()))
+        instrument = await self.market.instrument()
+        if self.order_types is not None:
+            instrument = replace(instrument, order_types=self.order_types)
+        self.runtime.sink(e.InstrumentSeen(instrument))
         known = self.history
         window = SignalWindow.warm(self.setup.seller, self.setup.exits, known)
         self.runtime.sink(e.WarmedUp(window, known[-1].open_ms, known[-1].close))
@@ -285,7 +289,7 @@ class Agent:
 @contextlib.asynccontextmanager
 async def trading_agent(
     *, funds: dict[str, Decimal] | None = None, start: bool = True, exchange: dict[str, Any] | None = None,
-    **setup: Any,
+    order_types: frozenset[str] | None = None, **setup: Any,
 ) -> AsyncIterator[Agent]:  # fmt: skip
     """An agent with 10,000 USDT, started."""
     chosen = make_setup(
@@ -293,7 +297,7 @@ async def trading_agent(
     )
     async with account(balances=funds or {"USDT": D(10_000)}, **(exchange or {})) as a:
         await a.price(f"{float(a.last()):.4f}")
-        agent = Agent(a, chosen)
+        agent = Agent(a, chosen, order_types)
         if start:
             await agent.start()
         try:

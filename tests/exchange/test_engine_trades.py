@@ -9,7 +9,7 @@ from engine_ground import trading_agent
 from agent.core import events as e
 from agent.core.order import OrderType, Purpose
 from agent.core.position import PositionState
-from tests.playbook import EXITS, D
+from tests.playbook import EXITS, LIMITS, D
 
 
 async def test_a_resting_target_is_filled_at_its_price() -> None:
@@ -144,5 +144,93 @@ async def test_bnb_that_runs_out_in_the_middle_leaves_mixed_fees() -> None:
         await agent.runtime.ask(e.CloseRequested("test", position.id))
         position = await agent.closed()
         assert position.state is PositionState.CLOSED
+        await agent.agree()
+        assert await agent.held_there() == position.dust_qty
+
+
+# --- stops that are limits -------------------------------------------------------------------------
+
+LIMIT_STOPS = frozenset({"LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS_LIMIT"})
+
+
+async def test_where_stops_are_limits_a_list_holds_one_and_it_sells() -> None:
+    async with trading_agent(order_types=LIMIT_STOPS) as agent:
+        await agent.enter()
+        stop, _ = await agent.listed()
+        assert stop.intent.type is OrderType.STOP_LOSS_LIMIT
+        await agent.a.price(f"{float(stop.intent.stop_price or 0) - 0.0005:.4f}")
+        position = await agent.closed()
+        assert position.exit_reason == "STOP"
+        await agent.agree()
+
+
+async def test_a_limit_that_the_price_jumped_over_goes_to_the_market() -> None:
+    async with trading_agent(order_types=LIMIT_STOPS) as agent:
+        await agent.enter()
+        stop, _ = await agent.listed()
+        await agent.stop()
+        await agent.a.price(f"{float(stop.intent.price or 0) * 0.98:.4f}")
+        await agent.a.advance(30_000)
+        await agent.restart()
+        position = await agent.closed()
+        assert position.exit_reason == "STOP"
+        sold = [o for o in agent.state.orders.values() if o.intent.purpose is Purpose.EXIT and o.fills]
+        assert sold, "the limit lay above the market"
+        await agent.agree()
+
+
+# --- several positions, and parts -------------------------------------------------------------------
+
+
+async def test_two_positions_have_a_list_each_and_leave_alone() -> None:
+    limits = replace(LIMITS, max_open_positions=2)
+    exits = replace(EXITS, use_stop_loss=False, max_hold=40)
+    async with trading_agent(limits=limits, exits=exits, disaster_stop_percent=D(20)) as agent:
+        first = await agent.enter()
+        await agent.listed()
+        await agent.signal()
+        await agent.until(lambda: len(agent.state.open_positions()) == 2, "both bought")
+        await agent.until(lambda: len(agent.resting(Purpose.PROTECT)) == 2, "both protected")
+        held = sum((p.held_qty for p in agent.state.open_positions()), D(0))
+        selling = sum((o.leaves_qty for o in agent.resting(Purpose.PROTECT)), D(0))
+        assert selling <= held == await agent.held_there()
+        await agent.runtime.ask(e.CloseRequested("test", first.id))
+        await agent.passing(
+            lambda: agent.state.positions[first.id].state is PositionState.CLOSED, "the first closed"
+        )
+        [left] = agent.state.open_positions()
+        assert left.id != first.id
+        assert [o.intent.position_id for o in agent.resting(Purpose.PROTECT)] == [left.id]
+        await agent.agree()
+        await agent.runtime.ask(e.CloseRequested("test", None))
+        await agent.closed()
+        await agent.agree()
+        dust = sum((p.dust_qty for p in agent.positions()), D(0))
+        assert await agent.held_there() == dust
+
+
+async def test_the_part_of_an_entry_that_was_filled_is_the_position() -> None:
+    async with trading_agent() as agent:
+        await agent.ready()
+        await agent.a.fault("F15", match={"method": "POST", "path": "/api/v3/order"})
+        position = await agent.enter()
+        entry = next(o for o in agent.state.orders.values() if o.intent.purpose is Purpose.ENTRY)
+        assert 0 < position.bought_qty < entry.intent.qty
+        assert len(entry.fills) > 1
+        [stop] = agent.resting(Purpose.PROTECT)
+        assert stop.intent.qty == agent.state.instrument.qty(position.held_qty)  # type: ignore[union-attr]
+        await agent.agree()
+
+
+async def test_a_market_order_that_runs_out_of_book_is_followed_until_flat() -> None:
+    async with trading_agent() as agent:
+        position = await agent.enter()
+        await agent.listed()
+        await agent.a.fault("F17", match={"method": "POST", "path": "/api/v3/order/cancelReplace"})
+        await agent.runtime.ask(e.CloseRequested("test", position.id))
+        position = await agent.closed()
+        exits = [o for o in agent.state.orders.values() if o.intent.purpose is Purpose.EXIT and o.fills]
+        assert len(exits) == 2
+        assert position.exit_reason == "MANUAL"
         await agent.agree()
         assert await agent.held_there() == position.dust_qty
