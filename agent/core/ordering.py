@@ -115,8 +115,16 @@ def on_refused(turn: Turn, event: OrderRefused) -> None:
     after = turn.put_order(order.with_fact(Fact.WAS_REFUSED, f"{event.detail} ({event.code})"))
     if after.status is not OrderStatus.REJECTED:
         return
-    level = AlertLevel.WARNING if order.intent.purpose is Purpose.ENTRY else AlertLevel.ERROR
-    turn.alert(level, "order", f"order {event.client_id} refused: {event.detail} ({event.code})")
+    entering = order.intent.purpose is Purpose.ENTRY
+    text = f"order {event.client_id} refused: {event.detail} ({event.code})"
+    if entering and "insufficient balance" in event.detail.lower():
+        # The ledger says that it could be paid. Whatever is true, trying again will not make it so.
+        turn.phase_event(PhaseEvent.FAILED)
+        turn.alert(
+            AlertLevel.ERROR, "order", f"{text}; entries stop until somebody has looked and starts again"
+        )
+    else:
+        turn.alert(AlertLevel.WARNING if entering else AlertLevel.ERROR, "order", text)
     _after_change(turn, order, after)
 
 

@@ -11,7 +11,7 @@ from agent.core.commands import PlaceOrder, ReadBook
 from agent.core.exits import entered_at
 from agent.core.market import Book
 from agent.core.order import OrderStatus, OrderType, Purpose, Side, TimeInForce
-from tests.playbook import BAR, EXITS, D, Playbook, PositionState, make_instrument, make_setup
+from tests.playbook import BAR, EXITS, MINUTE, D, Playbook, PositionState, make_instrument, make_setup
 
 
 @pytest.fixture
@@ -247,3 +247,16 @@ def test_a_coarse_step_leaves_dust_and_never_oversells() -> None:
     assert position.dust_qty == D("0.9965")
     assert position.held_qty == 0
     assert "dust" in position.notes
+
+
+def test_an_entry_without_enough_money_by_the_exchanges_word_stops_entries_until_somebody_looks() -> None:
+    play = Playbook().ready()
+    play.signal()
+    play.book()
+    play.refuses(play.entry(), -2010, "Account has insufficient balance for requested action.")
+    assert play.state.phase.value == "ERROR"
+    assert any("ERROR order" in line and "starts again" in line for line in play.alerts())
+    assert not play.sent(play.later(MINUTE))
+    play.learn(e.StartRequested("test"))
+    play.quote(play.last_bar.close)
+    assert play.state.phase.value == "RUNNING"
