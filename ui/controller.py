@@ -245,6 +245,7 @@ class Controller(QObject):
         now_s = self._rendered_s = self._now_s()
         local = self.settings.is_on("local_time")
         price_age_s = None if self._price_s is None else now_s - self._price_s
+        picture_age_s = None if self._picture_s is None else now_s - self._picture_s
         shown = header.header(picture, link)
         if window.windowTitle() != shown.title:
             window.setWindowTitle(shown.title)
@@ -264,7 +265,7 @@ class Controller(QObject):
         else:
             window.positions.show_cards((), "")
         window.stats.show_stats(stats.stats(picture, link, self.recorded, price_age_s))
-        window.bar.show_footer(footer.footer(picture, link, now, self._lag_ms, local))
+        window.bar.show_footer(footer.footer(picture, link, now, self._lag_ms, local, picture_age_s))
         self._refresh_question()
         self.rendered.emit()
 

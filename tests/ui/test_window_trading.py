@@ -81,6 +81,15 @@ def test_start_pause_close_and_stop_by_hand(qapp, tmp_path):
                 assert rows_of(tmp_path, "trades")[-1]["reason"] == "MANUAL"
                 await eyes.until("no card", lambda: not window.positions.cards)
 
+                await eyes.until("decisions", lambda: len(window.decisions.table.rows) > 1)
+                bar = window.decisions.table.rows[1].key
+                scene = eyes.controller.chart.view._scene
+                window.decisions.table.chosen.emit(bar)
+                assert scene.selected_ms == bar, "a row shows its bar"
+                window.decisions.table.clearSelection()
+                eyes.controller.chart.view.bar_activated.emit(bar)
+                assert window.decisions.table.selected_key() == bar, "and a bar finds its row"
+
                 eyes.press(Qt.Key.Key_T, CTRL)
                 eyes.click_answer("flat")
                 await eyes.state("STOPPED")

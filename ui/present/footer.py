@@ -41,14 +41,27 @@ class Footer:
 
 
 def footer(
-    picture: Picture | None, link: Link, now: datetime | None, lag_ms: float, local: bool = False
+    picture: Picture | None,
+    link: Link,
+    now: datetime | None,
+    lag_ms: float,
+    local: bool = False,
+    picture_age_s: float | None = None,
 ) -> Footer:
-    """`now` is venue time, `lag_ms` how late the window's own loop was at its worst in the last second."""
+    """`now` is venue time, `lag_ms` how late the window's own loop was at its worst in the last second.
+
+    `picture_age_s`: machine seconds since the engine last told its state.
+    """
     word, tone = _LINKS[link.kind]
     trip = f" {link.round_trip_ms:.0f} ms" if link.round_trip_ms is not None and link.is_up else ""
     lag = Cell(f"lag {lag_ms:.0f} ms", Tone.LABEL if lag_ms < 100 else Tone.BUSY, "how late this window is")
     clock = Cell(f"{numbers.clock(now, local)} {numbers.zone_name(local, now)}", Tone.PLAIN, "venue time")
-    attached = Cell(f"● {word}{trip}", tone)
+    old = (
+        f", state {numbers.span(picture_age_s)} old"
+        if picture_age_s is not None and picture_age_s >= 3
+        else ""
+    )
+    attached = Cell(f"● {word}{trip}{old}", tone, "round trip to the engine, and how old what is shown is")
     if picture is None:
         unknown = Cell(numbers.UNKNOWN)
         return Footer(attached, unknown, unknown, lag, unknown, clock)
