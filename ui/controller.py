@@ -193,7 +193,17 @@ class Controller(QObject):
     def _linked(self, link: Link) -> None:
         if link.kind is LinkKind.ATTACHED:
             self.readings.wake()
+        elif link.kind in (LinkKind.NONE, LinkKind.FAILED) and self.picture is None:
+            self.do(self._show_stored())
         self.render_soon()
+
+    async def _show_stored(self) -> None:
+        """What was known when the last engine ended, for as long as none answers."""
+        stored = await self.records.last_status()
+        if stored is not None and self.picture is None and not self.link.is_up:
+            self.picture = stored
+            self.readings.wake()
+            self.render_soon()
 
     def _pictured(self, picture: Picture) -> None:
         before, self.picture = self.picture, picture
@@ -256,9 +266,8 @@ class Controller(QObject):
             window.banners.show_banners(banners.banners(picture, link, ages, _REMEDY[self.bridge.lack]))
         now = self.venue_now()
         if picture is not None:
-            window.positions.show_cards(
-                positions.cards(picture, now, local), positions.nothing_held(picture, self.last_decision)
-            )
+            held = positions.cards(picture, now, local, attached=link.is_up)
+            window.positions.show_cards(held, positions.nothing_held(picture, self.last_decision))
             if self.chart is not None:
                 self.chart.view.set_live(link.is_up and picture.status.feed.fresh)
                 self.chart.show(picture, None if now is None else round(now.timestamp() * 1000))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agent.core.series import CandleSeries
     from agent.store.reading import Reader, TradeRow
     from agent.store.statistics import Statistics
+    from ui.picture import Picture
 
 T = TypeVar("T")
 
@@ -148,6 +149,24 @@ class Records:
                 return None
 
         return await self._on_thread(guarded)
+
+    async def last_status(self) -> Picture | None:
+        """The state stored last, None when there is none or it is of another version."""
+
+        def work() -> Picture | None:
+            from agent.command_line.stored import stored_status
+            from agent.control.status_fields import StatusUnreadable
+            from agent.store.trouble import StoreTrouble
+            from ui.picture import Picture
+
+            try:
+                document = stored_status(self._data_dir)
+                return None if document is None else Picture.read(document)
+            except (StoreTrouble, StatusUnreadable) as trouble:
+                self.trouble = str(trouble)
+                return None
+
+        return await self._on_thread(work)
 
     # --- log -------------------------------------------------------------------------------------
 

@@ -279,3 +279,23 @@ def test_missing_keys_are_asked_for_and_given_to_the_engine_alone(qapp, tmp_path
             assert not [p for p in kept if credentials.secret.encode() in p.read_bytes()]
 
     play(scenario)
+
+
+def test_without_an_engine_the_last_state_is_shown_as_such(qapp, tmp_path):
+    async def scenario() -> None:
+        async with house() as built:
+            market, agent = await _started(built, tmp_path)
+            async with agent.watched() as watch:
+                await watch.enters(market, **WISH)
+            assert await agent.stopped() == 0
+            async with window_on(place_of(tmp_path), tmp_path, follow=False) as eyes:
+                eyes.controller.bridge.may_start = False
+                eyes.controller.follow()
+                await eyes.until("the last state", lambda: eyes.controller.picture)
+                await eyes.until("its position", lambda: eyes.window.positions.cards)
+                (card,) = eyes.window.positions.cards
+                assert not card.close_button.isEnabled()
+                assert eyes.window.control.words._whole == "last known state"
+                assert any("No engine is running" in text for text in eyes.window.banners.texts)
+
+    play(scenario)

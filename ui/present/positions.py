@@ -31,9 +31,12 @@ class PositionCard:
     can_close: bool
 
 
-def cards(picture: Picture, now: datetime | None, local: bool = False) -> tuple[PositionCard, ...]:
-    """Oldest first. `now` is venue time."""
-    return tuple(_card(picture, holding, now or picture.status.at, local) for holding in picture.holdings)
+def cards(
+    picture: Picture, now: datetime | None, local: bool = False, *, attached: bool = True
+) -> tuple[PositionCard, ...]:
+    """Oldest first. `now` is venue time; without an engine `attached` nothing can be closed."""
+    at = now or picture.status.at
+    return tuple(_card(picture, holding, at, local, attached) for holding in picture.holdings)
 
 
 def nothing_held(picture: Picture, last_decision: str) -> str:
@@ -47,7 +50,9 @@ def nothing_held(picture: Picture, last_decision: str) -> str:
             return "No open position."
 
 
-def _card(picture: Picture, holding: Holding, now: datetime | None, local: bool) -> PositionCard:
+def _card(
+    picture: Picture, holding: Holding, now: datetime | None, local: bool, attached: bool
+) -> PositionCard:
     position, tick = holding.position, picture.tick
     bid, entry = picture.price.bid, position.entry_price
     worth = position.size * bid if bid is not None else None
@@ -74,7 +79,7 @@ def _card(picture: Picture, holding: Holding, now: datetime | None, local: bool)
         protection=_protection(picture, holding, now),
         protection_tone=_protection_tone(picture, holding),
         notes="; ".join(holding.notes),
-        can_close=position.leaving is None,
+        can_close=attached and position.leaving is None,
     )
 
 
