@@ -108,7 +108,7 @@ TRIALS: Final = (
 )
 #: Those the tests try: one of every kind of harm.
 _FIRED: Final[dict[int, int]] = {}
-TELLING: Final = ("F2 at exit", "F5 -1007 at entry", "F12 at entry", "F15 at exit", "F16 bnb at entry")
+TELLING: Final = ("F2 at exit", "F12 at entry", "F15 at exit", "F40 at held")
 
 
 @dataclass(frozen=True, slots=True)

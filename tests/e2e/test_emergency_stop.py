@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import signal
 import subprocess
+from decimal import Decimal
 
 import pytest
 from account_books import Theirs, compared
@@ -147,3 +148,26 @@ async def test_what_a_full_disk_kept_from_the_ledger_the_next_start_brings_in(ho
         assert await later.stopped() == 0
         await assert_books_are_one(disk, market)
         assert "is in the ledger now" in later.said
+
+
+async def test_only_what_is_ours_is_canceled_and_sold(house, tmp_path):
+    async with holding(house, tmp_path) as (market, agent, env):
+        await agent.kill()
+        tag = (tmp_path / "install-tag").read_text().strip()
+        price = (await market.get("/api/v3/ticker/price?symbols=%5B%22ADAUSDT%22%5D"))[0]["price"]
+        far = str((Decimal(price) / 2).quantize(Decimal("0.0001")))
+        await market.control("account", {"deposit": {"ADA": "500", "XRP": "2"}})
+        resting = {"side": "BUY", "type": "LIMIT", "quantity": "100", "price": far}
+        await market.control("account", {"order": {**resting, "client_id": "somebody-elses"}})
+        # One of ours that the ledger never knew, as after a restored backup.
+        await market.control("account", {"order": {**resting, "client_id": f"{tag}lost0001"}})
+    ended = await emergency(market, tmp_path, env)
+    assert_flat(ended, "none")
+    told = " ".join(ended.document["others"])
+    assert "2 XRP" in told
+    assert "somebody-elses" in told
+    theirs = await Theirs.read(market)
+    assert theirs.orders["somebody-elses"]["status"] == "NEW"
+    assert theirs.orders[f"{tag}lost0001"]["status"] == "CANCELED"
+    assert 500 <= theirs.total("ADA") < 501
+    assert theirs.total("XRP") == 2

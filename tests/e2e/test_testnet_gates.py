@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import UTC, datetime
 
 import pytest
 from account_books import Theirs, compared
@@ -110,3 +111,24 @@ async def test_a_clock_half_a_second_off_blocks_entries(house, tmp_path):
 
 def _has(status, words):
     return any(words in reason for reason in status["entries_blocked_by"])
+
+
+async def test_a_ban_is_obeyed_across_a_restart(house, tmp_path):
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    market = await house.market("--start", now, *credentials.options, speed=1)
+    written(tmp_path, quick(**TESTNET))
+    env = credentials.environment(tmp_path)
+    agent = await house.agent(tmp_path, *market.address, env=env, clock="system")
+    async with agent.watched() as watch:
+        await watch.running()
+        await market.fault("F7", match={"path": "/api/v3/time"}, params={"retry_after": 600})
+        await watch.until("written down", lambda s: (tmp_path / "rate-limits.json").exists(), 60)
+    await agent.kill()
+    asked = len((await Theirs.read(market)).requests)
+    later = await house.agent(tmp_path, *market.address, env=env, clock="system")
+    async with later.watched() as watch:
+        status = await watch.until("up", lambda s: s["state"] == "STARTING")
+        assert status["balance"] is not None, "what is stored is shown meanwhile"
+        assert (await cli(tmp_path, "pause", "--yes")).code == 0
+    assert await later.stopped() == 0
+    assert len((await Theirs.read(market)).requests) == asked, "nothing was asked before the deadline"
