@@ -28,8 +28,11 @@ run: setup
 window: setup
 	@$(PY) -m agent.main --config $(CONFIG)
 
+# Process tests come first and mostly wait for venue time, hence one worker more than two cores.
+WORKERS ?= 3
+
 test: setup
-	@QT_QPA_PLATFORM=offscreen $(PY) -m pytest -n 2 --dist loadfile -q \
+	@QT_QPA_PLATFORM=offscreen $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q \
 	    --cov=agent --cov-report=term --cov-fail-under=85
 
 test-e2e: setup
