@@ -17,13 +17,14 @@ from agent.arming.phases import Gate
 from agent.arming.record import Override, forget_record
 from agent.command_line.outcome import Ended, ExitCode
 from agent.command_line.terminal import Terminal
-from agent.compose.live import gather, keep, progress_of, runs_of
+from agent.compose.live import gather, keep
 from agent.config.findings import ConfigRefused
 from agent.config.load import load_config
 from agent.config.model import Config
 from agent.core.instant import iso_utc
 from agent.store.data_dir import DataDir
 from agent.store.trouble import StoreTrouble
+from agent.store.way_to_live import progress_of, runs_of
 
 _SHORTEST_REASON: Final = 10
 

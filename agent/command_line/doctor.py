@@ -15,7 +15,6 @@ from agent.command_line.outcome import Ended
 from agent.command_line.place import engine_link
 from agent.command_line.terminal import Terminal, console
 from agent.compose.account_keys import account_keys
-from agent.compose.live import gates_of, runs_of
 from agent.compose.market import markets_of
 from agent.config.findings import Report
 from agent.config.load import check_file
@@ -27,6 +26,7 @@ from agent.options import ExchangeAddress
 from agent.shell.redaction import Secrets
 from agent.store.data_dir import DataDir
 from agent.store.trouble import StoreTrouble
+from agent.store.way_to_live import gates_of, runs_of
 
 _COLOURS: Final = {Light.GREEN: "green", Light.YELLOW: "yellow", Light.RED: "bold red"}
 

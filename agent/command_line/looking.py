@@ -43,10 +43,10 @@ def status_command(data_dir: Path | None, as_json: bool) -> int:
 def _way_to_live(link: EngineLink) -> list[str]:
     """How far the phases are, from the ledger; nothing where it cannot be read. Not shown once live."""
     from agent.command_line.stored import database_in, last_scope
-    from agent.compose.live import gates_of, runs_of
     from agent.store.reading import Reader
     from agent.store.statistics import accepted_config
     from agent.store.trouble import StoreTrouble
+    from agent.store.way_to_live import gates_of, runs_of
 
     database = database_in(link.data_dir)
     try:

@@ -16,20 +16,15 @@ from typing import Final
 
 import agent
 from agent.arming.decision import PAPER, TESTNET, Armed, Confirmed, Evidence, NotArmed, decide
-from agent.arming.phases import Gate, phase_gates, rehearsals_of
+from agent.arming.phases import Gate
 from agent.arming.record import ArmingRecord, Override, read_record, write_record
 from agent.config.credentials import default_sources, read_credentials
 from agent.config.env_file import CredentialsRefused
 from agent.config.model import Config
-from agent.config.venues import VENUES
 from agent.core.instant import iso_utc
 from agent.exchange.signed.arming import LiveArming
-from agent.insight.facts import ScopeRun
-from agent.insight.phases import PhaseProgress, phase_progress
-from agent.store.batch import Selection
-from agent.store.reading import Reader
-from agent.store.reading_statistics import scope_runs
 from agent.store.trouble import StoreTrouble
+from agent.store.way_to_live import gates_of, runs_of
 
 LOG: Final = logging.getLogger("agent")
 CONFIRM_NAME: Final = "LIVE_TRADING_CONFIRM"
@@ -130,35 +125,6 @@ def keep(directory: Path, config: Config, armed: Armed, how: Confirmed) -> None:
     )
     write_record(directory, record)
     LOG.critical("armed for live trading of %s, configuration %s", record.pair, config.config_hash[:12])
-
-
-def runs_of(database: Path) -> tuple[ScopeRun, ...]:
-    """What every scope has behind it; nothing when there is no ledger. Raises StoreTrouble."""
-    if not database.exists():
-        return ()
-    reader = Reader.open(database)
-    try:
-        return scope_runs(reader, Selection())
-    finally:
-        reader.close()
-
-
-def progress_of(config: Config, runs: tuple[ScopeRun, ...]) -> tuple[PhaseProgress, ...]:
-    wanted = config.agent
-    needed = {
-        "paper": (float(wanted.min_paper_days), wanted.min_phase_trades),
-        "testnet": (float(wanted.min_testnet_days), wanted.min_phase_trades),
-    }
-    exchange = config.exchange
-    return phase_progress(runs, exchange=exchange.exchange_name, pair=exchange.trading_pair, needed=needed)
-
-
-def gates_of(config: Config, runs: tuple[ScopeRun, ...]) -> tuple[Gate, ...]:
-    exchange = config.exchange
-    venue = VENUES.get(exchange.exchange_name)
-    rehearsals = rehearsals_of(runs, exchange.exchange_name, exchange.trading_pair)
-    has_sandbox = venue is not None and venue.has_sandbox
-    return phase_gates(progress_of(config, runs), rehearsals, config.agent, has_sandbox=has_sandbox)
 
 
 def _phases(config: Config, database: Path) -> tuple[Gate, ...]:
