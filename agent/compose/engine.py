@@ -27,7 +27,7 @@ from agent.compose.first_reading import account_read
 from agent.compose.hurry import unhurried
 from agent.compose.install_tag import install_tag
 from agent.compose.ledger_journal import LedgerJournal, state_from
-from agent.compose.market import markets_of
+from agent.compose.market import fee_prices, markets_of
 from agent.compose.metrics import metrics_at
 from agent.compose.onlookers import left_open
 from agent.compose.order_desk import (
@@ -294,7 +294,8 @@ class Engine:
 
         desk = self._desk(found, market, LedgerPaperStore(rows, writer, clock), gate, clock, latch_file)
         rules = RulesWatch(runtime.sink)
-        connection = Dispatcher(desk.exchange, market, latch_file, rules.hear, runtime.intent_of)
+        prices = fee_prices(market)
+        connection = Dispatcher(desk.exchange, market, latch_file, rules.hear, runtime.intent_of, prices)
         runtime.connect(connection)
         connected = desk.exchange
 
@@ -307,7 +308,7 @@ class Engine:
             instrument = await patiently(market.instrument, clock.sleep_machine, "the exchange", holding)
             exchange = desk.opened(instrument, supervisor, runtime.sink)
             if exchange is not connected:
-                connection = Dispatcher(exchange, market, latch_file, rules.hear, runtime.intent_of)
+                connection = Dispatcher(exchange, market, latch_file, rules.hear, runtime.intent_of, prices)
                 runtime.connect(connection)
 
             unjudged = Unjudged()

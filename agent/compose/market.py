@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.config.model import Config
-from agent.core.ports import Clock, MarketData
+from agent.core.ports import Clock, FeePrices, MarketData
 from agent.exchange.addresses import BINANCE, Addresses
 from agent.exchange.binance_public import BinancePublic
 from agent.exchange.binance_sockets import BinanceSockets
@@ -57,6 +57,11 @@ def public_market(addresses: Addresses, config: Config, gate: WeightGate, clock:
     """Public data by request. Raises ValueError, in words for the user, for a timeframe it cannot have."""
     kind = BinancePublic if addresses.exchange == BINANCE else CcxtPublic
     return kind(addresses, config.exchange.trading_pair, config.timeframe, gate, clock)
+
+
+def fee_prices(market: object) -> FeePrices | None:
+    """Where the price of BNB is asked for: on the market that takes fees in it."""
+    return market if isinstance(market, BinancePublic) else None
 
 
 def weight_gate(
