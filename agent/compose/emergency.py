@@ -105,7 +105,7 @@ def _end(pid: int, birth: str, directory: DataDir) -> None:
     if pid == os.getpid():
         raise NotEnded("this very process holds the lock")
     # The id is checked behind the handle: what the handle names cannot become another process.
-    handle = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
+    handle = _handle(pid)
     try:
         found = holder_of(directory.lock_file)
         if found is None or (found.pid, found.birth) != (pid, birth) or not found.is_alive:
@@ -121,6 +121,14 @@ def _end(pid: int, birth: str, directory: DataDir) -> None:
     finally:
         if handle is not None:
             os.close(handle)
+
+
+def _handle(pid: int) -> int | None:
+    """None where the system has no such handles, or does not let us have one."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None
 
 
 # --- what is open ----------------------------------------------------------------------------------

@@ -122,16 +122,19 @@ def holder_of(path: Path) -> Holder | None:
 
 
 def process_birth(pid: int) -> str:
-    """When process `pid` started, as the system counts it: boot and clock ticks since. Empty if unknown."""
+    """When process `pid` started, as the system counts it: clock ticks since boot. Empty if unknown.
+
+    Which boot is not part of it: a service that sees nothing of /proc but processes could not tell. A lock is
+    not held across a boot, so nobody is mistaken for its holder.
+    """
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         status = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
     # The second field is the program's name in parentheses and may itself hold both and spaces.
     fields = status.rpartition(")")[2].split()
     state, started = fields[0], fields[19]
-    return "" if state in ("Z", "X") else f"{boot}:{started}"
+    return "" if state in ("Z", "X") else started
 
 
 def _opened(path: Path) -> int:

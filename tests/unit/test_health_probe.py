@@ -11,7 +11,7 @@ import pytest
 from agent.core.events import Event, ExchangeReported, Healed, Impaired, Impairment, InstrumentSeen
 from agent.core.instrument import Instrument
 from agent.core.ports import MarketDataError
-from agent.exchange.health import HealthProbe
+from agent.exchange.health import SIGNED_OFFSET_MS, HealthProbe
 from agent.exchange.probe import Probe
 from agent.exchange.weight_gate import WeightGate
 from tests.clocks import ManualClock
@@ -142,6 +142,21 @@ async def test_up_to_a_second_and_what_the_round_trip_explains_is_no_offset(scen
     other.exchange.ahead_ms = 1_000
     async with other.running():
         assert other.ailments() == []
+
+
+async def test_where_requests_carry_our_time_half_a_second_is_too_much(scene: Scene) -> None:
+    for ahead_ms, wrong in ((490, False), (510, True)):
+        scene.events.clear()
+        scene.exchange.ahead_ms = ahead_ms
+        probe = HealthProbe(
+            scene.exchange, scene.gate, scene.clock, scene.events.append, offset_ms=SIGNED_OFFSET_MS
+        )
+        task = asyncio.create_task(probe.run())
+        await scene.clock.advance(100)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert scene.reports()[-1].clock_offset_ms == -ahead_ms
+        assert [type(e) for e in scene.ailments()] == [Impaired] * wrong
 
 
 async def test_an_exchange_that_tells_no_time_has_no_offset(scene: Scene) -> None:
