@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench.bench_engine import _every_bar_a_signal, _fall
+from tests.bench.bench_engine import _asked, _every_bar_a_signal
 from tests.bench.bench_process import ROOT
 
 KEY: Final = "bench-key"
@@ -95,8 +95,7 @@ def _measured(directory: Path, start: Any, minutes: float) -> dict[str, str]:
         watched = time.monotonic()
         while time.monotonic() - watched < minutes * 60:
             assert trader.poll() is None, f"it ended: {(directory / 'said').read_text()[-2000:]}"
-            # A market that falls, so that the downtrend one of them asks for is there.
-            _fall(where["rest"])
+            _fall_a_little(where["rest"])
             time.sleep(10)
         hours = (time.monotonic() - watched) / 3600
         cpu, ledger, memory = _cpu_s(trader.pid) - before_cpu, _ledger(where), _rss_mib(trader.pid)
@@ -204,6 +203,13 @@ def _says(process: subprocess.Popen[str], directory: Path, words: str) -> None:
         assert process.poll() is None, f"it ended: {said[-3000:]}"
         assert time.monotonic() < until, f"it did not say {words!r}: {said[-3000:]}"
         time.sleep(0.05)
+
+
+def _fall_a_little(rest: str) -> None:
+    """A downtrend, which one of them asks for, whose bars do not close at their low."""
+    price = float(_asked(f"{rest}/api/v3/ticker/price?symbol=ADAUSDT")["price"])
+    for part in (0.99, 0.993):
+        _asked(f"{rest}/control/market", {"price": f"{price * part:.4f}"})
 
 
 def _to_wall_time(where: dict[str, str]) -> None:
