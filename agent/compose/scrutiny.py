@@ -22,7 +22,7 @@ from agent.core.ports import Clock
 from agent.core.records import DecisionRow
 from agent.core.state import AgentState
 from agent.store.batch import Batch, Scope
-from agent.store.scrutiny_findings import SCRUTINY_KEY, Findings
+from agent.store.scrutiny_findings import AWAY, SCRUTINY_KEY, Findings
 
 LOG: Final = logging.getLogger("agent")
 
@@ -69,7 +69,8 @@ class Scrutiny:
                 self._closed.set()
 
     async def run(self) -> None:
-        """Look after closed bars until canceled."""
+        """Look once after the start, for what happened before it, then after closed bars until canceled."""
+        self._closed.set()
         await self._clock.sleep_machine(self._first_after_ms)
         while True:
             await self._closed.wait()
@@ -118,4 +119,5 @@ class Scrutiny:
             self._sink(Scrutinized(AlertLevel.ERROR.value, "parity", str(found.score.first)))
         for key, text in found.warnings.items():
             if key not in before.warnings:
-                self._sink(Scrutinized(AlertLevel.WARNING.value, "as promised", text))
+                kind = AWAY if key.startswith(AWAY) else "as promised"
+                self._sink(Scrutinized(AlertLevel.WARNING.value, kind, text))

@@ -17,7 +17,8 @@ from agent.store import schema
 from agent.store.batch import Scope
 from agent.store.reading import Reader, of_selection
 from agent.store.reading_parity import check_parity
-from agent.store.scrutiny_findings import SCRUTINY_KEY, Findings, findings_in
+from agent.store.reading_story import away_reports
+from agent.store.scrutiny_findings import AWAY, SCRUTINY_KEY, Findings, findings_in
 from agent.store.statistics import read_statistics
 
 #: Observations before a KPI is worth an alert.
@@ -43,7 +44,16 @@ def scrutinize(reader: Reader, candles_db: Path, scope: Scope, now_ms: int) -> F
             warnings[f"kpi {kpi.name}"] = (
                 f"{kpi.name} is {kpi.value:.3g} {kpi.unit} (alert {sign} {kpi.alert:g}): {kpi.detail}"
             )
+    warnings |= _last_absence(reader, scope, now_ms)
     return Findings(score, warnings)
+
+
+def _last_absence(reader: Reader, scope: Scope, now_ms: int) -> dict[str, str]:
+    """The report of the last absence that is over, where something was missed, traded or ended in it."""
+    for told in away_reports(reader, scope, now_ms):
+        if told.absence.to_ms is not None and (told.signals or told.fills or told.ended or told.lost):
+            return {f"{AWAY} {told.absence.from_ms}": "\n".join(told.lines())}
+    return {}
 
 
 def last_findings(reader: Reader, scope: Scope) -> Findings:

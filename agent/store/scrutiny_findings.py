@@ -15,6 +15,10 @@ from agent.insight.parity import Score
 SCRUTINY_KEY: Final = "scrutiny"
 
 
+#: How the key of a report about an absence begins.
+AWAY: Final = "away"
+
+
 @dataclass(frozen=True, slots=True)
 class Findings:
     """`warnings` by a key that stays the same while the same thing is wrong."""

@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from stored_agents import NOON_MS, PAPER, closed_position, config_batch, positions_batch, store
@@ -18,7 +19,7 @@ from agent.compose.scrutiny import Scrutiny
 from agent.core import events as e
 from agent.core.commands import Alert, Keep
 from agent.core.market import Candle
-from agent.core.records import DecisionRow, EventRow, Outcome
+from agent.core.records import BalanceRow, DecisionRow, EventRow, Outcome
 from agent.core.signal import SignalWindow
 from agent.insight.parity import Score, rest_copies
 from agent.store.batch import Batch
@@ -112,6 +113,27 @@ def test_the_worker_looks_once_and_prints_one_document(lived):
     assert (found.score.bars, found.score.mismatches) == (100, 0)
     assert findings_in({"scrutiny": found.document()}) == found
     assert findings_in({"scrutiny": {"score": 1}}).score == Score()
+
+
+def test_what_happened_before_a_restart_is_told_with_it(tmp_path):
+    alive = [n for n in range(200) if not 10 < n < 50]
+    told = (
+        *(BalanceRow(NOON_MS + n * 60_000, Decimal(10_000), Decimal(10_000)) for n in alive),
+        EventRow(NOON_MS + 50 * 60_000, "INFO", "engine", "started: version 1"),
+        EventRow(NOON_MS + 50 * 60_000, "INFO", "feed", "fresh, from websocket"),
+    )
+    store(tmp_path, config_batch(example()), Batch(NOON_MS, rows=told), positions_batch(closed_position(1)))
+    from agent.store.reading import Reader
+    from agent.store.scrutiny import scrutinize
+
+    reader = Reader.open(tmp_path / "trades.db")
+    try:
+        found = scrutinize(reader, tmp_path / "candles.db", PAPER, NOON_MS + 199 * 60_000)
+    finally:
+        reader.close()
+    (key,) = (key for key in found.warnings if key.startswith("away"))
+    assert key == f"away {NOON_MS + 10 * 60_000}"
+    assert found.warnings[key].startswith("Away from 2025-01-15 12:10 UTC to 2025-01-15 12:50 UTC (40 min)")
 
 
 class Desk:
