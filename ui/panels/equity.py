@@ -9,15 +9,17 @@ from __future__ import annotations
 import importlib
 import threading
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QLabel, QStackedLayout, QToolTip, QWidget
 
 from ui import theme
 from ui.present import numbers
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Points = tuple[tuple[float, float], ...]
 _NOT_YET: Final = "equity curve: not enough rows yet"
@@ -83,6 +85,8 @@ class EquityCurve(QWidget):
             self._draw()
 
     def _draw(self) -> None:
+        import numpy as np
+
         assert self._plot is not None
         self._plot.show(np.array(self._points, dtype=np.float64))
         self._stack.setCurrentWidget(self._plot.widget)
@@ -92,6 +96,7 @@ class _Plot:
     """The pyqtgraph half; made only once the library is loaded."""
 
     def __init__(self) -> None:
+        import numpy as np
         import pyqtgraph as pg
 
         self.widget: Any = pg.PlotWidget(
@@ -123,6 +128,8 @@ class _Plot:
         self._points = np.empty((0, 2))
 
     def show(self, points: np.ndarray[Any, np.dtype[np.float64]]) -> None:
+        import numpy as np
+
         self._points = points
         times, equity = points[:, 0], points[:, 1]
         self._line.setData(times, equity)
@@ -135,6 +142,8 @@ class _Plot:
         self._cursor.setVisible(inside)
         if not inside:
             return
+        import numpy as np
+
         nearest = int(np.abs(self._points[:, 0] - box.mapSceneToView(at).x()).argmin())
         when, equity = self._points[nearest]
         self._cursor.setPos(when)
