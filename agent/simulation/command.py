@@ -20,6 +20,8 @@ from agent.simulation.totals import Totals
 from agent.simulation.world import Result, World
 
 _TOLD_AFTER_S = 5.0
+#: In so many days every fault must have happened.
+_ALL_AFTER_DAYS = 200
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
@@ -73,8 +75,12 @@ def many(seeds: range, days: float, jobs: int, *, thorough: bool = False) -> int
             )
     for line in totals.lines():
         print(line)
-    print(_count(totals.violations))
-    return 1 if totals.violations else 0
+    violations = totals.violations
+    if totals.days >= _ALL_AFTER_DAYS and totals.missing:
+        violations += 1
+        print(f"VIOLATION of the simulation itself: {', '.join(totals.missing)} never happened")
+    print(_count(violations))
+    return 1 if violations else 0
 
 
 def _results(seeds: range, days: float, jobs: int, thorough: bool) -> Iterator[Result]:

@@ -7,6 +7,7 @@ itself; when it begins its fault is counted; whoever draws, draws from the world
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.core import events as e
@@ -34,6 +35,11 @@ def storm(world: World) -> None:
         if chance.random() < 0.4:
             setattr(weather, way, chance.choice((0.1, 0.5)))
     world.weather_for(weather, chance.choice((2, 10, 40)) * MINUTE)
+
+
+def stream_disorder(world: World) -> None:
+    """The user stream says things twice, late and in the wrong order."""
+    world.weather_for(Weather(event_doubled=0.5, event_swapped=0.4), world.chance.choice((40, 180)) * MINUTE)
 
 
 def ambush(world: World) -> None:
@@ -267,15 +273,36 @@ def clean_restart(world: World) -> None:
     world.stop_cleanly()
 
 
+def every_way(world: World) -> None:
+    """For parades: whatever a network can do to requests and events, within two hours."""
+    weather = Weather(0.06, 0.06, 0.06, 0.06, 0.06, 0.06, 0.06, 0.2, 0.2, 0.2)
+    world.weather_for(weather, 120 * MINUTE)
+
+
+def every_disk_fault(world: World) -> None:
+    """For parades: one after the other."""
+    reasons = {"F28": "the disk is full", "F30": "the database is locked", "F31": "an I/O error"}
+    for place, (fault, reason) in enumerate(reasons.items()):
+        world.network.counters.fire(fault)
+        world.agenda.plan(place * 5 * MINUTE, partial(world.fail_disk, reason, 3 * MINUTE))
+
+
+def other_config(world: World) -> None:
+    """The configuration is replaced, and the service started with the new one."""
+    world.network.counters.fire("F50")
+    world.reconfigure()
+    world.stop_cleanly()
+
+
 def bars_misbehave(world: World) -> None:
     """The next bars come wrong: without their flag, twice, in disorder, or with impossible numbers."""
-    kind = world.chance.choice(("F23", "F25", "F26", "F26"))
-    world.bar_faults.append(kind)
+    world.bar_faults += world.chance.sample(("F23", "F25", "F26"), 3)
 
 
 #: How often each happens on a usual day.
 USUAL: Final[dict[Act, float]] = {
     storm: 4.0,
+    stream_disorder: 0.7,
     ambush: 8.0,
     unreachable: 1.0,
     account_unreadable: 0.5,
@@ -303,17 +330,27 @@ USUAL: Final[dict[Act, float]] = {
     operator: 1.5,
     emergency: 0.35,
     clean_restart: 0.4,
+    other_config: 0.3,
     bars_misbehave: 1.0,
+    every_way: 0.0,
+    every_disk_fault: 0.0,
 }
 
 
-def plan(world: World, days: float) -> list[tuple[int, Act]]:
-    """The disasters of a run, by time from its beginning in microseconds."""
+#: In a parade everything happens this often at least; an order's fate has many forms.
+PARADE: Final = 1
+PARADE_FATES: Final = 36
+
+
+def plan(world: World, days: float, *, parade: bool = False) -> list[tuple[int, Act]]:
+    """The disasters of a run, by time from its beginning in microseconds. `parade`: none is left out."""
     chance, planned = world.chance, list[tuple[int, Act]]()
     span_us = int(days * 24 * HOUR)
     for act, often in USUAL.items():
         expected = often * days * world.terms.luck
         count = int(expected) + (chance.random() < expected - int(expected))
+        if parade:
+            count = max(count, PARADE_FATES if act is order_fate else PARADE)
         planned += [(chance.randrange(5 * MINUTE, max(6 * MINUTE, span_us)), act) for _ in range(count)]
     return sorted(planned, key=lambda item: item[0])
 

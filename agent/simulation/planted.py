@@ -231,19 +231,16 @@ def refused_cancel_is_done(m: Mutant) -> None:
     m.put(ordering, "on_cancel_failed", failed)
 
 
-@bug("both halves of a cancel-replace count as done when one was")
-def half_replace_is_whole(m: Mutant) -> None:
-    def halves(data: object) -> Any:
-        told = data if isinstance(data, dict) else {}
-        canceled, placed = was(data)
-        if not isinstance(canceled, classify.Accepted):
-            canceled = classify.Refused(-2011, "gone")
-            placed = classify.Refused(-2011, "gone") if placed is None else placed
-        if placed is not None and not isinstance(placed, classify.Accepted) and told:
-            placed = classify.Accepted(told.get("cancelResponse"))
-        return canceled, placed
+@bug("a cancel that the exchange refused because the order is gone counts as a cancel")
+def gone_is_canceled(m: Mutant) -> None:
+    def canceled(self: Any, intent: Any, outcome: Any) -> Any:
+        found = was(self, intent, outcome)
+        if isinstance(found, e.CancelFailed) and found.code is not None:
+            ended = binance._ended_long_ago(intent, self._clock.now_ms())
+            return e.OrderReported(replace(ended, fact=Fact.WAS_CANCELED))
+        return found
 
-    was = m.put(classify, "read_halves", halves)
+    was = m.put(binance.SignedBinance, "_canceled", canceled)
 
 
 @bug("the halt latch is not looked at before an entry leaves, and not after a restart")
@@ -445,11 +442,6 @@ def reconciling_without_fills(m: Mutant) -> None:
 @bug("orders that vanished from the exchange are not looked up")
 def vanished_not_looked_up(m: Mutant) -> None:
     m.put(reconcile, "_look_up_vanished", lambda turn, event, asked_ms: None)
-
-
-@bug("after a restart the stored state of an order is believed")
-def stored_status_believed(m: Mutant) -> None:
-    m.put(boot, "_reopened", lambda order, at_ms: order)
 
 
 @bug("after a restart an order without an answer counts as never placed")

@@ -6,6 +6,7 @@ changes nothing and believes nothing the agent says about itself where the venue
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ _OWN_IDS: Final = ("newClientOrderId", "aboveClientOrderId", "belowClientOrderId
 PROVEN_ABSENT_MS: Final = 18_000
 #: With all in order and nothing broken, so long may something be held without anything that sells it.
 NAKED_MS: Final = 60_000
+_FLOW: Final = re.compile(r"(deposit|withdrawal) of ([0-9.]+) USDT")
 _NEXT: Final = {(a, m.to) for (a, _), m in MOVES.items()}
 
 
@@ -418,6 +420,7 @@ class Witness:
         cash = balances["USDT"].free + balances["USDT"].locked
         if state.durable.account.cash != cash:
             raise Violation(4, f"cash is {state.durable.account.cash} in the ledger, {cash} at the venue")
+        self._check_flows(cash)
         base = balances["ADA"].free + balances["ADA"].locked if "ADA" in balances else ZERO
         held = sum((p.held_qty for p in state.open_positions()), ZERO)
         foreign = state.durable.account.foreign.get("ADA", ZERO)
@@ -427,6 +430,24 @@ class Witness:
             raise Violation(
                 4, f"{held} ADA held + {dust} dust in the ledger, {self._ours} bought at the venue"
             )
+
+    def _check_flows(self, cash: Decimal) -> None:
+        """What was booked as coming and going from outside is what did: nothing else hides among it."""
+        world, own = self.world, ZERO
+        for trade in world.venue.desk.venue.registry.trades:
+            if trade.client_id.startswith(world.tag):
+                value = trade.price * trade.qty
+                own += value if trade.side == "SELL" else -value
+                own -= trade.fee if trade.fee_asset == "USDT" else ZERO
+        outside = cash - world.terms.cash - own
+        booked = ZERO
+        with self._reading() as connection:
+            for (text,) in connection.execute("SELECT text FROM events WHERE kind = 'account'"):
+                found = _FLOW.match(text)
+                if found:
+                    booked += Decimal(found[2]) * (1 if found[1] == "deposit" else -1)
+        if booked != outside:
+            raise Violation(4, f"{booked} USDT were booked as flows, {outside} came from outside")
 
     def check_decisions(self) -> None:
         """Each bar was decided once, in order, and as the whole history says."""

@@ -8,6 +8,7 @@ order that only the seed decides.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import random
 import sqlite3
@@ -74,7 +75,9 @@ class World:
         luck: float = 1.0,
         terms: Terms | None = None,
         thorough: bool = False,
+        parade: bool = False,
     ) -> None:
+        self._parade = parade
         self.thorough = thorough
         """With ccxt itself in the way, and the product's own rhythm."""
         self.chance = random.Random(f"world {seed}")
@@ -151,7 +154,7 @@ class World:
     def _live(self) -> None:
         self.start()
         self._plan_market()
-        for at_us, act in disasters.plan(self, self.days):
+        for at_us, act in disasters.plan(self, self.days, parade=self._parade):
             self.agenda.plan(at_us, partial(self._strike, act))
         self._go(int(self.days * DAY))
         self.heal()
@@ -316,6 +319,17 @@ class World:
             return
         self.note("stopped in good order")
         process.loop.call_soon(process.stopping.set)
+
+    def reconfigure(self) -> None:
+        """Another configuration lies there at the next start: other sizes, orders and patience."""
+        body = json.loads(self.terms.config)
+        risk, agent = body["risk_management"], body["agent"]
+        risk["max_position_size_percent"] = self.chance.choice((5.0, 15.0, 25.0))
+        risk["order_timeout_seconds"] = self.chance.choice((5, 20, 60))
+        risk["risk_per_trade_percent"] = self.chance.choice((0.5, 2.0, 5.0))
+        agent["entry_order"] = self.chance.choice(("limit", "market"))
+        agent["late_signal"] = self.chance.choice(("skip", "enter"))
+        self.config = terms_module.loaded(json.dumps(body))
 
     def suspend(self, for_us: int) -> None:
         process = self.process

@@ -33,6 +33,17 @@ def test_days_of_bad_luck_end_with_equal_books() -> None:
     assert totals.fired["F32"] == totals.crashes
 
 
+def test_every_fault_of_the_catalogue_happens_in_a_parade() -> None:
+    totals = Totals()
+    for seed in range(8):
+        result = World(seed, 1.0, luck=0.6, parade=True).run()
+        assert result.violation is None, "\n".join(result.story[-40:])
+        totals.add(result)
+        if not totals.missing:
+            break
+    assert totals.missing == []
+
+
 def test_ccxt_itself_goes_through_the_same_disasters() -> None:
     totals = Totals()
     for seed in (4, 5):
