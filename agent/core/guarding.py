@@ -253,12 +253,12 @@ def _tell_unprotected(turn: Turn, position: Position, why: str) -> None:
 def protect_later(turn: Turn, position_id: int) -> None:
     """What rested ended without selling anything: another follows, later each time."""
     guards = guards_in(turn.state.orders_of(position_id))
-    failed = sum(1 for g in guards if g.is_settled and g.filled == 0 and not _given_up(g))
+    failed = sum(1 for g in guards if g.is_settled and g.filled == 0 and not given_up(g))
     wait = PROTECT_RETRY_MS[min(max(failed, 1), len(PROTECT_RETRY_MS)) - 1]
     turn.change(protect_retry_ms={**turn.state.protect_retry_ms, position_id: turn.at_ms + wait})
 
 
-def _given_up(guard: Guard) -> bool:
+def given_up(guard: Guard) -> bool:
     """Whether it ended because we asked for it."""
     return any(leg.cancel_sent_ms is not None for leg in guard.legs)
 

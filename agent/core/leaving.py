@@ -20,6 +20,7 @@ from agent.core.guarding import (
     PAIR_AGAIN_MS,
     alive_guards,
     count_protection,
+    given_up,
     pair_later,
     protect,
     protect_later,
@@ -330,7 +331,8 @@ def _leg_ended(turn: Turn, position: Position, guard: Guard, ended: Order) -> No
         text = f"position {position.id}: stop and target could not rest together ({ended.detail})"
         turn.alert(AlertLevel.WARNING, "protection", text)
         return
-    if alive_guards(turn, position.id):
+    if alive_guards(turn, position.id) or (ended.status is OrderStatus.CANCELED and given_up(guard)):
+        # Another rests, or we asked for its end: what follows is placed at once.
         return
     client_id, why = ended.intent.client_id, ended.detail or "no reason given"
     text = f"position {position.id}: stop {client_id} is {ended.status} ({why})"

@@ -191,6 +191,18 @@ def test_a_stop_that_could_not_be_canceled_stays_and_the_list_was_never_sent() -
     assert play.position().unprotected_since_ms is None
 
 
+def test_a_cancel_that_worked_without_an_answer_is_followed_by_a_stop_at_once() -> None:
+    play, alone = exchanging()
+    stop, target = legs(play)
+    play.learn(e.CancelFailed(alone.client_id, None, "timed out"))
+    for leg in (stop, target):
+        play.learn(e.PlacingBlocked(leg.client_id, "the resting order could not be canceled"))
+    play.canceled(alone)
+    [again] = play.placed()
+    assert (again.purpose, again.list_id) == (Purpose.PROTECT, None)
+    assert not any("ERROR unprotected" in line for line in play.alerts())
+
+
 def test_a_stop_that_sold_instead_of_being_canceled_ends_the_position() -> None:
     play, alone = exchanging()
     stop, target = legs(play)
