@@ -1,0 +1,74 @@
+"""`arm` and `disarm` as an operator uses them, with wrong input too."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from agent.arming.record import read_record
+from agent.cli import main
+from agent.command_line.terminal import Terminal
+
+LIVE = {"exchange": {"paper_trading": False, "testnet": False}}
+OVERRIDE = ("--override-phases", "a pilot with 20 USDT")
+
+
+@pytest.fixture(autouse=True)
+def place(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in ("CREDENTIALS_DIRECTORY", "AGENT_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LIVE_TRADING_CONFIRM", "ADA/USDT")
+    (tmp_path / "config.json").write_text(json.dumps(LIVE))
+
+
+def typing(monkeypatch, answer):
+    """A person at a terminal who types `answer`."""
+    monkeypatch.setattr(Terminal, "can_ask", property(lambda self: True))
+    monkeypatch.setattr(Terminal, "ask", lambda self, question: answer)
+
+
+def test_closed_gates_are_named_with_their_numbers_and_nothing_is_asked(monkeypatch, tmp_path, capsys):
+    typing(monkeypatch, "ADA/USDT")
+    assert main(["arm"]) == 1
+    told = capsys.readouterr()
+    assert "passed  LIVE_TRADING_CONFIRM: equals the pair ADA/USDT" in told.out
+    assert "CLOSED  paper phase: 0.0 of 7 days, 0 of 10 trades" in told.out
+    assert "to do   emergency stop exercised: 0 times" in told.out
+    assert "a gate is closed" in told.err
+    assert read_record(tmp_path) is None
+
+
+def test_typing_the_pair_arms_this_configuration_and_disarm_forgets_it(monkeypatch, tmp_path, capsys):
+    typing(monkeypatch, "ADA/USDT")
+    assert main(["arm", *OVERRIDE]) == 0
+    record = read_record(tmp_path)
+    assert (record.pair, record.how, record.override.reason) == ("ADA/USDT", "typed", "a pilot with 20 USDT")
+    assert "REAL MONEY" in capsys.readouterr().err
+    assert main(["disarm"]) == 0
+    assert read_record(tmp_path) is None
+    assert main(["disarm"]) == 0
+    assert "Nothing was armed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("answer", ["", "y", "yes", "ada/usdt", "BTC/USDT"])
+def test_anything_but_the_pair_arms_nothing(monkeypatch, tmp_path, answer):
+    typing(monkeypatch, answer)
+    assert main(["arm", *OVERRIDE]) == 1
+    assert read_record(tmp_path) is None
+
+
+def test_without_a_terminal_with_json_without_a_reason_and_with_a_bad_file(monkeypatch, tmp_path, capsys):
+    assert main(["arm", *OVERRIDE]) == 1
+    assert "nobody confirmed" in capsys.readouterr().err
+    assert main(["arm", "--json", *OVERRIDE]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert {gate["name"]: gate["passed"] for gate in document["gates"]}["paper phase"] is True
+    typing(monkeypatch, "ADA/USDT")
+    assert main(["arm", "--override-phases", "short"]) == 1
+    assert main(["arm", "--config", "none.json"]) == 2
+    (tmp_path / "config.json").write_text("{}")
+    assert main(["arm", *OVERRIDE]) == 1
+    assert "CLOSED  mode: the configuration's mode is paper" in capsys.readouterr().out
+    assert read_record(tmp_path) is None
