@@ -14,7 +14,7 @@ from typing import Final
 from agent.core.account import DayBook, day_of
 from agent.core.commands import AlertLevel, SetLatch
 from agent.core.entering import refuse_all_signals
-from agent.core.leaving import want_exit_all
+from agent.core.leaving import leave_without_waiting, want_exit_all
 from agent.core.market import DAY_MS, Candle
 from agent.core.money import ZERO, percent_of
 from agent.core.order import Fill, Side
@@ -102,3 +102,5 @@ def halt(turn: Turn, reason: HaltReason, by: str, text: str) -> None:
     turn.alert(AlertLevel.CRITICAL, reason.value, text)
     refuse_all_signals(turn, "halted")
     want_exit_all(turn, reason.name)
+    if reason is HaltReason.EMERGENCY:
+        leave_without_waiting(turn)

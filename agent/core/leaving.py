@@ -96,8 +96,14 @@ def want_exit_all(turn: Turn, reason: str) -> None:
         want_exit(turn, position.id, reason)
 
 
+def leave_without_waiting(turn: Turn) -> None:
+    """What is leaving already does so now: no pause after a failed sale, and none for a price."""
+    turn.change(exit_retry_ms={})
+    go_on_leaving(turn)
+
+
 def go_on_leaving(turn: Turn) -> None:
-    """A believed price is there: a sale that waited for one, or for anything else, is tried."""
+    """A sale that waited, for a believed price or for anything else, is tried."""
     for position in turn.state.open_positions():
         if position.state is PositionState.EXITING:
             drive(turn, position.id)
@@ -264,7 +270,13 @@ def _leave(turn: Turn, position: Position, entry_over: bool) -> None:
 
 
 def _must_wait_for_price(turn: Turn, position: Position) -> bool:
-    """The daily-loss liquidation is decided on a price, so it is not sent into one nobody confirmed."""
+    """The daily-loss liquidation is decided on a price, so it is not sent into one nobody confirmed.
+
+    Somebody who stops everything does not ask for a price, also when the day's loss had decided before.
+    """
+    halted = turn.state.durable.halt
+    if halted is not None and halted.reason is HaltReason.EMERGENCY:
+        return False
     return position.exit_reason == HaltReason.DAILY_LOSS.name and not turn.state.prices.connection_ok
 
 

@@ -253,6 +253,32 @@ def test_the_liquidation_waits_for_a_price_somebody_confirmed_and_then_goes_on()
     assert play.is_flat
 
 
+def test_an_emergency_does_not_wait_for_the_price_that_the_liquidation_waits_for() -> None:
+    play = holder()
+    fall(play, 0.4730)
+    first = play.sale()
+    play.quote(0.4730, trusted=False)
+    play.refuses(first, -1015, "too many orders")
+    assert not play.sent(play.later(2 * MINUTE)), "the day's loss alone waits"
+    play.learn(e.EmergencyRequested("button"))
+    assert play.sale().client_id != first.client_id
+    play.fills(play.sale())
+    assert play.is_flat
+
+
+def test_an_emergency_does_not_wait_out_the_pause_after_failed_sales() -> None:
+    play = holder()
+    fall(play, 0.4730)
+    for _ in range(6):
+        play.refuses(play.sale(), -1015, "too many orders")
+        play.later(16_000)
+    failed = play.sale().client_id
+    play.refuses(play.sale(), -1015, "too many orders")
+    assert not play.sent()
+    play.learn(e.EmergencyRequested("button"))
+    assert play.sale().client_id != failed
+
+
 def test_an_untrusted_price_does_not_end_the_day() -> None:
     play = holder()
     play.quote(0.4740, trusted=False)
