@@ -208,7 +208,7 @@ def _says(process: subprocess.Popen[str], directory: Path, words: str) -> None:
 def _fall_a_little(rest: str) -> None:
     """A downtrend, which one of them asks for, whose bars do not close at their low."""
     price = float(_asked(f"{rest}/api/v3/ticker/price?symbol=ADAUSDT")["price"])
-    for part in (0.99, 0.993):
+    for part in (0.99, 0.998):
         _asked(f"{rest}/control/market", {"price": f"{price * part:.4f}"})
 
 
