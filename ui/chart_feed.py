@@ -84,6 +84,8 @@ class ChartFeed:
             averages.fast, averages.slow,
         )  # fmt: skip
         self.view.set_more_history(len(series) >= LOADED)
+        if self._live is not None:
+            self._show_live(self._live)
         return True
 
     async def _load_new(self, records: Records, market: Market, last_ms: int) -> bool:

@@ -261,7 +261,9 @@ class Controller(QObject):
             window.setWindowTitle(shown.title)
         window.control.show_header(shown)
         window.control.show_progress(header.progress(picture, link))
-        if window.pages.currentWidget() is window.whole:
+        if window.pages.currentWidget() is window.assistant:
+            window.banners.show_banners(())
+        else:
             ages = Ages(self._picture_s, price_age_s, now_s - link.since_s)
             window.banners.show_banners(banners.banners(picture, link, ages, _REMEDY[self.bridge.lack]))
         now = self.venue_now()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 
 import pytest
@@ -77,6 +78,23 @@ def test_a_closed_bar_and_the_live_one_follow_what_is_loaded(qapp, tmp_path, sto
         fast = ema([candle.close for candle in known], 96)
         assert closed.ema_fast == pytest.approx(fast[-1])
         assert not await feed.load(records, eyes.picture), "nothing new, nothing read twice"
+
+    on_offscreen(scenario, tmp_path)
+
+
+def test_a_live_bar_that_came_before_history_is_there_once_history_is(qapp, tmp_path, stored):
+    known = _candles(300)
+    stored.save(known)
+
+    async def scenario(eyes: Eyes) -> None:
+        feed, records = eyes.controller.chart, eyes.controller.records
+        assert feed is not None
+        show(eyes, document())
+        loading = asyncio.ensure_future(feed.load(records, eyes.picture))
+        await asyncio.sleep(0)
+        show(eyes, _live(known[-1].open_ms, close=0.57))
+        await loading
+        assert feed.view._scene.candles.candle(-1).close == 0.57
 
     on_offscreen(scenario, tmp_path)
 
