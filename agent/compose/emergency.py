@@ -54,6 +54,8 @@ LOG: Final = logging.getLogger("agent")
 #: A killed process leaves the lock within milliseconds; a machine that swaps may need longer.
 _GONE_WITHIN_S: Final = 5.0
 _LOOK_S: Final = 0.02
+#: So that one emergency stop knows another.
+ERRAND: Final = "emergency-stop"
 
 
 class NotEnded(Exception):  # noqa: N818 - a fact, not a fault of this call
@@ -82,20 +84,30 @@ class Asked:
 # --- the lock ------------------------------------------------------------------------------------
 
 
-def take_over(directory: DataDir, say: Callable[[str], None]) -> InstanceLock:
-    """End whoever holds the lock, and hold it. Raises NotEnded, and StoreTrouble where it cannot be used."""
-    until_s = time.monotonic() + _GONE_WITHIN_S
-    killed: set[int] = set()
+def take_over(directory: DataDir, say: Callable[[str], None], patience_s: float) -> InstanceLock:
+    """End whoever holds the lock, and hold it; another emergency stop is given `patience_s` to finish.
+
+    Raises NotEnded, and StoreTrouble where the lock cannot be used.
+    """
+    began_s = time.monotonic()
+    until_s = began_s + _GONE_WITHIN_S
+    seen: set[int] = set()
     while True:
         try:
-            return InstanceLock.take(directory.lock_file, at_ms=time.time_ns() // 1_000_000)
+            return InstanceLock.take(directory.lock_file, at_ms=time.time_ns() // 1_000_000, errand=ERRAND)
         except LockHeld as held:
             holder = held.holder
-        if time.monotonic() >= until_s:
+        now_s = time.monotonic()
+        if holder is not None and holder.errand == ERRAND and now_s < began_s + patience_s:
+            until_s = now_s + _GONE_WITHIN_S
+            if -holder.pid not in seen:
+                seen.add(-holder.pid)
+                say(f"Process {holder.pid} is stopping everything already; waiting for it.")
+        elif now_s >= until_s:
             raise NotEnded("the lock is still held") from None
-        if holder is not None and holder.is_alive and holder.pid not in killed:
+        elif holder is not None and holder.is_alive and holder.pid not in seen:
             _end(holder.pid, holder.birth, directory)
-            killed.add(holder.pid)
+            seen.add(holder.pid)
             say(f"Process {holder.pid} did not answer and was ended.")
         time.sleep(_LOOK_S)
 
@@ -178,7 +190,7 @@ def stop_here(asked: Asked, say: Callable[[str], None]) -> Done:
     directory, secrets = DataDir(asked.directory), Secrets()
     close_log = opened_log(directory, secrets)
     try:
-        with take_over(directory, say):
+        with take_over(directory, say, asked.wait_s):
             return _all_cases(directory, asked, secrets)
     except StoreTrouble as trouble:
         return Done(1, (f"unknown, the store cannot be read: {trouble}",), (), False)

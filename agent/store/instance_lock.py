@@ -32,12 +32,14 @@ _PAUSE_S: Final = 0.01
 class Holder:
     """Who took the lock, when (wall time), and a mark that no later process with this id can have.
 
-    `birth` is empty where the system does not tell when a process started.
+    `birth` is empty where the system does not tell when a process started. `errand` is what it holds the lock
+    for, empty for an engine.
     """
 
     pid: int
     taken_ms: int
     birth: str
+    errand: str = ""
 
     @property
     def is_alive(self) -> bool:
@@ -67,14 +69,14 @@ class InstanceLock:
         self._descriptor: int | None = descriptor
 
     @classmethod
-    def take(cls, path: Path, *, at_ms: int) -> Self:
+    def take(cls, path: Path, *, at_ms: int, errand: str = "") -> Self:
         """`at_ms` is wall time, for people. Raises LockHeld, or StoreTrouble when the file cannot be used."""
         descriptor = _opened(path)
         try:
             if not _lock_patiently(descriptor):
                 raise LockHeld(path, _named_in(descriptor))
             me = os.getpid()
-            text = json.dumps({"pid": me, "taken_ms": at_ms, "birth": process_birth(me)})
+            text = json.dumps({"pid": me, "taken_ms": at_ms, "birth": process_birth(me), "errand": errand})
             _overwrite(descriptor, text)
             os.fsync(descriptor)
         except LockHeld:
@@ -154,8 +156,9 @@ def _named_in(descriptor: int) -> Holder | None:
     os.lseek(descriptor, 0, os.SEEK_SET)
     try:
         found = json.loads(os.read(descriptor, 4096))
-        return Holder(int(found["pid"]), int(found["taken_ms"]), str(found["birth"]))
-    except (ValueError, KeyError, TypeError, RecursionError):
+        errand = str(found.get("errand", ""))
+        return Holder(int(found["pid"]), int(found["taken_ms"]), str(found["birth"]), errand)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

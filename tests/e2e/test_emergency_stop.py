@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import shutil
 import signal
@@ -171,3 +172,17 @@ async def test_only_what_is_ours_is_canceled_and_sold(house, tmp_path):
     assert theirs.orders[f"{tag}lost0001"]["status"] == "CANCELED"
     assert 500 <= theirs.total("ADA") < 501
     assert theirs.total("XRP") == 2
+
+
+async def test_pressed_twice_the_second_waits_for_the_first(house, tmp_path):
+    async with holding(house, tmp_path) as (market, agent, env):
+        await agent.kill()
+    both = await asyncio.gather(*(emergency(market, tmp_path, env) for _ in range(2)))
+    for ended in both:
+        assert_flat(ended, ended.document["engine"])
+        assert "was ended" not in ended.err
+    await assert_books_are_one(tmp_path, market)
+    sold = [
+        o for o in (await Theirs.read(market)).orders.values() if o["side"] == "SELL" and o["filled"] != "0"
+    ]
+    assert len(sold) == 1

@@ -53,9 +53,8 @@ async def test_killed_in_position_it_goes_on_and_the_books_agree(house, tmp_path
     [
         {"exchange": {"paper_trading": True, "trading_pair": "BNB/USDT", "base_currency": "BNB"}},
         {"exchange": {"testnet": False}},
-        {"timeframe": "5m"},
     ],
-    ids=["mode and pair", "live", "timeframe"],
+    ids=["mode and pair", "live"],
 )
 async def test_another_setup_keeps_the_stored_one_and_makes_no_entries(house, tmp_path, other):
     async with left_holding(house, tmp_path) as (market, env):
