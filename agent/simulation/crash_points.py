@@ -140,6 +140,7 @@ class FlowWorld(World):
         self.heal()
         self.settle("after the flow")
         self.witness.check_rest()
+        self.witness.check_decisions()
         self.crash("to recover once more", downtime_us=SECOND)
         self.settle("recovered")
         self.witness.check_rest()

@@ -54,10 +54,12 @@ class Totals:
     cpu_s: float = 0.0
     unknown: int = 0
     naked_ms: int = 0
+    naked_calm_ms: int = 0
     held_ms: int = 0
     fired: dict[str, int] = field(default_factory=dict)
     unknown_ms: list[int] = field(default_factory=list)
     restart_ms: list[int] = field(default_factory=list)
+    emergency_flat_ms: list[int] = field(default_factory=list)
 
     def add(self, result: Result) -> None:
         figures = result.figures
@@ -72,6 +74,8 @@ class Totals:
         self.cpu_s += result.cpu_s
         self.unknown += figures.unknown
         self.naked_ms += figures.naked_ms
+        self.naked_calm_ms += figures.naked_calm_ms
+        self.emergency_flat_ms += figures.emergency_flat_ms
         self.held_ms += figures.held_ms
         self.unknown_ms += figures.unknown_ms
         self.restart_ms += figures.restart_ms
@@ -96,7 +100,8 @@ class Totals:
             f"orders of unknown outcome: {self.unknown}, resolved after {_quantiles(self.unknown_ms)}",
             f"from start to reconciled: {_quantiles(self.restart_ms)}",
             f"unprotected {self.naked_ms / 1000:.0f} s of {self.held_ms / 3_600_000:.0f} h held"
-            f" ({share:.2f} %)",
+            f" ({share:.2f} %), of which {self.naked_calm_ms / 1000:.0f} s in calm",
+            f"from a halt in calm to flat: {_quantiles(self.emergency_flat_ms)}",
         ]
 
 

@@ -54,6 +54,8 @@ class Figures:
     unknown: int = 0
     unknown_ms: list[int] = field(default_factory=list)
     naked_ms: int = 0
+    naked_calm_ms: int = 0
+    """Of that, while the agent lived and nothing had been wrong for some minutes."""
     held_ms: int = 0
     restart_ms: list[int] = field(default_factory=list)
     emergency_flat_ms: list[int] = field(default_factory=list)
@@ -215,6 +217,7 @@ class Witness:
             self._naked_since_ms = None
             return
         self.figures.naked_ms += passed_ms
+        self.figures.naked_calm_ms += passed_ms if world.is_calm else 0
         if not world.is_calm:
             self._naked_since_ms = None
         elif self._naked_since_ms is None:
