@@ -186,3 +186,18 @@ async def test_pressed_twice_the_second_waits_for_the_first(house, tmp_path):
         o for o in (await Theirs.read(market)).orders.values() if o["side"] == "SELL" and o["filled"] != "0"
     ]
     assert len(sold) == 1
+
+
+async def test_an_exchange_that_is_away_and_then_loses_an_answer(house, tmp_path):
+    async with holding(house, tmp_path) as (market, agent, env):
+        await agent.kill()
+    await market.fault("F8")
+    away = await emergency(market, tmp_path, env, "--wait", "3")
+    assert away.code == 5, away.err
+    assert (away.document["latched"], away.document["flat"]) == (True, False)
+    assert "position 1" in away.document["remaining"][0]
+    await market.cure()
+    await market.fault("F2", match={"method": "POST", "path": "/api/v3/order*"})
+    assert_flat(await emergency(market, tmp_path, env), "none")
+    assert await market.fired("F2") == 1
+    await assert_books_are_one(tmp_path, market)
