@@ -4,7 +4,7 @@
 
 FREQTRADE is the program of an installation of its own (`python3 -m venv DIR; DIR/bin/pip install freqtrade`).
 It runs unmodified, led to the local exchange by its own `ccxt_config.urls`. Both trade real (signed) orders
-on one-minute bars that are signals, every one or every other, so that the time from close to order shows.
+on one-minute bars with a signal every other minute or so, so that the time from a close to the order shows.
 What is measured comes from outside: the exchange's own books and clock, and /proc. Not part of the tests.
 """
 
@@ -28,6 +28,10 @@ from tests.bench.bench_process import ROOT
 KEY: Final = "bench-key"
 SECRET: Final = "bench-secret"
 BAR_MS: Final = 60_000
+
+_QUICK: Final = {"vol_z": 5.0, "tr_z": 1.2, "cloc_min": 0.6}
+_WINDOWS: Final = {"ema_fast": 24, "ema_slow": 48, "z_window": 48, "atr_window": 12}
+_WISH: Final = {**_WINDOWS, **_QUICK, "interval": "1m", "bounce": "0.05", "bounce_bars": 2}
 
 _STRATEGY: Final = """
 from freqtrade.strategy import IStrategy
@@ -95,8 +99,8 @@ def _measured(directory: Path, start: Any, minutes: float) -> dict[str, str]:
         watched = time.monotonic()
         while time.monotonic() - watched < minutes * 60:
             assert trader.poll() is None, f"it ended: {(directory / 'said').read_text()[-2000:]}"
-            _fall_a_little(where["rest"])
-            time.sleep(10)
+            _wish_for_a_signal(where["rest"])
+            time.sleep(45)
         hours = (time.monotonic() - watched) / 3600
         cpu, ledger, memory = _cpu_s(trader.pid) - before_cpu, _ledger(where), _rss_mib(trader.pid)
     finally:
@@ -124,6 +128,7 @@ def _measured(directory: Path, start: Any, minutes: float) -> dict[str, str]:
 
 def _agent(directory: Path, where: dict[str, str]) -> tuple[subprocess.Popen[str], Any]:
     config = _every_bar_a_signal()
+    config["seller_params"] |= _QUICK
     config["exchange"] |= {"paper_trading": False, "testnet": True}
     path = directory / "config.json"
     path.write_text(json.dumps(config))
@@ -205,11 +210,9 @@ def _says(process: subprocess.Popen[str], directory: Path, words: str) -> None:
         time.sleep(0.05)
 
 
-def _fall_a_little(rest: str) -> None:
-    """A downtrend, which one of them asks for, whose bars do not close at their low."""
-    price = float(_asked(f"{rest}/api/v3/ticker/price?symbol=ADAUSDT")["price"])
-    for part in (0.99, 0.998):
-        _asked(f"{rest}/control/market", {"price": f"{price * part:.4f}"})
+def _wish_for_a_signal(rest: str) -> None:
+    """On the next bar, a capitulation as this agent's configuration asks for; the other one does not mind."""
+    _asked(f"{rest}/control/market", {"signal": _WISH})
 
 
 def _to_wall_time(where: dict[str, str]) -> None:
