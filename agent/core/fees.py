@@ -7,15 +7,16 @@ the trade is booked again by the difference. A price older than `PRICE_GOOD_FOR_
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
+from agent.core.account import holdings_total
 from agent.core.booking import position_booked
-from agent.core.commands import ReadFeePrice
-from agent.core.events import FeePriceSeen
-from agent.core.money import ZERO
+from agent.core.commands import AlertLevel, ReadFeePrice
+from agent.core.events import FeePriceSeen, Holding
+from agent.core.money import ZERO, plain
 from agent.core.order import Fill
 from agent.core.state import AgentState, FeePrice
 from agent.core.turn import Turn
@@ -24,6 +25,8 @@ from agent.core.turn import Turn
 BNB: Final = "BNB"
 #: A price is asked for again when it is older than this while fees may be taken in that currency.
 PRICE_AGAIN_MS: Final = 300_000
+#: Fewer fees than this left in BNB, of the size of the largest one that is remembered, are few.
+LOW_BNB_FEES: Final = 10
 #: The value of a fee may be off by as much as the currency moved in this time.
 PRICE_GOOD_FOR_MS: Final = 1_800_000
 
@@ -58,6 +61,24 @@ def keep_fee_prices(turn: Turn, held: Iterable[str]) -> None:
             wanted.add(BNB)
     for currency in sorted(wanted):
         ask_fee_price(turn, currency)
+
+
+def warn_of_low_bnb(turn: Turn, holdings: Mapping[str, Holding]) -> None:
+    """Told once when fees are taken in BNB and few more will be: then they come out of what is traded.
+
+    Nothing breaks without BNB, but the discount is gone, and less arrives of a coin than was asked for.
+    """
+    fees = [f.fee for o in turn.state.orders.values() for f in o.fills if f.fee_currency == BNB]
+    if not fees or BNB in (turn.state.setup.base, turn.state.setup.quote):
+        return
+    held, wanted = holdings_total(holdings, BNB), max(fees) * LOW_BNB_FEES
+    is_low = held < wanted
+    if is_low and not turn.state.bnb_is_low:
+        text = f"{plain(held)} BNB left, less than {LOW_BNB_FEES} times the largest fee lately"
+        what = f"{text} ({plain(max(fees))}): buy some, or fees come out of what is traded"
+        turn.alert(AlertLevel.WARNING, "low BNB", what)
+    if is_low is not turn.state.bnb_is_low:
+        turn.change(bnb_is_low=is_low)
 
 
 def on_fee_price(turn: Turn, event: FeePriceSeen) -> None:

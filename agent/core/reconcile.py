@@ -18,7 +18,7 @@ from agent.core.account import holdings_total
 from agent.core.booking import book_flow
 from agent.core.commands import AlertLevel, LookUpOrder, ReadAccount
 from agent.core.events import AccountSeen, AccountUnreadable, FillsSeen, Impairment, OrderReported
-from agent.core.fees import keep_fee_prices
+from agent.core.fees import keep_fee_prices, warn_of_low_bnb
 from agent.core.impairing import heal, impair
 from agent.core.leaving import drive
 from agent.core.money import ZERO, plain
@@ -119,6 +119,7 @@ def on_account(turn: Turn, event: AccountSeen) -> None:
     _note_foreign(turn, event)
     note_strangers(turn, event)
     keep_fee_prices(turn, event.holdings)
+    warn_of_low_bnb(turn, event.holdings)
     if not any(not o.is_settled and not o.is_working for o in turn.state.orders.values()):
         _settle_difference(turn, compare(turn.state, event), event)
     # Whatever a lost word left undone is done now at the latest.

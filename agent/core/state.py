@@ -182,6 +182,8 @@ class AgentState:
     """By client id: when the exchange last said that the order is working."""
     last_balance_row_ms: int = 0
     fee_prices: Mapping[str, FeePrice] = field(default_factory=dict)
+    bnb_is_low: bool = False
+    """It was told that soon there will be no BNB left to pay fees with."""
     strangers: tuple[OrderReport, ...] = ()
     """Open orders on our pair that are not ours, at the last reading: shown, counted, never touched."""
     told_trades: tuple[str, ...] = ()

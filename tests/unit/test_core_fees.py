@@ -141,3 +141,18 @@ def test_what_is_unvalued_survives_a_restart_and_is_asked_for_again() -> None:
     assert ReadFeePrice("BNB") in play.last
     knows_bnb(play)
     assert play.position().fees_quote == D("0.6")
+
+
+def test_few_bnb_left_are_told_once_and_again_after_some_were_bought() -> None:
+    play = Playbook().ready()
+    knows_bnb(play)
+    assert not [text for text in play.alerts(play.account_agrees(BNB="0.001")) if "BNB left" in text]
+    bought(play, "BNB")
+    told = [text for text in play.alerts(play.account_agrees(BNB="0.0099")) if "BNB left" in text]
+    assert told == [
+        "WARNING low BNB: 0.0099 BNB left, less than 10 times the largest fee lately (0.001): "
+        "buy some, or fees come out of what is traded"
+    ]
+    assert not [text for text in play.alerts(play.account_agrees(BNB="0.0098")) if "BNB left" in text]
+    play.account_agrees(BNB="0.01")
+    assert [text for text in play.alerts(play.account_agrees(BNB="0.002")) if "BNB left" in text]
