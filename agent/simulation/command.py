@@ -55,7 +55,7 @@ def many(seeds: range, days: float, jobs: int, *, thorough: bool = False) -> int
     """Live many worlds; only what is violated tells a story."""
     totals = Totals()
     began_s = told_s = time.monotonic()
-    for result in _results(seeds, days, jobs, thorough):
+    for result in _until_interrupted(_results(seeds, days, jobs, thorough)):
         totals.add(result)
         if result.violation is not None:
             print(f"seed {result.seed}: VIOLATION {result.violation}")
@@ -81,6 +81,14 @@ def many(seeds: range, days: float, jobs: int, *, thorough: bool = False) -> int
         print(f"VIOLATION of the simulation itself: {', '.join(totals.missing)} never happened")
     print(_count(violations))
     return 1 if violations else 0
+
+
+def _until_interrupted(results: Iterator[Result]) -> Iterator[Result]:
+    """A long range may be ended with Ctrl+C; what was lived until then still counts."""
+    try:
+        yield from results
+    except KeyboardInterrupt:
+        print("interrupted: these are the worlds so far", file=sys.stderr)
 
 
 def _results(seeds: range, days: float, jobs: int, thorough: bool) -> Iterator[Result]:
