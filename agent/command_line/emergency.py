@@ -94,19 +94,28 @@ def _question(link: EngineLink) -> str:
 
 
 def _latch(directory: Path) -> str | None:
-    """Set the latch; None when it is durable, else why not. A halt that is already certain stays as it is."""
+    """Set the latch; None when it is durable, else why not. A halt that is already certain stays as it is.
+
+    A disk that does not answer is not waited for: a running engine sells without it.
+    """
     from agent.store.latch import NAME, Latch
     from agent.store.trouble import StoreTrouble
 
-    latch = Latch(directory / NAME)
-    found = latch.read()
-    if found is not None and found.at_ms:
-        return None
-    try:
-        latch.set("emergency", time.time_ns() // 1_000_000)
-    except StoreTrouble as trouble:
-        return str(trouble)
-    return None
+    latch, trouble = Latch(directory / NAME), ["the disk does not answer"]
+
+    def write() -> None:
+        found = latch.read()
+        try:
+            if found is None or not found.at_ms:
+                latch.set("emergency", time.time_ns() // 1_000_000)
+            trouble.clear()
+        except StoreTrouble as why:
+            trouble[:] = [str(why)]
+
+    writing = threading.Thread(target=write, name="halt latch", daemon=True)
+    writing.start()
+    writing.join(ACKNOWLEDGE_S)
+    return trouble[0] if trouble else None
 
 
 async def _stop(link: EngineLink, terminal: Terminal, wait_s: float) -> Leftover:

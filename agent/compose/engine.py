@@ -26,6 +26,7 @@ from agent.compose.errand import Site
 from agent.compose.first_reading import account_read
 from agent.compose.hurry import unhurried
 from agent.compose.install_tag import install_tag
+from agent.compose.latch_file import LatchFile
 from agent.compose.ledger_journal import LedgerJournal, state_from
 from agent.compose.market import fee_prices, markets_of
 from agent.compose.metrics import metrics_at
@@ -81,7 +82,6 @@ from agent.store.paper import paper_scope
 from agent.store.paper_rows import PaperRows
 from agent.store.revision import SCHEMA_REVISION
 from agent.store.scrutiny_findings import findings_in
-from agent.store.trouble import StoreTrouble
 from agent.store.writer import Watch
 
 T = TypeVar("T")
@@ -96,33 +96,6 @@ REFUSED: Final = 1
 LOCKED: Final = 4
 #: Not an exit code: the same start is to be made once more.
 AGAIN: Final = -1
-
-
-class LatchFile:
-    """The latch as the runtime and the dispatcher use it. A disk that fails counts as set."""
-
-    def __init__(self, latch: Latch) -> None:
-        self._latch = latch
-
-    def set(self, reason: str, at_ms: int) -> None:
-        try:
-            self._latch.set(reason, at_ms)
-        except StoreTrouble as trouble:
-            LOG.critical("the halt latch could not be written: %s", trouble)
-
-    def clear(self) -> None:
-        try:
-            self._latch.clear()
-        except StoreTrouble as trouble:
-            LOG.critical("the halt latch could not be cleared, entries stay off: %s", trouble)
-
-    def is_set(self) -> bool:
-        return self._latch.read() is not None
-
-    def reason(self) -> str | None:
-        """What the file says, or what is wrong with it; None when it is certainly clear."""
-        halted = self._latch.read()
-        return None if halted is None else halted.reason
 
 
 class Engine:

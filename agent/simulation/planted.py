@@ -19,8 +19,7 @@ from decimal import Decimal
 from types import ModuleType
 from typing import Any, Final
 
-from agent.compose import engine as engine_module
-from agent.compose import ledger_journal, silences
+from agent.compose import latch_file, ledger_journal, silences
 from agent.core import boot, engine, entering, gate, guarding, leaving, ordering, reconcile, risk, selling
 from agent.core import events as e
 from agent.core.account import Account
@@ -245,7 +244,7 @@ def gone_is_canceled(m: Mutant) -> None:
 
 @bug("the halt latch is not looked at before an entry leaves, and not after a restart")
 def latch_not_read(m: Mutant) -> None:
-    m.put(engine_module.LatchFile, "is_set", lambda self: False)
+    m.put(latch_file.LatchFile, "is_set", lambda self: False)
     m.put(boot, "latched_halt", lambda reason, at_ms: None)
 
 

@@ -261,3 +261,25 @@ async def test_a_signed_exit_does_not_wait_for_a_locked_database(house, tmp_path
             await sold_meanwhile(market, watch, state)
             other.execute("ROLLBACK")
         await all_written(agent, watch, market, tmp_path)
+
+
+async def test_an_emergency_does_not_wait_for_a_disk_that_does_not_answer(house, disk, tmp_path):
+    market = await house.market(*credentials.options)
+    config = written(tmp_path, quick(**TESTNET))
+    data = disk.place / "data"
+    agent = await house.agent(data, *market.address, config=config, env=credentials.environment(tmp_path))
+    async with agent.watched() as watch:
+        await watch.enters(market, **WISH)
+        await disk.freeze()
+        try:
+            await watch.until("blocked", blocked_by("the disk does not answer"))
+            stopping = asyncio.create_task(cli(data, "emergency-stop", "--yes", "--json"))
+            await watch.until("sold", lambda s: s["state"] == "HALTED" and not s["positions"])
+            sides = [order["side"] for order in (await Theirs.read(market)).orders.values()]
+            assert sides == ["BUY", "SELL"]
+        finally:
+            await disk.thaw()
+        stopped = await stopping
+        assert (stopped.code, stopped.document["engine"]) == (0, "acknowledged"), stopped.err
+    assert await agent.stopped() == 0
+    assert Latch(data / "halt.latch").read() is not None, "written as soon as that was possible"
