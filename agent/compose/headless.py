@@ -42,6 +42,7 @@ REFUSED: Final = 1
 LOCKED: Final = 4
 #: A mistake of ours ended the engine. Not a refusal: whoever supervises it starts it again.
 BROKEN: Final = 70
+_LOOK_AT_LOCK_S: Final = 0.1
 
 
 def run_headless(options: RunOptions) -> int:
@@ -50,7 +51,7 @@ def run_headless(options: RunOptions) -> int:
     directory = DataDir(options.data_dir)
     try:
         directory.create()
-        lock = InstanceLock.take(directory.lock_file, at_ms=time.time_ns() // 1_000_000)
+        lock = _take_lock(directory)
     except LockHeld as held:
         print(f"{held}.", file=sys.stderr)
         return LOCKED
@@ -63,6 +64,26 @@ def run_headless(options: RunOptions) -> int:
         except StoreTrouble as trouble:
             print(f"{trouble}.", file=sys.stderr)
             return REFUSED
+
+
+def _take_lock(directory: DataDir) -> InstanceLock:
+    """The lock of the directory, as soon as no emergency stop holds it. Raises LockHeld when an engine does.
+
+    Whoever supervises this engine starts it again right after an emergency stop has ended the last one, and
+    must not conclude that it is not needed: an emergency stop may end before everything is sold.
+    """
+    told = False
+    while True:
+        try:
+            return InstanceLock.take(directory.lock_file, at_ms=time.time_ns() // 1_000_000)
+        except LockHeld as held:
+            if held.holder is None or not held.holder.errand:
+                raise
+            if not told:
+                told = True
+                text = f"process {held.holder.pid} is an emergency stop: the engine begins when it has ended"
+                print(text, file=sys.stderr, flush=True)
+        time.sleep(_LOOK_AT_LOCK_S)
 
 
 def _run_locked(options: RunOptions, directory: DataDir) -> int:

@@ -200,4 +200,20 @@ async def test_an_exchange_that_is_away_and_then_loses_an_answer(house, tmp_path
     await market.fault("F2", match={"method": "POST", "path": "/api/v3/order*"})
     assert_flat(await emergency(market, tmp_path, env), "none")
     assert await market.fired("F2") == 1
+
+
+async def test_an_engine_started_meanwhile_goes_on_where_the_emergency_stop_ended(house, tmp_path):
+    async with holding(house, tmp_path) as (market, agent, env):
+        agent.send(signal.SIGSTOP)
+        market.send(signal.SIGSTOP)
+        stopping = asyncio.create_task(emergency(market, tmp_path, env, "--wait", "6"))
+        assert await agent.ended() == -signal.SIGKILL
+    again = await house.agent(tmp_path, *market.address, env=env)
+    await again.complains("is an emergency stop")
+    ended = await stopping
+    assert (ended.code, ended.document["flat"]) == (5, False), "the exchange did not answer"
+    market.send(signal.SIGCONT)
+    async with again.watched() as watch:
+        await watch.until("flat", lambda s: s["halt"] and s["halt"]["flat"])
+    assert await again.stopped() == 0
     await assert_books_are_one(tmp_path, market)
