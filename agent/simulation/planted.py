@@ -582,10 +582,11 @@ def positions_not_counted(m: Mutant) -> None:
 
 @bug("a position may be three times as large as allowed")
 def cap_ignored(m: Mutant) -> None:
-    def size(worth: Decimal, entry: Decimal, stop: Decimal, state: Any) -> Any:
-        return worth * state.setup.limits.max_position_size_percent * 3 / 100 / entry
+    def size(*asked: Any) -> Any:
+        sizes = was(*asked)
+        return replace(sizes, by_risk=sizes.by_cap * 3, by_cap=sizes.by_cap * 3)
 
-    m.put(risk, "position_size", size)
+    was = m.put(risk, "position_size", size)
     m.put(risk, "_size_checks", lambda state, *others: ())
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 from agent.core.commands import Command
+from agent.core.events import Impairment
 from agent.core.money import ZERO
 from agent.core.order import TERMINAL, Order, OrderStatus, Purpose
 from agent.core.position import MOVES, PositionState
@@ -231,6 +232,9 @@ class Witness:
         self, process: Process, before: AgentState | None, after: AgentState, commands: Iterable[Command]
     ) -> None:
         self._halts(before, after)
+        fault = after.impairments.get(Impairment.AGENT_FAULT)
+        if fault is not None:
+            raise Violation(20, f"a part broke: {fault}")
         if before is not None and before.reconciled_ms is None and after.reconciled_ms is not None:
             self.figures.restart_ms.append(self.world.agenda.now_ms - process.started_ms)
         if before is None or after.orders is before.orders:
