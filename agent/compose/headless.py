@@ -50,20 +50,45 @@ def run_headless(options: RunOptions) -> int:
     forbid_float_money()
     directory = DataDir(options.data_dir)
     try:
-        directory.create()
+        _make_ready(directory)
         lock = _take_lock(directory)
     except LockHeld as held:
         print(f"{held}.", file=sys.stderr)
         return LOCKED
     except StoreTrouble as trouble:
-        print(f"{trouble}.", file=sys.stderr)
-        return REFUSED
+        return _unusable(directory, trouble)
     with lock:
         try:
             return _run_locked(options, directory)
         except StoreTrouble as trouble:
-            print(f"{trouble}.", file=sys.stderr)
-            return REFUSED
+            return _unusable(directory, trouble)
+
+
+def _make_ready(directory: DataDir) -> None:
+    """Make the directory. With something open, a disk that takes nothing more is no reason not to sell it."""
+    try:
+        directory.create()
+    except StoreTrouble as trouble:
+        if not _holds(directory):
+            raise
+        print(f"{trouble}. Something is open: the engine tries to manage it all the same.", file=sys.stderr)
+
+
+def _unusable(directory: DataDir, trouble: StoreTrouble) -> int:
+    """The exit code. A refusal is final for whoever supervises this; what is open needs another start."""
+    print(f"{trouble}.", file=sys.stderr)
+    if not _holds(directory):
+        return REFUSED
+    print("Something is open and nobody manages it: put this right at once.", file=sys.stderr)
+    return BROKEN
+
+
+def _holds(directory: DataDir) -> bool:
+    """Whether something is certainly open. A store that cannot be read says nothing."""
+    try:
+        return directory.trades_db.exists() and bool(open_scopes(directory.trades_db))
+    except (StoreTrouble, OSError):
+        return False
 
 
 def _take_lock(directory: DataDir) -> InstanceLock:

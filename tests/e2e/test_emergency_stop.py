@@ -127,6 +127,21 @@ async def test_a_frozen_engine_on_a_full_disk(house, tmp_path):
         assert theirs.total("ADA") < 1
 
 
+async def test_an_engine_that_starts_on_a_full_disk_manages_what_is_held(house, tmp_path):
+    with small_disk(tmp_path / "disk") as disk:
+        async with holding(house, disk) as (market, agent, env):
+            await agent.kill()
+        fill(disk)
+        again = await house.agent(disk, *market.address, env=env)
+        await again.complains("tries to manage it all the same")
+        await again.complains("store failing")
+        again.send(signal.SIGUSR1)
+        await again.complains("position 1: closed")
+        assert (await Theirs.read(market)).total("ADA") < 1
+        again.stop()
+        assert await again.ended() == 0
+
+
 async def test_what_a_full_disk_kept_from_the_ledger_the_next_start_brings_in(house, tmp_path):
     with small_disk(tmp_path / "disk") as disk:
         async with holding(house, disk) as (market, agent, env):
