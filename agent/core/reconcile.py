@@ -253,6 +253,14 @@ def account_due_ms(state: AgentState) -> int:
     if state.account_seen_ms is None:
         return 0
     doubtful = {Impairment.BALANCE_UNREADABLE, Impairment.LEDGER_DIFFERENCE} & state.impairments.keys()
-    if state.reconciled_ms is None or _in_doubt(state) or doubtful:
+    if state.reconciled_ms is None or _in_doubt(state) or doubtful or _owes_clearing(state):
         return state.account_seen_ms + LOOK_AGAIN_MS
     return state.account_seen_ms + RECONCILE_EVERY_MS
+
+
+def _owes_clearing(state: AgentState) -> bool:
+    """Halted and sold out, but not compared since: an operator who wants to go on waits for just that."""
+    halted = state.durable.halt
+    if halted is None or (state.reconciled_ms or 0) > halted.at_ms:
+        return False
+    return not state.open_positions() and all(o.is_settled for o in state.orders.values())

@@ -8,11 +8,12 @@ import pytest
 
 from agent.core import events as e
 from agent.core.boot import latched_halt
-from agent.core.commands import Alert, AlertLevel, CancelOrder, ClearLatch, ReadBook, SetLatch
+from agent.core.commands import Alert, AlertLevel, CancelOrder, ClearLatch, ReadAccount, ReadBook, SetLatch
 from agent.core.events import Impairment
 from agent.core.gate import entries_blocked_by
 from agent.core.order import OrderStatus, Purpose
 from agent.core.phase import Phase
+from agent.core.reconcile import LOOK_AGAIN_MS, RECONCILE_EVERY_MS
 from agent.core.snapshot import snapshot
 from agent.core.state import HaltReason
 from tests.playbook import MINUTE, D, Playbook, PositionState, make_setup
@@ -403,6 +404,18 @@ def test_a_halt_is_cleared_when_flat_and_reconciled_after_it() -> None:
     play.learn(e.StartRequested("operator"))
     play.quote(0.48)
     assert play.state.phase is Phase.RUNNING
+
+
+def test_a_flat_halt_is_compared_at_once_and_then_as_usual() -> None:
+    play = running()
+    play.account_agrees()
+    play.learn(e.EmergencyRequested("button"))
+    assert not play.asked(ReadAccount, play.later(LOOK_AGAIN_MS - 1_000))
+    assert play.asked(ReadAccount, play.later(1_000)), "nobody waits a minute to go on"
+    play.account_agrees()
+    assert not play.asked(ReadAccount, play.later(RECONCILE_EVERY_MS - 1_000))
+    play.learn(e.ClearHaltRequested("operator"))
+    assert play.answer().ok
 
 
 def test_a_halt_is_not_cleared_while_something_is_held() -> None:
