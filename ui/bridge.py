@@ -51,7 +51,7 @@ class Bridge(QObject):
         self.engine: DetachedProcess | None = None
         self.may_start = True
         self.lack = Lack.NOTHING
-        self._secrets: Mapping[str, str] = {}
+        self.secrets: Mapping[str, str] = {}
         self._client: ControlClient | None = None
         self._was_attached = False
         self._watchers: set[DetachedProcess] = set()
@@ -101,7 +101,7 @@ class Bridge(QObject):
         self._tell(LinkKind.STARTING, "Starting the engine")
         try:
             words = await asyncio.to_thread(engine_words, self.place)
-            self.engine = await asyncio.to_thread(DetachedProcess, words, "engine", self._secrets)
+            self.engine = await asyncio.to_thread(DetachedProcess, words, "engine", self.secrets)
         except OSError as why:
             self._tell(LinkKind.FAILED, f"its process cannot be made: {why}.")
 
@@ -109,7 +109,7 @@ class Bridge(QObject):
         """By the trader's wish: the next look starts one when none runs. `live`: the pair was typed."""
         self.lack = Lack.NOTHING
         if secrets is not None:
-            self._secrets = secrets
+            self.secrets = secrets
         if live:
             self.place = replace(self.place, live=True)
         self.may_start, self._was_attached = True, False
@@ -226,7 +226,7 @@ class Bridge(QObject):
     async def _emergency_alone(self) -> None:
         try:
             process = await asyncio.to_thread(
-                DetachedProcess, emergency_words(self.place), "emergency", self._secrets
+                DetachedProcess, emergency_words(self.place), "emergency", self.secrets
             )
         except OSError as why:
             self.stepped.emit(f"The emergency stop could not be started: {why}. Use the command line.", True)

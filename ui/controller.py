@@ -17,11 +17,12 @@ from PySide6.QtGui import QCloseEvent
 
 from ui.arming import Lack, arming_question, gates, pair_of
 from ui.bridge import Bridge
+from ui.errands import Errands
 from ui.launching import Place
 from ui.link import Link, LinkKind
 from ui.main_window import MainWindow
 from ui.picture import Picture
-from ui.present import banners, footer, header, positions, questions, stats
+from ui.present import banners, drill, footer, header, positions, questions, stats
 from ui.present.banners import Act, Ages
 from ui.present.log_lines import LogLine
 from ui.readings import Readings
@@ -55,6 +56,7 @@ class Controller(QObject):
         self.records = Records(place.data_dir)
         self.readings = Readings(self)
         self.sound = Sound()
+        self.errands = Errands(self)
         self.chart: ChartFeed | None = None
         self.picture: Picture | None = None
         self.recorded = stats.Recorded()
@@ -88,6 +90,7 @@ class Controller(QObject):
         window.control.stop.connect(lambda: self._pressed("stop"))
         window.control.emergency.connect(lambda: self._pressed("emergency"))
         window.banners.acted.connect(self._banner_acted)
+        window.banners.closed.connect(lambda _key: self.errands.dismiss_away())
         window.positions.close_wanted.connect(self._close_wanted)
         window.question.answered.connect(self._answered)
         window.log.errors_changed.connect(self._errors_changed)
@@ -142,12 +145,14 @@ class Controller(QObject):
         self.records.close()
         self.records = Records(place.data_dir)
         self._follow_bridge()
+        self.errands.banner = None
         self.follow()
 
     async def end(self) -> None:
         """Stop following; whatever runs, runs on."""
         self._second.stop()
         self._soon.stop()
+        self.errands.end()
         reading = self.readings.end()
         running = [task for task in (*self._tasks, self._following, reading) if task is not None]
         for task in running:
@@ -193,6 +198,8 @@ class Controller(QObject):
     def _linked(self, link: Link) -> None:
         if link.kind is LinkKind.ATTACHED:
             self.readings.wake()
+            if self.picture is not None:
+                self.errands.look_back()
         elif link.kind in (LinkKind.NONE, LinkKind.FAILED) and self.picture is None:
             self.do(self._show_stored())
         self.render_soon()
@@ -213,6 +220,7 @@ class Controller(QObject):
         if before is None or picture.price.at != before.price.at:
             self._price_s = now_s
         self.readings.saw(before, picture)
+        self.errands.saw(before, picture)
         (self._flat.clear if picture.holdings else self._flat.set)()
         if self._emergency:
             self._watch_halt(picture)
@@ -265,7 +273,9 @@ class Controller(QObject):
             window.banners.show_banners(())
         else:
             ages = Ages(self._picture_s, price_age_s, now_s - link.since_s)
-            window.banners.show_banners(banners.banners(picture, link, ages, _REMEDY[self.bridge.lack]))
+            found = banners.banners(picture, link, ages, _REMEDY[self.bridge.lack])
+            told = () if self.errands.banner is None else (self.errands.banner,)
+            window.banners.show_banners((*found, *told))
         now = self.venue_now()
         if picture is not None:
             held = positions.cards(picture, now, local, attached=link.is_up)
@@ -290,7 +300,7 @@ class Controller(QObject):
     def _refresh_question(self) -> None:
         """An open question shows the numbers of now, and goes when it makes no sense any more."""
         card = self.window.question
-        if card.question is None or card.question.key == "arm":
+        if card.question is None or card.question.key in ("arm", drill.KEY):
             return
         fresh = self._question(card.question.key)
         if fresh is None:
@@ -345,6 +355,12 @@ class Controller(QObject):
                 self.settings.set_on("sounds", not self.settings.is_on("sounds"))
                 state = "on" if self.settings.is_on("sounds") else "off"
                 window.toasts.show_toast("INFO", f"Sounds are {state}")
+            case "doctor":
+                self.errands.examine()
+            case "away":
+                self.errands.show_away()
+            case "drill":
+                self.errands.offer_drill()
             case "settings":
                 window.settings_card.toggle()
             case "keys":
@@ -419,6 +435,8 @@ class Controller(QObject):
                 self.do(self._ask("stop", {"flatten": choice == "flatten"}))
             case "clear", _:
                 self.do(self._ask("clear-halt"))
+            case drill.KEY, _:
+                self.do(self.errands.play_drill())
             case "arm", _:
                 self.bridge.start_engine(live=True)
             case "start", _:
@@ -447,6 +465,8 @@ class Controller(QObject):
                 self.window.keys_card.appear()
             case Act.ARM:
                 self.do(self._show_gates())
+            case Act.SHOW_AWAY:
+                self.errands.show_away()
             case Act.SHOW_LOG:
                 self._show_tab("log")
 

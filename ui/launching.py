@@ -63,6 +63,19 @@ def emergency_words(place: Place) -> tuple[str, ...]:
     )
 
 
+def doctor_words(place: Place, market_url: str = "") -> tuple[str, ...]:
+    """`market_url`: the exchange of a demo, where the place itself names none."""
+    more = list(place.more)
+    env_file = more[more.index("--env-file") : more.index("--env-file") + 2] if "--env-file" in more else []
+    exchange = place.exchange or (("--exchange-url", market_url) if market_url else ())
+    where = ("--config", str(place.config), "--data-dir", str(place.data_dir))
+    return ("-m", "agent.cli", "doctor", "--json", *where, *env_file, *exchange)
+
+
+def drill_words(place: Place) -> tuple[str, ...]:
+    return ("-m", "agent.cli", "drill", "--data-dir", str(place.data_dir))
+
+
 def _was_trading(data_dir: Path) -> bool:
     """Whether the stored state is anything but STOPPED. What cannot be read starts without entries."""
     from agent.command_line.stored import stored_status

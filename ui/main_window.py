@@ -29,6 +29,7 @@ from ui.panels.keys import KeysCard
 from ui.panels.log import LogPanel
 from ui.panels.position import PositionPanel
 from ui.panels.question import QuestionCard
+from ui.panels.report import ReportCard
 from ui.panels.stats import StatsPanel
 from ui.panels.status_bar import StatusBar
 from ui.panels.table import Table
@@ -49,7 +50,9 @@ SHORTCUTS: Final = (
     ("Ctrl+G", "chart"),
     ("Ctrl+U", "UTC or local time"),
     ("Ctrl+M", "mute sounds"),
-    ("Ctrl+,", "settings"),
+    ("Ctrl+R", "doctor: check everything"),
+    ("Ctrl+B", "while I was away"),
+    ("Ctrl+,", "menu and settings"),
     ("F1  ?", "this list"),
     ("Ctrl+Q", "close the window"),
     ("← →  + −", "chart: move, zoom"),
@@ -63,7 +66,7 @@ _KEYS: Final = {
     "start": "Ctrl+S", "pause": "Ctrl+P", "stop": "Ctrl+T", "emergency": "Ctrl+Shift+X",
     "clear_halt": "Ctrl+Shift+C", "close_first": "Ctrl+W", "decisions": "Ctrl+D", "trades": "Ctrl+H",
     "log": "Ctrl+L", "search": "Ctrl+F", "chart": "Ctrl+G", "zone": "Ctrl+U", "mute": "Ctrl+M",
-    "settings": "Ctrl+,", "keys": "F1", "quit": "Ctrl+Q",
+    "doctor": "Ctrl+R", "away": "Ctrl+B", "settings": "Ctrl+,", "keys": "F1", "quit": "Ctrl+Q",
 }  # fmt: skip
 
 
@@ -100,6 +103,10 @@ class MainWindow(QMainWindow):
         self.settings_card = SettingsCard(self._root, settings)
         self.emergency_card = EmergencyCard(self._root)
         self.keys_card = KeysCard(self._root)
+        self.doctor_card = ReportCard(self._root, self.colours, "Doctor", "Run again")
+        self.away_card = ReportCard(self._root, self.colours, "While I was away", "Look again")
+        self.drill_card = ReportCard(self._root, self.colours, "Fire drill", "Play again…")
+        self.settings_card.wanted.connect(self.pressed)
         for name, keys in _KEYS.items():
             shortcut = QShortcut(QKeySequence(keys), self)
             shortcut.activated.connect(lambda name=name: self.pressed.emit(name))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 if TYPE_CHECKING:
     from agent.core.records import DecisionRow
     from agent.core.series import CandleSeries
+    from agent.insight.away import AwayReport
     from agent.store.reading import Reader, TradeRow
     from agent.store.statistics import Statistics
     from ui.picture import Picture
@@ -129,6 +130,20 @@ class Records:
             return None
 
         return await self._read(work)
+
+    async def absences(self, market: Market, now_ms: int, limit: int) -> tuple[AwayReport, ...]:
+        """What happened during the last absences, newest first; `now_ms` is venue time."""
+
+        def work(reader: Reader) -> tuple[AwayReport, ...]:
+            from agent.store.reading_story import away_reports
+
+            ours = (market.venue, market.mode, market.pair)
+            for scope in reader.scopes():
+                if (scope.venue, scope.mode, scope.pair) == ours:
+                    return away_reports(reader, scope, now_ms, limit=limit)
+            return ()
+
+        return await self._read(work) or ()
 
     async def _read(self, work: Callable[[Reader], T]) -> T | None:
         def guarded() -> T | None:

@@ -11,11 +11,13 @@ from ui.present.banners import Act, Banner
 
 class _Line(QFrame):
     acted = Signal(object)
+    closed = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
         self.setProperty("role", "banner")
         self._act: Act | None = None
+        self._key = ""
         self.text = Text("Notice")
         self.text.setWordWrap(True)
         self.text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
@@ -24,13 +26,16 @@ class _Line(QFrame):
         row.setContentsMargins(10, 4, 6, 4)
         row.addWidget(self.text, 1)
         row.addWidget(self.button)
+        self.close_button = button("✕", lambda: self.closed.emit(self._key), tone="flat", name="Dismiss")
+        row.addWidget(self.close_button)
 
     def show_banner(self, banner: Banner) -> None:
         mark = {"danger": "✖", "warning": "⚠", "info": "●"}.get(banner.tone, "●")
         self.text.show_text(f"{mark}  {banner.text}")
         set_property(self, "tone", banner.tone)
         set_property(self.text, "tone", banner.tone)
-        self._act = banner.act
+        self._act, self._key = banner.act, banner.key
+        self.close_button.setVisible(banner.closes)
         self.button.setVisible(banner.act is not None)
         if banner.act_text != self.button.text():
             self.button.setText(banner.act_text)
@@ -38,9 +43,10 @@ class _Line(QFrame):
 
 
 class BannerStack(QWidget):
-    """Shows the banners it is given, in their order; at most four."""
+    """Shows the banners it is given, in their order; at most four. `closed(key)`: one was put away."""
 
     acted = Signal(object)
+    closed = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,6 +69,7 @@ class BannerStack(QWidget):
         while len(self._lines) < len(banners):
             line = _Line()
             line.acted.connect(self.acted)
+            line.closed.connect(self.closed)
             self._lines.append(line)
             self._column.addWidget(line)
         for line, banner in zip(self._lines, banners, strict=False):

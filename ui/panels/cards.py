@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from ui import theme
 from ui.panels.pieces import Text, button, next_inside, set_property
@@ -97,7 +98,15 @@ class ShortcutsCard(Card):
 
 
 class SettingsCard(Card):
-    """What the window does by itself; everything is remembered at once."""
+    """What can be looked into (`wanted`), and what the window does by itself, remembered at once."""
+
+    wanted = Signal(str)
+
+    _ENTRIES = (
+        ("doctor", "Doctor", "Check everything, with the fix for each (Ctrl+R)"),
+        ("away", "While I was away", "What happened while the agent was off or cut off (Ctrl+B)"),
+        ("drill", "Fire drill", "Disasters on purpose, in a scratch directory; paper and demo only"),
+    )
 
     _ROWS = (
         ("sounds", "Sounds for errors"),
@@ -112,7 +121,17 @@ class SettingsCard(Card):
     )
 
     def __init__(self, parent: QWidget, settings: Settings) -> None:
-        super().__init__(parent, "Settings of this window", 420)
+        super().__init__(parent, "Look into it", 460)
+        entries = QHBoxLayout()
+        self.entries: dict[str, QPushButton] = {}
+        for name, label, hint in self._ENTRIES:
+            self.entries[name] = button(f"{label}…", partial(self._want, name), hint=hint)
+            entries.addWidget(self.entries[name])
+        entries.addStretch(1)
+        self.column.addLayout(entries)
+        heading = Text("Settings")
+        heading.say("Settings of this window", theme.TEXT, bold=True, pixels=theme.LARGE_PX)
+        self.column.addWidget(heading)
         self.boxes: dict[str, QCheckBox] = {}
         for name, label in self._ROWS:
             box = QCheckBox(label)
@@ -125,6 +144,10 @@ class SettingsCard(Card):
         note.setWordWrap(True)
         note.show_text("What the agent trades is in its config.json, and nowhere else.")
         self.column.addWidget(note)
+
+    def _want(self, name: str) -> None:
+        self.leave()
+        self.wanted.emit(name)
 
 
 class EmergencyCard(Card):

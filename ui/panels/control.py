@@ -40,7 +40,11 @@ class ControlPanel(QFrame):
         self.pause_button = button("Pause", self.pause.emit, hint="Ctrl+P")
         self.stop_button = button("Stop", self.stop.emit, hint="Ctrl+T")
         self.menu_button = button(
-            "☰", self.menu.emit, tone="flat", name="Settings", hint="Settings (Ctrl+,)"
+            "☰",
+            self.menu.emit,
+            tone="flat",
+            name="Menu and settings",
+            hint="Doctor, absences, drill, settings (Ctrl+,)",
         )
         self.keys_button = button("?", self.keys.emit, tone="flat", name="Shortcuts", hint="Shortcuts (F1)")
         self.emergency_button = _emergency(self.emergency)

@@ -19,6 +19,7 @@ class Act(StrEnum):
     SHOW_LOG = "show_log"
     ENTER_KEYS = "enter_keys"
     ARM = "arm"
+    SHOW_AWAY = "show_away"
 
 
 _REMEDIES = {
@@ -30,13 +31,14 @@ _REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """`tone` is danger, warning or info."""
+    """`tone` is danger, warning or info; `closes`: whoever has read it can put it away."""
 
     key: str
     tone: str
     text: str
     act: Act | None = None
     act_text: str = ""
+    closes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
