@@ -210,8 +210,12 @@ def clear_halt(data_dir: DataDir = None, yes: Yes = False, as_json: AsJson = Fal
 def emergency_stop(
     config: Annotated[Path | None, typer.Option("--config", help="Default: ./config.json.")] = None,
     data_dir: DataDir = None,
-    exchange_url: Annotated[str | None, typer.Option("--exchange-url", metavar="URL")] = None,
-    exchange_ws_url: Annotated[str | None, typer.Option("--exchange-ws-url", metavar="URL")] = None,
+    exchange_url: Annotated[
+        str | None, typer.Option("--exchange-url", metavar="URL", envvar="EXCHANGE_URL")
+    ] = None,
+    exchange_ws_url: Annotated[
+        str | None, typer.Option("--exchange-ws-url", metavar="URL", envvar="EXCHANGE_WS_URL")
+    ] = None,
     wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to watch until flat.")] = 30.0,
     yes: Yes = False,
     as_json: AsJson = False,

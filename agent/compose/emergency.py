@@ -26,6 +26,7 @@ from agent.compose.engine import Engine
 from agent.compose.flattening import Flatten, Flattened
 from agent.compose.install_tag import install_tag
 from agent.compose.live import emergency_arming
+from agent.compose.market import markets_of
 from agent.compose.parts import Parts
 from agent.compose.progress import WarmupProgress
 from agent.config.check import check_config
@@ -219,9 +220,15 @@ def _all_cases(directory: DataDir, asked: Asked, secrets: Secrets) -> Done:
 def flatten(case: Case, asked: Asked, secrets: Secrets) -> Flattened:
     """Cancel and sell until flat, at most `wait_s` seconds. The caller holds the lock."""
     directory = DataDir(asked.directory)
+    where = f"{case.scope.pair} at {case.scope.venue} ({case.scope.mode})"
     if case.config is None:
-        where = f"{case.scope.pair} at {case.scope.venue} ({case.scope.mode})"
         why = f"{where}: its configuration cannot be read, name one with --config"
+        return Flattened(reached=True, remaining=(why, *exposure_of(directory.trades_db, case.scope)))
+    exchange = asked.exchange or _simulated(case.scope)
+    there = markets_of(case.config, exchange).orders.venue
+    if there != case.scope.venue:
+        # Flat at another exchange says nothing about this one.
+        why = f"{where} was not looked at, only {there}: name its address with --exchange-url"
         return Flattened(reached=True, remaining=(why, *exposure_of(directory.trades_db, case.scope)))
     options = RunOptions(
         config=Loaded(case.config, (), asked.directory),
@@ -230,7 +237,7 @@ def flatten(case: Case, asked: Asked, secrets: Secrets) -> Flattened:
         data_dir=asked.directory,
         start=False,
         confirmed_live=False,
-        exchange=asked.exchange or _simulated(case.scope),
+        exchange=exchange,
         clock="exchange",
         log_json=False,
     )

@@ -232,3 +232,19 @@ async def test_an_engine_started_meanwhile_goes_on_where_the_emergency_stop_ende
         await watch.until("flat", lambda s: s["halt"] and s["halt"]["flat"])
     assert await again.stopped() == 0
     await assert_books_are_one(tmp_path, market)
+
+
+async def test_flat_at_another_exchange_is_not_flat(house, tmp_path):
+    async with holding(house, tmp_path) as (market, agent, env):
+        await agent.kill()
+    another = await house.market(*credentials.options)
+    ended = await emergency(another, tmp_path, env)
+    assert ended.code == 6
+    assert (ended.document["latched"], ended.document["flat"]) == (True, False)
+    assert "was not looked at" in ended.document["remaining"][0]
+    assert "position 1" in ended.document["remaining"][1]
+    # Where it was traded is known, and may come from the environment as an engine's address may.
+    known = {"EXCHANGE_URL": market.rest, "EXCHANGE_WS_URL": market.ws, **env}
+    words = ("emergency-stop", "--yes", "--json", "--data-dir", str(tmp_path))
+    assert_flat(await command("-m", "agent.cli", *words, env=known, cwd=tmp_path), "none")
+    await assert_books_are_one(tmp_path, market)

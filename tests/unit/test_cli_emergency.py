@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from dataclasses import replace
 
 from control_fakes import OTHER
 from engine_threads import ScriptedDoor, engine
@@ -101,7 +102,8 @@ def test_without_an_engine_the_next_start_is_halted_and_flat_is_exit_0(tmp_path,
 
 def test_without_engine_and_exchange_what_is_open_is_named_and_exit_is_5(tmp_path, capsys):
     unknown = order(2, "lost2", Side.BUY, "500", OrderStatus.UNKNOWN)
-    store(tmp_path, positions_batch(open_position()), Batch(at_ms=1, orders=(unknown,)))
+    there = replace(PAPER, venue=f"binance@{NOWHERE.partition('//')[2]}")
+    store(tmp_path, positions_batch(open_position()), Batch(at_ms=1, orders=(unknown,)), scope=there)
     (tmp_path / "config.json").write_text("{}")
     told = ("--config", str(tmp_path / "config.json"), "--exchange-url", NOWHERE)
     assert stop(tmp_path, "--json", "--wait", "0.2", *told) == 5
@@ -109,8 +111,8 @@ def test_without_engine_and_exchange_what_is_open_is_named_and_exit_is_5(tmp_pat
     document = json.loads(told.out)
     assert document["engine"] == "none"
     assert document["remaining"] == [
-        f"position 1: 1000 ADA (paper, ADA/USDT on {PAPER.venue})",
-        f"order lost2: BUY 500 ADA, UNKNOWN (paper, ADA/USDT on {PAPER.venue})",
+        f"position 1: 1000 ADA (paper, ADA/USDT on {there.venue})",
+        f"order lost2: BUY 500 ADA, UNKNOWN (paper, ADA/USDT on {there.venue})",
     ]
     assert "Halted, but the exchange cannot be reached." in told.err
     assert latch(tmp_path).at_ms > 0
