@@ -210,6 +210,9 @@ def clear_halt(data_dir: DataDir = None, yes: Yes = False, as_json: AsJson = Fal
 def emergency_stop(
     config: Annotated[Path | None, typer.Option("--config", help="Default: ./config.json.")] = None,
     data_dir: DataDir = None,
+    env_file: Annotated[
+        Path | None, typer.Option("--env-file", help="The engine's, where it was given one.")
+    ] = None,
     exchange_url: Annotated[
         str | None, typer.Option("--exchange-url", metavar="URL", envvar="EXCHANGE_URL")
     ] = None,
@@ -228,7 +231,7 @@ def emergency_stop(
     """
     from agent.command_line.emergency import emergency_command
 
-    return emergency_command(config, data_dir, exchange_url, exchange_ws_url, wait, yes, as_json)
+    return emergency_command(config, data_dir, env_file, exchange_url, exchange_ws_url, wait, yes, as_json)
 
 
 # --- keeping -----------------------------------------------------------------------------------

@@ -59,21 +59,28 @@ def emergency_words(place: Place) -> tuple[str, ...]:
     return (
         *("-m", "agent.cli", "emergency-stop", "--data-dir", str(place.data_dir), "--yes"),
         *(("--config", str(place.config)) if place.config.exists() else ()),
+        *_env_file(place),
         *place.exchange,
     )
 
 
 def doctor_words(place: Place, market_url: str = "") -> tuple[str, ...]:
     """`market_url`: the exchange of a demo, where the place itself names none."""
-    more = list(place.more)
-    env_file = more[more.index("--env-file") : more.index("--env-file") + 2] if "--env-file" in more else []
     exchange = place.exchange or (("--exchange-url", market_url) if market_url else ())
     where = ("--config", str(place.config), "--data-dir", str(place.data_dir))
-    return ("-m", "agent.cli", "doctor", "--json", *where, *env_file, *exchange)
+    return ("-m", "agent.cli", "doctor", "--json", *where, *_env_file(place), *exchange)
 
 
 def drill_words(place: Place) -> tuple[str, ...]:
     return ("-m", "agent.cli", "drill", "--data-dir", str(place.data_dir))
+
+
+def _env_file(place: Place) -> tuple[str, ...]:
+    """Where the keys are, if the start named it."""
+    if "--env-file" not in place.more:
+        return ()
+    at = place.more.index("--env-file")
+    return place.more[at : at + 2]
 
 
 def _was_trading(data_dir: Path) -> bool:

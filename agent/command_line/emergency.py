@@ -50,6 +50,7 @@ class Leftover:
 def emergency_command(
     config: Path | None,
     data_dir: Path | None,
+    env_file: Path | None,
     exchange_url: str | None,
     exchange_ws_url: str | None,
     wait_s: float,
@@ -77,7 +78,7 @@ def emergency_command(
     try:
         left = asyncio.run(_stop(link, terminal, wait_s))
         if left.engine != "acknowledged":
-            left = _ourselves(left, directory, config, exchange, wait_s, terminal)
+            left = _ourselves(left, directory, config, env_file, exchange, wait_s, terminal)
     except KeyboardInterrupt:
         left = Leftover("silent", ("unknown: watching was interrupted",), "Look at `status`.")
     return _report(terminal, left, trouble)
@@ -187,6 +188,7 @@ def _ourselves(
     left: Leftover,
     directory: Path,
     config: Path | None,
+    env_file: Path | None,
     exchange: ExchangeAddress | None,
     wait_s: float,
     terminal: Terminal,
@@ -200,7 +202,7 @@ def _ourselves(
         terminal.say(left.remark)
     path = config or DEFAULT_CONFIG
     beside = path.parent / ".env"
-    env_path = next((p for p in (beside, directory / ".env") if p.exists()), beside)
+    env_path = env_file or next((p for p in (beside, directory / ".env") if p.exists()), beside)
     given = check_file(path).config if path.exists() else None
     asked = Asked(directory, env_path, exchange, given, wait_s)
     try:

@@ -248,3 +248,16 @@ async def test_flat_at_another_exchange_is_not_flat(house, tmp_path):
     words = ("emergency-stop", "--yes", "--json", "--data-dir", str(tmp_path))
     assert_flat(await command("-m", "agent.cli", *words, env=known, cwd=tmp_path), "none")
     await assert_books_are_one(tmp_path, market)
+
+
+async def test_keys_may_lie_in_another_file(house, tmp_path):
+    async with holding(house, tmp_path) as (market, agent, env):
+        await agent.kill()
+    elsewhere = tmp_path / "keys.env"
+    elsewhere.touch(mode=0o600)
+    elsewhere.write_text(f"EXCHANGE_API_KEY={credentials.key}\nEXCHANGE_API_SECRET={credentials.secret}\n")
+    keyless = {"XDG_STATE_HOME": env["XDG_STATE_HOME"]}
+    without = await emergency(market, tmp_path, keyless, "--wait", "1")
+    assert (without.code, without.document["flat"]) == (6, False), without.err
+    assert_flat(await emergency(market, tmp_path, keyless, "--env-file", str(elsewhere)), "none")
+    await assert_books_are_one(tmp_path, market)

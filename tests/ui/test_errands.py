@@ -14,7 +14,7 @@ from agent.doctor.result import Diagnosis, green, red, yellow
 from agent.insight.away import Absence, AwayReport, Traded
 from agent.insight.facts import Down
 from ui import errands as errands_module
-from ui.launching import Place, doctor_words
+from ui.launching import Place, doctor_words, emergency_words
 from ui.present import away, doctor, drill
 from ui.present.tone import Tone
 
@@ -190,3 +190,10 @@ def test_an_absence_is_told_once_and_its_page_can_be_opened_again(qapp, tmp_path
                 assert eyes.controller.errands.banner is None, "and remembered"
 
     play(scenario)
+
+
+def test_an_emergency_stop_looks_for_the_keys_where_the_engine_did(tmp_path):
+    place = Place(tmp_path / "config.json", tmp_path, ("--clock", "system", "--env-file", "keys.env"))
+    words = emergency_words(place)
+    assert words[words.index("--env-file") + 1] == "keys.env"
+    assert "--clock" not in words
