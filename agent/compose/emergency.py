@@ -38,6 +38,7 @@ from agent.core.money import forbid_float_money
 from agent.core.state import AgentState
 from agent.options import ExchangeAddress, RunOptions
 from agent.shell.logs import LogSettings, set_up_logging
+from agent.shell.no_core_dump import forbid_core_dumps
 from agent.shell.redaction import Secrets
 from agent.store.batch import Batch, Scope
 from agent.store.candles import BAR, Bars, CandleStore, SeriesKey, StoredSeries
@@ -275,6 +276,7 @@ def _simulated(scope: Scope) -> ExchangeAddress | None:
 def opened_log(directory: DataDir, secrets: Secrets) -> Callable[[], None]:
     """Warnings to standard error, and to the log file where there is one; returns what closes it."""
     forbid_float_money()
+    forbid_core_dumps()
     file = directory.log_file if directory.logs.is_dir() else None
     return set_up_logging(LogSettings(file, "WARNING"), secrets).close
 

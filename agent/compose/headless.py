@@ -26,6 +26,7 @@ from agent.config.findings import Report
 from agent.core.money import forbid_float_money
 from agent.options import RunOptions
 from agent.shell.logs import LogSettings, set_up_logging
+from agent.shell.no_core_dump import forbid_core_dumps
 from agent.shell.redaction import Secrets
 from agent.shell.staying_awake import StayingAwake
 from agent.store.data_dir import DataDir
@@ -48,6 +49,7 @@ _LOOK_AT_LOCK_S: Final = 0.1
 def run_headless(options: RunOptions) -> int:
     """Run the engine until it is told to stop, and return the exit code."""
     forbid_float_money()
+    forbid_core_dumps()
     directory = DataDir(options.data_dir)
     try:
         _make_ready(directory)

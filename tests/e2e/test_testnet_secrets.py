@@ -7,7 +7,9 @@ tells. The keys come from `.env`, which is the one file that holds them.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import resource
 import signal
 from pathlib import Path
 
@@ -32,6 +34,24 @@ def command_line_of(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
 
 
+def core_limit_of(pid: int) -> list[str]:
+    (line,) = [
+        x for x in Path(f"/proc/{pid}/limits").read_text().splitlines() if x.startswith("Max core file")
+    ]
+    return line.split()[4:6]
+
+
+@contextlib.contextmanager
+def core_dumps():
+    """What is started meanwhile may write core dumps, as desktops and shells may allow."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+
+
 def with_keys(directory: Path) -> None:
     path = directory / ".env"
     path.write_text(f"EXCHANGE_API_KEY={credentials.key}\nEXCHANGE_API_SECRET='{credentials.secret}'\n")
@@ -43,7 +63,8 @@ async def test_keys_are_nowhere_but_in_the_requests(house, tmp_path):
     written(tmp_path, quick(**TESTNET, agent={"log_level": "DEBUG"}))
     with_keys(tmp_path)
     env = {"XDG_STATE_HOME": str(tmp_path / "state")}
-    agent = await house.agent(tmp_path, *market.address, "--log-json", env=env)
+    with core_dumps():
+        agent = await house.agent(tmp_path, *market.address, "--log-json", env=env)
     said = []
     async with agent.watched() as watch:
         await watch.entries_allowed()
@@ -58,6 +79,7 @@ async def test_keys_are_nowhere_but_in_the_requests(house, tmp_path):
         await market.control("account", {"permissions": {"enableSpotAndMarginTrading": True}})
         said += [json.dumps(watch.latest), *watch.alerts]
         said.append(command_line_of(agent.pid))
+        assert core_limit_of(agent.pid) == ["0", "0"], "a crash writes no memory to a disk"
         for words in (("status", "--json"), ("status",), ("export", "orders")):
             ended = await cli(tmp_path, *words)
             said += [ended.out, ended.err]
