@@ -15,11 +15,10 @@ from agent.alerts import wording
 from agent.alerts.confirmations import Confirmations, Confirmed, Effect, NotConfirmed
 from agent.alerts.gate import Pressed, Said, Word
 from agent.alerts.message import Button, Message
-from agent.alerts.wording import Thresholds, TradeLine
+from agent.alerts.wording import Explained, TradeLine
 from agent.core.commands import Answer
 from agent.core.events import Operator, PauseRequested, ResumeRequested, StopRequested
 from agent.core.ports import Clock
-from agent.core.records import DecisionRow
 
 BY: Final = "Telegram"
 #: Machine time: an engine or disk that does not answer is said not to have answered.
@@ -40,7 +39,7 @@ class Records(Protocol):
 
     async def trades(self, limit: int) -> Sequence[TradeLine]: ...
 
-    async def decisions(self, limit: int) -> Sequence[DecisionRow]: ...
+    async def explained(self, now_ms: int) -> Explained: ...
 
 
 class Desk:
@@ -49,7 +48,6 @@ class Desk:
         operated: Operated,
         snapshot: Callable[[], Mapping[str, Any]],
         records: Records,
-        limits: Thresholds,
         confirmations: Confirmations,
         clock: Clock,
         put: Callable[[Message], None],
@@ -58,7 +56,6 @@ class Desk:
         self._operated = operated
         self._snapshot = snapshot
         self._records = records
-        self._limits = limits
         self._confirmations = confirmations
         self._clock = clock
         self._put = put
@@ -134,8 +131,8 @@ class Desk:
                     rows = await self._records.trades(max(1, min(count, _MOST_TRADES)))
                     return wording.trades(rows, seen["currency"])
                 case Word.WHY:
-                    decided = await self._records.decisions(3)
-                    return wording.why(decided, self._limits, seen["entries_blocked_by"])
+                    told = await self._records.explained(self._clock.now_ms())
+                    return wording.why(told, seen["entries_blocked_by"])
                 case _:
                     return wording.HELP
         except OSError as trouble:

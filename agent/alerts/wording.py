@@ -1,6 +1,7 @@
 """What Telegram and e-mail read like: answers to commands from the published picture of the agent. PURE.
 
-The picture is the document of `status --json` (`agent.core.snapshot`); rows come as the core's own types.
+The picture is the document of `status --json` (`agent.core.snapshot`); why and absences come
+as the sentences of `agent.insight`.
 """
 
 from __future__ import annotations
@@ -10,15 +11,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from agent.core.records import DecisionRow
-
+_AWAY_LINES: Final = 15
 MODES: Final = {"paper": "Paper", "testnet": "Testnet", "live": "LIVE"}
 
 HELP: Final = """/status: state, balance, today, what blocks entries
 /positions: what is open, with levels and protection
 /balance: balance and equity
 /trades: the last trades (/trades 10 for more)
-/why: why it did or did not trade on the last bars
+/why: why it did or did not trade on the last bars, and what happened while it was away
 /pause: no entries; open positions keep their exits (at once)
 /resume: allow entries again (asks)
 /stop: stop; an open position is managed to its exit, a button sells it now
@@ -41,10 +41,12 @@ class TradeLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Thresholds:
-    vol_z: float
-    tr_z: float
-    cloc: float
+class Explained:
+    """Sentences of `agent.insight`: the last decided bar, headlines of those before, an absence of today."""
+
+    bar: Sequence[str]
+    before: Sequence[str] = ()
+    away: Sequence[str] = ()
 
 
 def headline(seen: Mapping[str, Any]) -> str:
@@ -100,18 +102,14 @@ def trades(rows: Sequence[TradeLine], currency: str) -> str:
     return "\n".join(lines)
 
 
-def why(rows: Sequence[DecisionRow], limits: Thresholds, blocked: Sequence[str]) -> str:
-    """The last bars, newest first: each condition with its value and whether it held."""
-    from agent.core.instant import iso_utc
-
-    lines = [
-        f"{iso_utc(row.bar_open_ms)[:16].replace('T', ' ')} {row.outcome.value}"
-        + (f" ({row.reason})" if row.reason and row.outcome.value != "no_signal" else "")
-        + f"\n  downtrend {_yes(row.downtrend)}, volume z {_held(row.vol_z, limits.vol_z)}, "
-        f"range z {_held(row.tr_z, limits.tr_z)}, close location {_held(row.cloc, limits.cloc)}"
-        for row in rows
-    ]
+def why(told: Explained, blocked: Sequence[str]) -> str:
+    """The last bar with its conditions and limits, the bars before it, what blocks entries, an absence."""
+    lines = [*told.bar, *told.before]
     lines.append("Entries blocked: " + "; ".join(blocked) if blocked else "Entries allowed")
+    if told.away:
+        lines += ["", *told.away[:_AWAY_LINES]]
+        if len(told.away) > _AWAY_LINES:
+            lines.append(f"... and {len(told.away) - _AWAY_LINES} more lines: agent.cli away")
     return "\n".join(lines)
 
 
@@ -154,13 +152,3 @@ def _moment(iso: str | None) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _yes(held: bool) -> str:
-    return "yes" if held else "no"
-
-
-def _held(value: float | None, limit: float) -> str:
-    if value is None:
-        return "undefined"
-    return f"{value:.2f} {'>' if value > limit else 'not above'} {limit:g}"

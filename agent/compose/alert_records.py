@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from agent.alerts.summary import ClosedTrade, DayRecord
-from agent.alerts.wording import TradeLine
+from agent.alerts.wording import Explained, TradeLine
 from agent.core.instant import iso_utc
 from agent.core.market import DAY_MS
-from agent.core.records import DecisionRow
+from agent.insight.why import Explanation
 from agent.store.batch import Scope
 from agent.store.reading import Reader
+from agent.store.reading_story import away_reports, why_bar
 from agent.store.trouble import StoreTrouble
 
 T = TypeVar("T")
 _MOST_TRADES_A_DAY = 500
 _MOST_EVENTS_A_DAY = 2_000
 _BALANCE_ROWS = 5_000
+_BARS_EXPLAINED = 3
 
 
 class LedgerRecords:
@@ -37,8 +39,20 @@ class LedgerRecords:
             for r in rows
         ]
 
-    async def decisions(self, limit: int) -> Sequence[DecisionRow]:
-        return await self._read(lambda reader: reader.decisions(self._scope.selection, limit=limit))
+    async def explained(self, now_ms: int) -> Explained:
+        """The last bars, and the newest absence if the agent came back from it within a day."""
+        return await self._read(lambda reader: self._explained(reader, now_ms))
+
+    def _explained(self, reader: Reader, now_ms: int) -> Explained:
+        decided = reader.decisions(self._scope.selection, limit=_BARS_EXPLAINED)
+        newest = why_bar(reader, self._scope, None, now_ms)
+        earlier = [why_bar(reader, self._scope, row.bar_open_ms, now_ms) for row in decided[1:]]
+        absent = away_reports(reader, self._scope, now_ms, since_ms=now_ms - DAY_MS)
+        return Explained(
+            bar=newest.lines() if isinstance(newest, Explanation) else newest,
+            before=tuple(one.headline for one in earlier if isinstance(one, Explanation)),
+            away=absent[0].lines() if absent else (),
+        )
 
     async def day(self, day: int) -> DayRecord:
         """The UTC day counted from 1970-01-01."""

@@ -32,7 +32,7 @@ from agent.alerts.router import Channel, Router
 from agent.alerts.summary import summary
 from agent.alerts.telegram_link import TelegramLink
 from agent.alerts.watchdog import Notifier, Watchdog
-from agent.alerts.wording import MODES, Thresholds, headline
+from agent.alerts.wording import MODES, headline
 from agent.compose.alert_records import LedgerRecords
 from agent.compose.alert_settings import TelegramAccount, read_alert_settings
 from agent.compose.onlookers import left_open
@@ -200,12 +200,10 @@ class AlertRun:
             courier.put(message)
 
         confirmations = Confirmations(chance.token_hex(4), lambda: chance.token_hex(6))
-        seller = self._config.seller_params
         desk = Desk(
             joined.runtime,
             joined.snapshot,
             self._records,
-            Thresholds(seller.vol_z, seller.tr_z, seller.cloc_min),
             confirmations,
             self._clock,
             put,

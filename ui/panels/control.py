@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout
 
 from ui import theme
@@ -10,7 +10,9 @@ from ui.panels.pieces import Elided, Text, button, set_property
 from ui.present.header import Action, Header, Progress
 
 _FLASH_MS = 600
-_NARROW_PX = 1150
+#: Below this width less is told, so that everything told can be read.
+_NARROW_PX = 1200
+_LEAST_PX = 1000
 
 
 class ControlPanel(QFrame):
@@ -26,6 +28,7 @@ class ControlPanel(QFrame):
     def __init__(self, colours: theme.Colours) -> None:
         super().__init__()
         self._colours = colours
+        self._header: Header | None = None
         self.setProperty("role", "panel")
         self.state = Text("Agent state")
         self.words = Elided("What the agent is doing", role="quiet")
@@ -91,7 +94,12 @@ class ControlPanel(QFrame):
         whole.addWidget(self.progress)
         self.state.setMinimumWidth(132)
 
+    def minimumSizeHint(self) -> QSize:
+        """What is told at full width must not keep the window from being made narrower."""
+        return QSize(_LEAST_PX, super().minimumSizeHint().height())
+
     def show_header(self, header: Header) -> None:
+        self._header = header
         self.state.say(header.state, self._colours.of(header.state_tone), bold=True, pixels=theme.HUGE_PX)
         self.words.show_text(header.state_words)
         self.demo.setVisible(header.is_demo)
@@ -133,6 +141,8 @@ class ControlPanel(QFrame):
             widget = item.widget() if item else None
             if widget is not None:
                 widget.setVisible(wide)
+        if self._header is not None:
+            self.show_header(self._header)
 
     def _blink(self) -> None:
         """ERROR flashes below once a second, between two shades so that it can always be read."""

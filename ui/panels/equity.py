@@ -11,9 +11,9 @@ import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QObject, QSize, Qt, Signal
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QLabel, QStackedLayout, QToolTip, QWidget
+from PySide6.QtWidgets import QLabel, QSizePolicy, QStackedLayout, QToolTip, QWidget
 
 from ui import theme
 from ui.present import numbers
@@ -54,9 +54,14 @@ class EquityCurve(QWidget):
         self._stack = QStackedLayout(self)
         self._stack.setContentsMargins(8, 4, 8, 4)
         self._stack.addWidget(self._words)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.setMinimumHeight(_LEAST_HEIGHT)
         self.setMaximumHeight(_MOST_HEIGHT)
         self.setAccessibleName("Equity curve")
+
+    def sizeHint(self) -> QSize:
+        """It takes what is left; where little is, it is low rather than cut off."""
+        return QSize(200, _LEAST_HEIGHT)
 
     @property
     def plotted(self) -> bool:

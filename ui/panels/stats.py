@@ -82,7 +82,7 @@ class StatsPanel(QTabWidget):
         self.setDocumentMode(False)
         self.results = _Sections(colours, "Results")
         self.curve = EquityCurve()
-        self.results.column.insertWidget(1, self.curve)
+        self.results.column.insertWidget(1, self.curve, 10)
         self.backtest = _Sections(colours, "Live against backtest")
         self.health = _Sections(colours, "Health")
         self.phases = _Sections(colours, "Way to live")
