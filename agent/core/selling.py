@@ -65,6 +65,10 @@ def cannot_oversell(turn: Turn, position: Position, order: Order) -> bool:
     others = (p.held_qty for p in turn.state.open_positions() if p.id != position.id)
     base = turn.state.setup.base
     beside = sum(others, turn.state.durable.account.foreign.get(base, ZERO))
+    instrument = turn.state.instrument
+    if instrument is not None and instrument.qty(position.held_qty) > order.intent.qty:
+        # Sold in parts: the last part would find what lies beside, however little.
+        return beside < instrument.step
     return beside < order.intent.qty
 
 

@@ -379,3 +379,22 @@ def test_a_manual_close_sells_one_position_or_says_why_not() -> None:
     assert play.position().exit_reason == "MANUAL"
     play.learn(e.CloseRequested("window", None))
     assert not play.answer().ok
+
+
+@pytest.mark.parametrize(("foreign", "again"), [("0", True), ("500", False)])
+def test_a_missed_part_of_a_sale_is_not_made_again_where_the_last_part_would_sell_what_is_not_ours(
+    foreign: str, again: bool
+) -> None:
+    play = Playbook(make_setup(protective_stop=False), make_instrument(market_max_qty=D("600"))).ready()
+    play.enter("0.4981")
+    play.foreign = D(foreign)
+    play.later(31_000)
+    play.account_agrees()
+    play.learn(e.CloseRequested("test", position_id=None))
+    first = play.sale()
+    assert first.qty == D("600"), "less than is held"
+    play.loses_answer(first)
+    for _ in range(3):
+        play.finds_nothing(first)
+        play.later(2_000)
+    assert (play.sale().client_id != first.client_id) is again
