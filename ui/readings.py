@@ -67,6 +67,8 @@ class Readings(QObject):
         """Read again when a bar closed, a position came or went, or the market is another one."""
         if before is None or _marks(before) != _marks(now):
             self.wake()
+        if before is None or _results(before) != _results(now):
+            self._statistics_due_s = 0.0
 
     async def _run(self) -> None:
         while True:
@@ -184,6 +186,12 @@ class Readings(QObject):
                 self._of.window.log.add(log_lines.parse(text))
         finally:
             self._log_busy = False
+
+
+def _results(picture: Picture) -> tuple[object, ...]:
+    """What the trader sees change at once, so that all figures beside it have to follow."""
+    status = picture.status
+    return (status.day.trades, picture.wins, picture.losses, tuple(p.id for p in status.positions))
 
 
 def _marks(picture: Picture) -> tuple[object, ...]:

@@ -171,6 +171,19 @@ def test_live_starts_only_after_the_pair_was_typed(qapp, tmp_path):
     on_offscreen(scenario, tmp_path)
 
 
+def test_a_wide_window_can_be_made_narrow_and_wide_again(qapp, tmp_path):
+    async def scenario(eyes: Eyes) -> None:
+        show(eyes, document(positions=[position()]))
+        for width, height in ((1024, 768), (1280, 800), (1024, 768)):
+            eyes.window.resize(width, height)
+            QApplication.processEvents()
+            assert eyes.window.width() == width
+            assert eyes.window.control.equity.isVisible() == (width == 1280)
+            assert _cut_off(eyes.window) == []
+
+    on_offscreen(scenario, tmp_path, size=(1280, 800))
+
+
 def test_without_backtest_metrics_it_says_so(qapp, tmp_path):
     async def scenario(eyes: Eyes) -> None:
         show(eyes, document())

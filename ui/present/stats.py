@@ -82,7 +82,7 @@ def _today(picture: Picture | None) -> tuple[Section, ...]:
     rate = numbers.percent(wins / closed, 0, signed=False) if closed else numbers.UNKNOWN
     of_limit = f"of {limit} allowed" if limit else ""
     rows = (
-        Row("Trades", str(day.trades), remark=of_limit),
+        Row("Trades opened", str(day.trades), remark=of_limit),
         Row("Wins / losses", f"{wins} / {losses}", remark=f"win rate {rate}" if closed else ""),
         Row("PnL", numbers.money(day.pnl, picture.quote, signed=True), result_tone(day.pnl)),
     )
