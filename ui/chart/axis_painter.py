@@ -16,7 +16,11 @@ AXIS_PAD_PX = 8.0
 
 
 def paint_axes(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts) -> list[float]:
-    """Grid and labels, candles lie above; answers the heights of the price labels."""
+    """Grid and labels, candles lie above; answers the heights of the price labels.
+
+    Without candles there is no scale: then nothing is written, because it would be made up.
+    """
+    known = len(scene.candles) > 0
     palette, line = scene.palette, frame.hairline
     grid, dim, text = QColor(palette.grid), QColor(palette.text_dim), QColor(palette.text)
     bar_ms = scene.instrument.bar_ms
@@ -30,7 +34,7 @@ def paint_axes(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts) -> l
         x = frame.snap(frame.x_of(tick.ms / bar_ms))
         painter.fillRect(QRectF(x, frame.plot.top(), line, floor - frame.plot.top()), grid)
         width = fonts.small.width(tick.text)
-        if x - width / 2 >= 2 and x + width / 2 <= frame.times.right() - 2:
+        if known and x - width / 2 >= 2 and x + width / 2 <= frame.times.right() - 2:
             painter.setPen(text if tick.major else dim)
             painter.drawText(QPointF(x - width / 2, baseline), tick.text)
     decimals = scene.instrument.price_decimals
@@ -39,10 +43,10 @@ def paint_axes(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts) -> l
     for value in price_ticks(frame.low, frame.high, int(frame.plot.height() / _PRICE_APART_PX), decimals):
         y = frame.snap(frame.y_of(value))
         painter.fillRect(QRectF(frame.plot.left(), y, frame.plot.width(), line), grid)
-        if frame.plot.top() + 8 <= y <= frame.plot.bottom() - 8:
+        if known and frame.plot.top() + 8 <= y <= frame.plot.bottom() - 8:
             painter.drawText(QPointF(frame.prices.left() + AXIS_PAD_PX, y + 4), price(value, decimals))
             labels.append(y)
-    if frame.volume is not None and len(scene.candles):
+    if frame.volume is not None and known:
         top = frame.volume.top() + 12
         painter.drawText(QPointF(frame.prices.left() + AXIS_PAD_PX, top), compact(frame.volume_top))
     edge = QColor(palette.faded(palette.frame, 0.7))

@@ -13,6 +13,8 @@ from ui.panels.table import Table, TableCell, TableRow
 from ui.present.decisions import Decision
 from ui.present.tone import Tone
 
+_NONE = "No bar was decided yet."
+
 
 class DecisionsPanel(QWidget):
     """`bar_chosen(open_ms)`: show it on the chart. `telling_changed(bool)`: only bars with a signal."""
@@ -28,6 +30,7 @@ class DecisionsPanel(QWidget):
         self.telling.setAccessibleName("Show only bars with a signal")
         self.telling.toggled.connect(self.telling_changed)
         self.note = Text("Why", role="quiet")
+        self.note.show_text(_NONE)
         row = QHBoxLayout()
         row.setContentsMargins(6, 4, 6, 0)
         row.addWidget(self.note, 1)
@@ -45,7 +48,7 @@ class DecisionsPanel(QWidget):
         self.note.show_text(
             f"{count:,} bars, newest first. A row shows its bar on the chart; a click on a bar finds its row."
             if count
-            else "No bar was decided yet."
+            else _NONE
         )
 
     def select_bar(self, open_ms: int) -> bool:
