@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent.compose.account_keys import account_keys
+from agent.compose.accounts import fingerprint
 from agent.compose.market import markets_of
 from agent.compose.mode_gate import why_not_traded
 from agent.compose.order_desk import Account
 from agent.compose.whose import open_scopes
+from agent.config.credentials import ExchangeKeys
 from agent.config.model import Config
 from agent.exchange.signed.arming import LiveArming
 from agent.options import RunOptions
@@ -24,7 +26,10 @@ from agent.store.data_dir import DataDir
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """`account` None outside paper: there is no key; `why` says so, `look` whether there may be one now."""
+    """`account` None outside paper: there is no key; `why` says so, `look` whether there may be one now.
+
+    With an account `look` says whether another key than its own is there now.
+    """
 
     account: Account | None
     why: str
@@ -55,10 +60,17 @@ def access_for(
     def keys_now() -> bool:
         return not isinstance(account_keys(config, options.env_path, secrets), str)
 
+    def another_key_now(known: ExchangeKeys) -> Callable[[], bool]:
+        def look() -> bool:
+            found = account_keys(config, options.env_path, secrets, say=False)
+            return not isinstance(found, str) and fingerprint(found) != fingerprint(known)
+
+        return look
+
     refused = why_not_traded(config, arming)
     if refused is None:
         keys = account_keys(config, options.env_path, secrets, options.ask_secret)
         if not isinstance(keys, str):
-            return Access(Account(orders, keys, arming), "", keys_now)
+            return Access(Account(orders, keys, arming), "", another_key_now(keys))
         refused = keys
     return Access(None, refused, keys_now) if is_open else refused

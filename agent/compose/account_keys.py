@@ -30,7 +30,7 @@ AskSecret = Callable[[str], str | None]
 
 
 def account_keys(
-    config: Config, env_path: Path, secrets: Secrets, ask: AskSecret | None = None
+    config: Config, env_path: Path, secrets: Secrets, ask: AskSecret | None = None, *, say: bool = True
 ) -> ExchangeKeys | str:
     """The keys that sign orders, or why there are none. Not for paper."""
     assert config.mode != "paper", "paper reads no key"
@@ -39,7 +39,7 @@ def account_keys(
         found = read_credentials(names, default_sources(env_path, os.environ))
     except CredentialsRefused as refused:
         return str(refused)
-    for remark in found.remarks:
+    for remark in found.remarks if say else ():
         LOG.warning("%s: %s", env_path.name, remark)
     values = dict(found.values)
     for name in found.missing(names):
@@ -55,7 +55,8 @@ def account_keys(
     except ValueError as error:
         return f"{SECRET}: {error}"
     origins = ", ".join(sorted({str(origin) for origin in found.sources.values()})) or "typed in"
-    LOG.info("keys of the account: %s", origins)
+    if say:
+        LOG.info("keys of the account: %s", origins)
     return keys
 
 

@@ -125,6 +125,7 @@ def _run_once(options: RunOptions, directory: DataDir) -> int:
     _make(directory.logs)
     secrets = Secrets()
     log = set_up_logging(LogSettings(directory.log_file, level, options.log_json), secrets)
+    code = BROKEN
     try:
         prepare(directory.trades_db)
         keep_room_for_an_emergency(directory.path)
@@ -152,14 +153,19 @@ def _run_once(options: RunOptions, directory: DataDir) -> int:
         because = decided.exits_only_because or access.why or live.exits_only_because or None
         alerts = Alerting(decided.config, options.env_path, secrets)
         engine = Engine(options, decided.config, directory, because, access=access, alerts=alerts)
-        return _loop_run(_serve(engine))
+        code = _loop_run(_serve(engine))
+        return code
     except StoreTrouble:
         raise
     except Exception as error:
         LOG.critical("the engine broke: %r", error, exc_info=error)
         return BROKEN
     finally:
-        log.close()
+        if code == AGAIN:
+            # The next run has a log of its own, which knows other secrets.
+            log.undo()
+        else:
+            log.close()
 
 
 def keep_room_for_an_emergency(directory: Path) -> None:

@@ -79,6 +79,7 @@ async def test_without_keys_it_stays_up_and_takes_them_when_they_are_there(house
         path.chmod(0o600)
         await agent.complains("there are keys now")
         await closed_by_hand(house, tmp_path, market, agent)
+        assert sum("keys of the account" in line for line in agent.err.lines) == 1, "one log at a time"
 
 
 async def test_a_revoked_key_keeps_the_position_and_its_management(house, tmp_path):

@@ -5,8 +5,13 @@ from __future__ import annotations
 import pytest
 from config_documents import accepted
 
+from agent.compose.access import access_for
 from agent.compose.account_keys import account_keys
+from agent.config.load import Loaded
+from agent.options import RunOptions
 from agent.shell.redaction import Secrets
+from agent.store.data_dir import DataDir
+from agent.store.prepare import prepare
 
 TESTNET = {"paper_trading": False, "testnet": True}
 KEY, SECRET = "canary-key-0123456789", "canary-secret-9876543210"
@@ -76,3 +81,28 @@ def test_a_key_that_cannot_sign_is_refused_without_showing_it(tmp_path):
     why = account_keys(accepted(exchange=TESTNET), path, Secrets())
     assert why.startswith("EXCHANGE_API_SECRET: ")
     assert "canary" not in why
+
+
+def test_only_another_key_is_a_reason_to_start_again(tmp_path):
+    """A key of another account than what is open there: looking for one must not find the same again."""
+    prepare(tmp_path / "trades.db")
+    path = env_file(tmp_path, f"EXCHANGE_API_KEY={KEY}\nEXCHANGE_API_SECRET={SECRET}\n")
+    config = accepted(exchange=TESTNET)
+    options = RunOptions(
+        config=Loaded(config, (), tmp_path),
+        config_path=tmp_path,
+        env_path=path,
+        data_dir=tmp_path,
+        start=False,
+        confirmed_live=False,
+        exchange=None,
+        clock="system",
+        log_json=False,
+    )
+    access = access_for(config, options, DataDir(tmp_path), Secrets())
+    assert access.account is not None
+    assert not access.look()
+    env_file(tmp_path, f"EXCHANGE_API_KEY=another-{KEY}\nEXCHANGE_API_SECRET={SECRET}\n")
+    assert access.look()
+    path.unlink()
+    assert not access.look()
