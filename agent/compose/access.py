@@ -58,7 +58,7 @@ def access_for(
     is_open = any((s.venue, s.mode, s.pair) == place for s in open_scopes(directory.trades_db))
 
     def keys_now() -> bool:
-        return not isinstance(account_keys(config, options.env_path, secrets), str)
+        return not isinstance(account_keys(config, options.env_path, secrets, say=False), str)
 
     def another_key_now(known: ExchangeKeys) -> Callable[[], bool]:
         def look() -> bool:
