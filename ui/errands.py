@@ -171,6 +171,7 @@ class Errands(QObject):
             found = drill.progress(self._drill_lines, seconds, code)
             self._of.window.drill_card.show_findings(found, busy=code is None)
             if code is not None:
+                self._drill.output.unlink(missing_ok=True)
                 self._drill = None
                 self._of.render_soon()
         if self._doctor is None and self._drill is None:

@@ -46,11 +46,11 @@ def progress(lines: Sequence[str], seconds: int, exit_code: int | None) -> Findi
 
 def _entry(line: str) -> Entry:
     text = line.strip()
-    word = text.partition(" ")[0].strip(":").lower()
+    word, _, rest = text.partition(" ")
     match word:
         case "passed":
-            return Entry("✓ passed", Tone.GOOD, text)
-        case "failed":
-            return Entry("✖ FAILED", Tone.BAD, text)
+            return Entry("✓ passed", Tone.GOOD, rest)
+        case "FAILED":
+            return Entry("✖ FAILED", Tone.BAD, rest)
         case _:
             return Entry("", Tone.PLAIN, text)
