@@ -195,7 +195,7 @@ class Errands(QObject):
             return
         market = _market(picture)
         reports = await self._of.records.absences(market, _now_ms(picture), 1)
-        if not reports or reports[0].absence.to_ms is None:
+        if not reports or reports[0].absence.to_ms is None or not away.is_news(reports[0]):
             return
         name = away.name_of(reports[0], f"{market.venue} {market.mode} {market.pair}")
         if name == self._of.settings.text(self._seen_key()):

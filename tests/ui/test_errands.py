@@ -10,6 +10,7 @@ from configurations import WISH, quick, written
 from PySide6.QtCore import Qt
 from window_ground import Eyes, document, house, on_offscreen, place_of, play, show, window_on
 
+from agent.core.records import EventRow
 from agent.doctor.result import Diagnosis, green, red, yellow
 from agent.insight.away import Absence, AwayReport, Traded
 from agent.insight.facts import Down
@@ -91,6 +92,14 @@ def test_an_absence_is_one_line_for_the_banner_and_a_page_of_its_own():
     assert [e.text for e in page.entries] == list(AWAY.lines())
     longer = replace(AWAY, absence=replace(AWAY.absence, to_ms=14 * HOUR))
     assert away.name_of(AWAY, "m") != away.name_of(longer, "m")
+
+
+def test_a_quick_restart_on_which_all_agreed_is_not_told_unasked():
+    agreed = EventRow(13 * HOUR, "INFO", "account", "account and ledger agree")
+    quiet = replace(AWAY, bars=0, judged=0, fills=(), found=(agreed,))
+    assert away.is_news(AWAY)
+    assert not away.is_news(quiet)
+    assert away.is_news(replace(quiet, found=(replace(agreed, level="WARNING"),)))
 
 
 def test_the_doctor_asks_the_market_and_keys_that_the_engine_has(tmp_path):

@@ -16,6 +16,12 @@ def name_of(report: AwayReport, market: str) -> str:
     return f"{market} {report.absence.from_ms} {report.absence.to_ms}"
 
 
+def is_news(report: AwayReport) -> bool:
+    """Whether to say it unasked: a quick restart on which nothing happened and all agreed is none."""
+    warned = any(event.level not in ("DEBUG", "INFO") for event in report.found)
+    return bool(report.bars or report.fills or report.ended or warned)
+
+
 def headline(report: AwayReport) -> str:
     """`While the agent was away (3 h 12 min: engine off): 12 bars closed, 1 signal, 1 trade ended.`"""
     absence = report.absence
