@@ -56,7 +56,7 @@ def banners(
     """`remedy`: what the trader can do about an engine that did not start."""
     found = [*_of_link(picture, link, ages, remedy)]
     if picture is not None:
-        found += [*_of_halt(picture), *_of_protection(picture), *_of_data(picture, link, ages)]
+        found += [*_of_halt(picture, link), *_of_protection(picture), *_of_data(picture, link, ages)]
         found += _blocked(picture, link)
     return tuple(found)
 
@@ -87,7 +87,7 @@ def _of_link(picture: Picture | None, link: Link, ages: Ages, remedy: Act) -> li
             return []
 
 
-def _of_halt(picture: Picture) -> list[Banner]:
+def _of_halt(picture: Picture, link: Link) -> list[Banner]:
     halt = picture.status.halt
     if halt is None:
         return []
@@ -101,6 +101,8 @@ def _of_halt(picture: Picture) -> list[Banner]:
     text = (
         f"HALTED ({why}, {at}). Everything is closed; no entries until the halt is cleared, then press Start."
     )
+    if not link.is_up:
+        return [Banner("halt", "danger", text)]
     return [Banner("halt", "danger", text, Act.CLEAR_HALT, "Clear halt")]
 
 
