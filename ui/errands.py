@@ -197,6 +197,8 @@ class Errands(QObject):
         reports = await self._of.records.absences(market, _now_ms(picture), 1)
         if not reports or reports[0].absence.to_ms is None or not away.is_news(reports[0]):
             return
+        if not await self._of.records.decision_at(market, reports[0].absence.from_ms):
+            return  # the very first start: nobody was there before, so nobody was away
         name = away.name_of(reports[0], f"{market.venue} {market.mode} {market.pair}")
         if name == self._of.settings.text(self._seen_key()):
             return
