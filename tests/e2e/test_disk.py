@@ -8,6 +8,7 @@ again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -53,13 +54,12 @@ class Disk:
     def fill(self) -> Path:
         """Use up what is free; removing the file it returns ends that."""
         filler = self.place / "filler"
-        with filler.open("wb") as file:
-            try:
-                while True:
-                    file.write(bytes(65_536))
-                    file.flush()
-            except OSError:
-                pass
+        # To the last byte: what a large write leaves would be enough for a small commit.
+        with filler.open("wb", buffering=0) as file:
+            for size in (65_536, 4_096, 512, 1):
+                with contextlib.suppress(OSError):
+                    while file.write(bytes(size)):
+                        pass
         return filler
 
 

@@ -133,9 +133,11 @@ async def window_on(
         yield eyes
     finally:
         started = controller.bridge.engine
-        await controller.end()
         if started is not None:
+            # Before the window lets go of it: then it would be left running, which is what it is for.
             started.end()
+            await asyncio.to_thread(started._process.wait, 60)
+        await controller.end()
         controller._leaving = True
         window.close()
         window.deleteLater()
