@@ -35,7 +35,7 @@ from agent.simulation.agenda import MS, SECOND, Agenda
 from agent.simulation.disk import Disk
 from agent.simulation.feed import KeptCandles
 from agent.simulation.network import Counters, Network, Sent, Weather
-from agent.simulation.process import Process
+from agent.simulation.process import Process, substitute
 from agent.simulation.terms import Terms
 from agent.simulation.venue import SimulatedVenue
 from agent.simulation.witness import Figures, Violation, Witness
@@ -133,8 +133,10 @@ class World:
 
     def run(self) -> Result:
         """From the first start to the last check."""
-        for name in ("agent", "ccxt"):
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        loggers = [logging.getLogger(name) for name in ("agent", "ccxt")]
+        levels = [logger.level for logger in loggers]
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
         try:
             self._live()
         except Violation as found:
@@ -146,6 +148,10 @@ class World:
         finally:
             digest = self.digest() if self.violation is None else ""
             self._bury()
+            # Whoever lives on in this process finds everything as it was.
+            substitute({})
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
         return Result(
             self.terms.seed, self.days, self.violation, list(self.story), dict(self.counters.fired),
             self.witness.figures, self.crashes, self.lives, digest,

@@ -92,3 +92,16 @@ def test_what_cannot_be_run_is_refused_with_the_reason(
         command.main(asked)
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_world_leaves_nothing_behind_in_its_process() -> None:
+    import logging
+
+    from agent.simulation import process
+
+    level = logging.getLogger("agent").level
+    World(5, 0.1).run()
+    assert process._OURS, "a world puts something else in the place of clocks and rhythms"
+    for (module, name), ours in process._OURS.items():
+        assert getattr(module, name) is ours, f"{module.__name__}.{name}"
+    assert logging.getLogger("agent").level == level
