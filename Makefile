@@ -1,5 +1,8 @@
 # Every target builds .venv first when it is missing or the lock file changed.
 PY := .venv/bin/python
+# Without compiled files every process would compile the whole program again at its start: the tests start
+# hundreds of them, and an engine would need twice the time.
+unexport PYTHONDONTWRITEBYTECODE
 CONFIG ?= config.json
 
 .PHONY: help setup demo run window test test-e2e lint bench simulate prove lock clean
