@@ -15,10 +15,9 @@ from agent.command_line.outcome import Ended, ExitCode
 from agent.command_line.terminal import Terminal
 from agent.control.client import ANSWER_TIMEOUT_S, ControlClient, ControlError, NoEngine, connect
 from agent.control.control_file import ControlFileRefused
-from agent.control.messages import CommandName, Versions
+from agent.control.messages import COMMAND_LINE, CommandName, Versions
 from agent.control.status import Status, StatusUnreadable
 
-CLIENT_NAME: Final = "command line"
 #: An operator's act is confirmed once it is committed; a slow disk may take its time.
 CONFIRM_TIMEOUT_S: Final = 5.0
 
@@ -32,7 +31,7 @@ class EngineLink:
 
     async def connect(self, timeout_s: float = ANSWER_TIMEOUT_S) -> ControlClient:
         """Raises ControlError and ControlFileRefused, for who treats them one by one."""
-        return await connect(self.data_dir, self.versions, CLIENT_NAME, timeout_s)
+        return await connect(self.data_dir, self.versions, COMMAND_LINE, timeout_s)
 
     async def attach(self) -> ControlClient:
         """Raises Ended: 3 when no engine runs, 1 when one runs and does not answer."""

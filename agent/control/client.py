@@ -29,6 +29,7 @@ from agent.control.control_file import (
     read_control_file,
 )
 from agent.control.messages import (
+    CLIENT_HEADER,
     MAX_PUSH_BYTES,
     Answered,
     CommandName,
@@ -106,7 +107,7 @@ async def connect(
 async def _attach(address: ControlFile, hello: Hello) -> ControlClient:
     connection = await open_websocket(
         f"ws://127.0.0.1:{address.port}/",
-        additional_headers={"Authorization": f"Bearer {address.token}"},
+        additional_headers={"Authorization": f"Bearer {address.token}", CLIENT_HEADER: hello.client},
         compression=None,
         proxy=None,
         user_agent_header=None,

@@ -23,6 +23,9 @@ PROTOCOL: Final = 1
 MAX_REQUEST_BYTES: Final = 16 * 1024
 MAX_PUSH_BYTES: Final = 4 * 1024 * 1024
 MAX_REQUEST_ID: Final = 2**53
+CLIENT_HEADER: Final = "X-Agent-Client"
+"""Names the client in the request that opens the channel, before its hello."""
+COMMAND_LINE: Final = "command line"
 
 Json: TypeAlias = Mapping[str, Any]
 

@@ -30,6 +30,8 @@ from agent.control.control_file import ControlFile, new_token, remove_control_fi
 from agent.control.door import Answer, EngineDoor
 from agent.control.messages import (
     ALWAYS_ALLOWED,
+    CLIENT_HEADER,
+    COMMAND_LINE,
     MAX_REQUEST_BYTES,
     Answered,
     CommandName,
@@ -49,6 +51,8 @@ from agent.control.session import IN_FLIGHT_LIMIT, Session
 
 HOST: Final = "127.0.0.1"
 MAX_CLIENTS: Final = 16
+#: Beyond them, for commands: windows that nobody closed must not keep an emergency stop out.
+RESERVED_FOR_COMMANDS: Final = 8
 HELLO_TIMEOUT_S: Final = 2.0
 PUBLISH_EVERY_S: Final = 0.05
 PING_EVERY_S: Final = 5.0
@@ -147,7 +151,8 @@ class ControlServer:
         given = " ".join(request.headers.get_all("Authorization")).encode("utf-8", "replace")
         if not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
             return connection.respond(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong\n")
-        if self._connections >= MAX_CLIENTS:
+        is_command = request.headers.get(CLIENT_HEADER) == COMMAND_LINE
+        if self._connections >= MAX_CLIENTS + (RESERVED_FOR_COMMANDS if is_command else 0):
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "too many clients are attached\n")
         return None
 

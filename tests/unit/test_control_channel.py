@@ -18,6 +18,7 @@ from agent.control.client import ControlClient, NoEngine, NotAnswering, RequestF
 from agent.control.control_file import NAME, ControlFile, read_control_file, write_control_file
 from agent.control.door import NotDone
 from agent.control.messages import (
+    COMMAND_LINE,
     PROTOCOL,
     CommandName,
     Hello,
@@ -31,8 +32,8 @@ from agent.control.session import IN_FLIGHT_LIMIT, OUTBOX_LIMIT, REQUEST_BURST
 from agent.core.events import CloseRequested, PauseRequested, StopRequested
 
 
-async def attach(data_dir: Path, versions=OURS) -> ControlClient:
-    return await connect(data_dir, versions, "command line", timeout_s=5)
+async def attach(data_dir: Path, versions=OURS, name=COMMAND_LINE) -> ControlClient:
+    return await connect(data_dir, versions, name, timeout_s=5)
 
 
 def address(data_dir: Path) -> ControlFile:
@@ -363,15 +364,24 @@ async def test_a_flood_of_requests_is_cut_off_and_others_are_served(tmp_path):
 
 async def test_more_clients_than_allowed_are_told_so(tmp_path):
     async with serving(tmp_path, FakeDoor()) as server:
-        clients = [await attach(tmp_path) for _ in range(16)]
+        clients = [await attach(tmp_path, name="window") for _ in range(16)]
         with pytest.raises(NotAnswering, match="too many clients"):
-            await attach(tmp_path)
+            await attach(tmp_path, name="window")
         await clients[0].close()
         await until(lambda: server.clients == 15)
-        async with await attach(tmp_path) as late:
+        async with await attach(tmp_path, name="window") as late:
             assert late.matched
         for client in clients[1:]:
             await client.close()
+
+
+async def test_a_command_finds_room_when_windows_have_taken_all_of_it(tmp_path):
+    async with serving(tmp_path, FakeDoor()):
+        windows = [await attach(tmp_path, name="window") for _ in range(16)]
+        async with await attach(tmp_path) as command:
+            assert (await command.request(CommandName.EMERGENCY_STOP))["state"] == "HALTED"
+        for window in windows:
+            await window.close()
 
 
 async def test_a_request_goes_on_when_its_client_is_gone(tmp_path):
