@@ -196,13 +196,16 @@ def _ourselves(
     """No engine does it: take the lock, whoever holds it, and cancel and sell from here."""
     from agent.command_line.place import DEFAULT_CONFIG
     from agent.compose.emergency import Asked, NotEnded, stop_here
+    from agent.compose.env_file_note import noted_env_file
     from agent.config.load import check_file
 
     if left.engine == "silent":
         terminal.say(left.remark)
     path = config or DEFAULT_CONFIG
     beside = path.parent / ".env"
-    env_path = env_file or next((p for p in (beside, directory / ".env") if p.exists()), beside)
+    # The engine's own first: this may be called from any folder.
+    known = (noted_env_file(directory), beside, directory / ".env")
+    env_path = env_file or next((p for p in known if p is not None and p.exists()), beside)
     given = check_file(path).config if path.exists() else None
     asked = Asked(directory, env_path, exchange, given, wait_s)
     try:

@@ -19,6 +19,7 @@ from typing import Any, Final
 from agent.compose.access import access_for
 from agent.compose.alerting import Alerting
 from agent.compose.engine import AGAIN, Engine
+from agent.compose.env_file_note import note_env_file
 from agent.compose.live import live_start
 from agent.compose.stored_setup import decide_setup
 from agent.compose.whose import open_scopes
@@ -60,6 +61,7 @@ def run_headless(options: RunOptions) -> int:
     except StoreTrouble as trouble:
         return _unusable(directory, trouble)
     with lock:
+        note_env_file(directory.path, options.env_path)
         try:
             return _run_locked(options, directory)
         except StoreTrouble as trouble:
