@@ -22,7 +22,7 @@ from testnet_ground import TESTNET, credentials
 
 INITIAL = Decimal(10_000)
 TICK = Decimal("0.0001")
-KILLS = int(os.environ.get("AGENT_KILLS", "20"))
+KILLS = int(os.environ.get("AGENT_KILLS", "10"))
 SEED = int(os.environ.get("AGENT_KILL_SEED", "20"))
 #: What the log says when something is on its way.
 TRADING = ("buying", "bought", "leaving", "closed at")

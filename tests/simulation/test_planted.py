@@ -22,6 +22,7 @@ SAMPLE = [
 ]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_planted_bug_is_found(name: str) -> None:
     found = seeds_to_find(name, 20)

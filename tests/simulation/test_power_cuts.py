@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from agent.simulation import power_cuts
 from agent.simulation.disk import torn
 
 
+@pytest.mark.no_cover
 def test_what_was_acknowledged_survives_every_cut() -> None:
     cuts, whole, nothing, violation = power_cuts.run(300, first_seed=1)
     assert violation is None

@@ -22,6 +22,7 @@ def test_a_plain_day_trades_and_ends_with_equal_books() -> None:
     assert result.figures.unknown == 0
 
 
+@pytest.mark.no_cover
 def test_days_of_bad_luck_end_with_equal_books() -> None:
     totals = Totals()
     for seed in range(100, 124):
