@@ -160,11 +160,11 @@ class ChartFeed:
             self.view.set_now(now_ms)
 
     def _show_live(self, bar: LiveBar) -> None:
-        """The open bar, once everything before it is there."""
+        """The open bar, once every bar before it is there: none could be put in between any more."""
         last = self._last_open_ms
         if last is None or self._market is None:
             return
-        if bar.open_ms <= last or bar.open_ms > last + 3 * bar_ms(self._market.timeframe):
+        if bar.open_ms != last + bar_ms(self._market.timeframe):
             return
         fast, slow = self._next_averages(bar.close)
         self.view.append(

@@ -82,6 +82,28 @@ def test_a_closed_bar_and_the_live_one_follow_what_is_loaded(qapp, tmp_path, sto
     on_offscreen(scenario, tmp_path)
 
 
+def test_a_live_bar_waits_for_the_closed_one_before_it(qapp, tmp_path, stored):
+    known = _candles(1_001)
+    stored.save(known[:-2])
+
+    async def scenario(eyes: Eyes) -> None:
+        feed, records = eyes.controller.chart, eyes.controller.records
+        assert feed is not None
+        show(eyes, _live(known[-3].open_ms))
+        assert await feed.load(records, eyes.picture)
+        # The engine publishes the next bar before the closed one is in the store.
+        show(eyes, _live(known[-2].open_ms))
+        candles = feed.view._scene.candles
+        assert candles.candle(-1).open_ms == known[-2].open_ms
+        stored.save(known[-2:-1])
+        assert await feed.load(records, eyes.picture)
+        assert [candles.candle(at).open_ms for at in (-2, -1)] == [c.open_ms for c in known[-2:]]
+        assert candles.candle(-2).volume == 1000.0
+        assert candles.candle(-1).volume == 7.0
+
+    on_offscreen(scenario, tmp_path)
+
+
 def test_a_live_bar_that_came_before_history_is_there_once_history_is(qapp, tmp_path, stored):
     known = _candles(300)
     stored.save(known)
