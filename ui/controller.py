@@ -63,6 +63,7 @@ class Controller(QObject):
         self.last_decision = ""
         self.clock = VenueClock()
         self._following: asyncio.Task[None] | None = None
+        self._link_kind = LinkKind.LOOKING
         self._tasks: set[asyncio.Task[None]] = set()
         self._picture_s: float | None = None
         self._price_s: float | None = None
@@ -196,8 +197,13 @@ class Controller(QObject):
         return self.clock.now(self._now_s())
 
     def _linked(self, link: Link) -> None:
-        if link.kind is LinkKind.ATTACHED:
+        """Every ping tells the link again; only another kind of it is news."""
+        before, self._link_kind = self._link_kind, link.kind
+        if link.kind is before:
+            pass
+        elif link.kind is LinkKind.ATTACHED:
             self.readings.wake()
+            self.readings.read_log()
             if self.picture is not None:
                 self.errands.look_back()
         elif link.kind in (LinkKind.NONE, LinkKind.FAILED) and self.picture is None:
@@ -237,8 +243,15 @@ class Controller(QObject):
             self._stepped(f"Closing: {'; '.join(halt.remaining)}", False)
 
     def _noticed(self, notice: Notice) -> None:
-        if notice.kind.value != "alert":
-            return
+        match notice.kind.value:
+            case "log":
+                self.readings.told_log(notice.body)
+            case "decision":
+                self.readings.told_decision(notice.body)
+            case "alert":
+                self._alerted(notice)
+
+    def _alerted(self, notice: Notice) -> None:
         level, text = str(notice.body.get("level", "INFO")), str(notice.body.get("text", ""))
         if _RANK.get(level, 1) >= 2 and self.settings.is_on("toasts"):
             self.window.toasts.show_toast(level, text)

@@ -7,10 +7,13 @@ for a panel that nobody sees, except what the chart needs.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from PySide6.QtCore import QObject, QTimer
 
+from ui.link import LinkKind
+from ui.log_tail import LogTail
 from ui.panels.table import TableCell, TableRow
 from ui.picture import Picture
 from ui.present import decisions, log_lines, numbers, trades
@@ -20,7 +23,9 @@ if TYPE_CHECKING:
     from agent.store.reading import TradeRow
     from ui.controller import Controller
 
+#: How often the log's file is looked at while no engine tells its lines; and while one does, to be sure.
 LOG_EVERY_MS: Final = 500
+LOG_CHECKED_EVERY: Final = 60
 STATISTICS_EVERY_S: Final = 10.0
 DECISIONS: Final = 300
 TRADES: Final = 500
@@ -37,6 +42,10 @@ class Readings(QObject):
         self._log_timer.setInterval(LOG_EVERY_MS)
         self._log_timer.timeout.connect(self._log_due)
         self._log_busy = False
+        self._log_tail = LogTail()
+        self._log_looks = 0
+        self._log_begun = False
+        self._told_meanwhile: list[str] = []
         self._statistics_due_s = 0.0
         self._around: int | None = None
         window = controller.window
@@ -172,20 +181,64 @@ class Readings(QObject):
     # --- log -------------------------------------------------------------------------------------
 
     def _log_due(self) -> None:
-        """The end of the log, while it is looked at."""
-        if self._log_busy or not self._of.window.log.isVisible() or not self._of.window.is_seen:
+        """The end of the file: while nobody tells it, and now and then all the same."""
+        self._log_looks += 1
+        told = self._of.link.kind is LinkKind.ATTACHED
+        if told and self._log_looks % LOG_CHECKED_EVERY:
             return
-        self._log_busy = True
-        self._of.do(self._read_log())
+        if self._log_busy or not self._of.window.is_seen:
+            return
+        if not told and not self._of.window.log.isVisible():
+            return
+        self.read_log()
+
+    def read_log(self) -> None:
+        """What the file has more than is shown."""
+        if not self._log_busy:
+            self._log_busy = True
+            self._of.do(self._read_log())
 
     async def _read_log(self) -> None:
         try:
             self._of.window.log.file = str(self._of.records.log_file)
             text = await self._of.records.new_log()
-            if text:
-                self._of.window.log.add(log_lines.parse(text))
+            self._show_log(self._log_tail.read(text.splitlines()), news=self._log_begun)
+            self._log_begun = self._log_begun or bool(text)
         finally:
             self._log_busy = False
+            waited, self._told_meanwhile = self._told_meanwhile, []
+            self._show_log(self._log_tail.told(waited))
+
+    def told_log(self, body: Mapping[str, Any]) -> None:
+        """Lines as the engine writes them."""
+        told = body.get("lines")
+        lines = [part for line in told for part in str(line).splitlines()] if isinstance(told, list) else []
+        if self._log_busy:  # older lines are on their way from the file
+            self._told_meanwhile += lines
+        else:
+            self._show_log(self._log_tail.told(lines))
+        if body.get("left_out"):
+            self.read_log()
+
+    def _show_log(self, lines: list[str], *, news: bool = True) -> None:
+        if lines:
+            self._of.window.log.add(log_lines.parse("\n".join(lines)), news=news)
+
+    # --- decisions as they are made --------------------------------------------------------------
+
+    def told_decision(self, body: Mapping[str, Any]) -> None:
+        """A bar was decided: its row stands above the others before the next reading."""
+        picture = self._of.picture
+        row = decisions.row_of(body)
+        if picture is None or row is None:
+            return
+        local = self._of.settings.is_on("local_time")
+        self._of.last_decision = decisions.newest((row,), picture.strategy, local)
+        panel = self._of.window.decisions
+        if self._around is None and (row.exhaustion or not panel.telling.isChecked()):
+            digits = numbers.digits_of(picture.tick) if picture.tick else 4
+            panel.put_first(decisions.decision(row, picture.strategy, digits, local))
+        self._of.render_soon()
 
 
 def _results(picture: Picture) -> tuple[object, ...]:

@@ -50,6 +50,7 @@ from agent.compose.two_markets import TwoFeeds
 from agent.compose.whose import Whose, open_scopes, whose
 from agent.config.model import Config
 from agent.config.strategy import setup
+from agent.control.log_relay import LogRelay
 from agent.control.messages import PROTOCOL, Versions
 from agent.core.boot import latched_halt
 from agent.core.events import (
@@ -126,6 +127,8 @@ class Engine:
         self._stopping: asyncio.Event | None = None
         #: Told whenever something begins to be held or on its way, and when nothing is any more.
         self.on_holding: Callable[[bool], None] = lambda holding: None
+        #: Gives its argument every line of the log, where there is one.
+        self.follow_log: Callable[[Callable[[str], None]], None] | None = None
         self._again = False
 
     def emergency_by_signal(self) -> None:
@@ -332,6 +335,10 @@ class Engine:
             supervisor.keep(
                 "control channel", lambda: control.run(directory.path, time.time_ns() // 1_000_000)
             )
+            if self.follow_log is not None:
+                relay = LogRelay(control)
+                self.follow_log(relay.hear)
+                supervisor.keep("log relay", relay.run)
             if config.agent.metrics_port is not None:
                 supervisor.keep("metrics", metrics_at(door, config.agent.metrics_port))
             if isinstance(clock, ExchangeClock):

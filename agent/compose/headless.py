@@ -155,6 +155,7 @@ def _run_once(options: RunOptions, directory: DataDir) -> int:
         because = decided.exits_only_because or access.why or live.exits_only_because or None
         alerts = Alerting(decided.config, options.env_path, secrets)
         engine = Engine(options, decided.config, directory, because, access=access, alerts=alerts)
+        engine.follow_log = log.follow
         code = _loop_run(_serve(engine))
         return code
     except StoreTrouble:

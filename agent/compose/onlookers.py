@@ -1,4 +1,4 @@
-"""What people see of the engine after every step: the state line, the progress of loading, pushed alerts.
+"""What people see of the engine after every step: state line, progress, pushed alerts and decisions.
 
 Also what must be said when it ends: which positions stay open, and whether anything protects them.
 """
@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Final
+from dataclasses import asdict
+from math import isfinite
+from typing import Any, Final
 
 from agent.compose.progress import WarmupProgress
 from agent.control.messages import Notice, NoticeKind
 from agent.control.server import ControlServer
-from agent.core.commands import Alert, Command
+from agent.core.commands import Alert, Command, Keep
 from agent.core.instant import iso_utc
 from agent.core.money import plain
 from agent.core.phase import Phase
+from agent.core.records import DecisionRow
 from agent.core.snapshot import state_line
 from agent.core.state import AgentState
 
@@ -54,6 +57,8 @@ class Onlookers:
                     "at": iso_utc(state.now_ms),
                 }
                 self._control.notice(Notice(NoticeKind.ALERT, body))
+            elif isinstance(command, Keep) and isinstance(command.row, DecisionRow):
+                self._control.notice(Notice(NoticeKind.DECISION, decision_body(command.row)))
 
     def _say(self, line: str) -> None:
         """On standard output, for as long as somebody reads it."""
@@ -64,6 +69,14 @@ class Onlookers:
         except OSError as error:
             self._unheard = True
             LOG.warning("nobody reads standard output any more (%s): changes of state are only logged", error)
+
+
+def decision_body(row: DecisionRow) -> dict[str, Any]:
+    """The row's fields by their names; what is not finite is not known."""
+    return {
+        name: None if isinstance(value, float) and not isfinite(value) else value
+        for name, value in asdict(row).items()
+    }
 
 
 def left_open(state: AgentState) -> list[str]:

@@ -150,6 +150,17 @@ class _StderrLog(logging.StreamHandler[TextIO]):
         """A closed terminal is no reason to print a traceback to it."""
 
 
+class _Followed(logging.Handler):
+    """Gives every line to a listener, on the thread that writes the log."""
+
+    def __init__(self, hear: Callable[[str], None]) -> None:
+        super().__init__()
+        self._hear = hear
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._hear(self.format(record))
+
+
 class _Queueing(logging.handlers.QueueHandler):
     def __init__(self, lines: queue.Queue[logging.LogRecord]) -> None:
         super().__init__(lines)
@@ -190,6 +201,12 @@ class Logging:
     def dropped(self) -> int:
         """Lines that the queue or the file could not take."""
         return self._queueing.dropped + (self._file.dropped if self._file else 0)
+
+    def follow(self, hear: Callable[[str], None]) -> None:
+        """Let `hear` have every line from now on, as it stands in the file; called on the log's thread."""
+        follower = _Followed(hear)
+        follower.setFormatter(self._stderr.formatter)
+        self._listener.handlers = (*self._listener.handlers, follower)
 
     def close(self) -> None:
         """Write what is queued and close the file. Later lines go to standard error only, redacted."""

@@ -16,6 +16,7 @@ from window_ground import Eyes, document, on_offscreen, place_of, play, position
 from ui.launching import Place
 from ui.link import LinkKind
 from ui.main_window import MainWindow
+from ui.present import decisions
 from ui.present.log_lines import LogLine
 from ui.settings import Settings
 
@@ -364,11 +365,44 @@ def test_the_log_filters_searches_follows_and_counts_errors(qapp, tmp_path):
     on_offscreen(scenario, tmp_path)
 
 
+def test_a_decided_bar_stands_above_the_others_as_it_is_told(qapp, tmp_path):
+    from agent.control.messages import Notice, NoticeKind
+
+    row = {
+        "bar_open_ms": 900_000, "decided_ms": 1_800_100, "close": 0.51, "ema_f": 0.50, "ema_s": 0.52,
+        "atr": 0.01, "vol_z": 2.4, "tr_z": 1.4, "cloc": 0.3, "downtrend": True, "exhaustion": False,
+        "borderline": False, "outcome": "no_signal", "reason": "", "closed_by": "socket", "position_id": None,
+    }  # fmt: skip
+
+    def told(**changes: object) -> Notice:
+        return Notice(NoticeKind.DECISION, {**row, **changes})
+
+    async def scenario(eyes: Eyes) -> None:
+        show(eyes, document())
+        panel = eyes.window.decisions
+        before = decisions.row_of(row)
+        assert before is not None
+        shown = decisions.decision(before, eyes.picture.strategy, 4)
+        panel.show_decisions(decisions.columns(eyes.picture.strategy), [shown], "UTC")
+        eyes.controller._noticed(told(bar_open_ms=1_800_000, cloc=0.4))
+        assert [line.key for line in panel.table.rows] == [1_800_000, 900_000]
+        eyes.controller._noticed(told(bar_open_ms=1_800_000))
+        assert len(panel.table.rows) == 2, "once"
+        panel.telling.setChecked(True)
+        eyes.controller._noticed(told(bar_open_ms=2_700_000))
+        assert len(panel.table.rows) == 2, "only signals are wanted"
+        eyes.controller.render()
+        assert "missing: close in bar" in eyes.window.positions.empty.text()
+
+    on_offscreen(scenario, tmp_path)
+
+
 def test_a_mistake_in_a_slot_goes_to_the_log(qapp, tmp_path):
     async def scenario(eyes: Eyes) -> None:
         async def breaks() -> None:
             raise ValueError("broken on purpose")
 
+        eyes.window.lower_tabs.setCurrentWidget(eyes.window.log)
         eyes.controller.do(breaks())
         for _ in range(3):
             await asyncio.sleep(0)

@@ -64,6 +64,8 @@ def test_start_pause_close_and_stop_by_hand(qapp, tmp_path):
                 eyes.press(Qt.Key.Key_S, CTRL)
                 await eyes.state("RUNNING")
                 await eyes.until("candles", lambda: len(eyes.controller.chart.view._scene.candles) > 500)
+                # From here on nobody looks at the file: what the log shows, the engine told.
+                eyes.controller.readings._log_timer.stop()
 
                 await _enter(eyes, market)
                 (card,) = window.positions.cards
@@ -81,6 +83,7 @@ def test_start_pause_close_and_stop_by_hand(qapp, tmp_path):
                 assert rows_of(tmp_path, "trades")[-1]["reason"] == "MANUAL"
                 await eyes.until("no card", lambda: not window.positions.cards)
 
+                await eyes.until("told", lambda: any("MANUAL" in line.text for line in window.log.lines))
                 await eyes.until("decisions", lambda: len(window.decisions.table.rows) > 1)
                 bar = window.decisions.table.rows[1].key
                 scene = eyes.controller.chart.view._scene

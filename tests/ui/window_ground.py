@@ -90,7 +90,7 @@ class Eyes:
                 *window.banners.texts,
                 *window.toasts.texts,
                 *window.emergency_card.lines,
-                window.log.view.toPlainText()[-2_000:],
+                *(f"{line.level} {line.text}" for line in window.log.lines[-30:]),
             ]
         )
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
+from dataclasses import replace
 
 from agent.compose.onlookers import Onlookers
 from agent.compose.progress import WarmupProgress
-from agent.core.commands import Alert, AlertLevel
+from agent.control.messages import NoticeKind, encode
+from agent.core.commands import Alert, AlertLevel, Keep
 from agent.core.phase import Phase
+from agent.core.records import DecisionRow, Outcome
 from tests.playbook import Playbook
+from ui.present.decisions import row_of
 
 
 class Channel:
@@ -62,3 +67,18 @@ def test_a_reader_that_went_away_takes_nothing_from_the_others(monkeypatch, capl
     assert [record.message for record in caplog.records] == [
         "nobody reads standard output any more ([Errno 32] Broken pipe): changes of state are only logged"
     ]
+
+
+def test_a_decided_bar_is_told_with_its_row():
+    play, (channel, _, onlookers) = Playbook(), watched()
+    row = DecisionRow(
+        0, 60_000, 0.51, 0.5, 0.52, None, 2.4, float("nan"), 0.7, True, False, False, Outcome.NO_SIGNAL, "",
+        "socket",
+    )  # fmt: skip
+    onlookers(play.state, (Keep(row),))
+    (notice,) = channel.notices
+    assert notice.kind is NoticeKind.DECISION
+    told = json.loads(encode(notice))["body"]
+    assert (told["outcome"], told["vol_z"], told["tr_z"]) == ("no_signal", 2.4, None)
+    assert row_of(told) == replace(row, tr_z=None)
+    assert row_of({**told, "outcome": "something newer"}) is None

@@ -24,6 +24,7 @@ class DecisionsPanel(QWidget):
 
     def __init__(self, colours: theme.Colours) -> None:
         super().__init__()
+        self._headings: tuple[str, ...] = ()
         self.table = Table("Decisions, newest first", colours)
         self.table.chosen.connect(self.bar_chosen)
         self.telling = QCheckBox("only signals")
@@ -41,10 +42,19 @@ class DecisionsPanel(QWidget):
         column.addLayout(row)
         column.addWidget(self.table, 1)
 
+    def put_first(self, decision: Decision) -> None:
+        """A bar that was just decided; nothing when the table is empty or has it already."""
+        rows = self.table.rows
+        if rows and rows[0].key < decision.bar_open_ms:
+            self._show(self._headings, [_row(decision), *rows])
+
     def show_decisions(self, columns: tuple[str, ...], decisions: Sequence[Decision], zone: str) -> None:
-        headings = (f"Bar ({zone})", "Outcome", *columns, "Why")
-        self.table.show_rows(headings, [_row(decision) for decision in decisions])
-        count = len(decisions)
+        self._headings = (f"Bar ({zone})", "Outcome", *columns, "Why")
+        self._show(self._headings, [_row(decision) for decision in decisions])
+
+    def _show(self, headings: tuple[str, ...], rows: Sequence[TableRow]) -> None:
+        self.table.show_rows(headings, rows)
+        count = len(rows)
         self.note.show_text(
             f"{count:,} bars, newest first. A row shows its bar on the chart; a click on a bar finds its row."
             if count

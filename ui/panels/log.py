@@ -1,7 +1,7 @@
 """The log: filtered by level, searched, followed while its end is in view.
 
-Law: lines come in batches and are written in one edit; the view holds as many lines as the model, and both
-are capped, so that a noisy night costs a fixed amount of memory.
+Law: lines come in batches and are written in one edit, and only while somebody looks; the view holds as many
+lines as the model, and both are capped, so that a noisy night costs a fixed amount of memory.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class LogPanel(QWidget):
         super().__init__()
         self._lines: deque[LogLine] = deque(maxlen=CAP)
         self._unseen = 0
+        self._stale = False
         self.local_time = False
         self.file: str = ""
         self.level = QComboBox()
@@ -84,16 +85,25 @@ class LogPanel(QWidget):
 
     # --- lines -----------------------------------------------------------------------------------
 
-    def add(self, lines: Iterable[LogLine]) -> None:
-        """In one edit, however many there are."""
+    def add(self, lines: Iterable[LogLine], *, news: bool = True) -> None:
+        """In one edit, however many there are. Errors count as unseen when they are `news`."""
         new = list(lines)
         if not new:
             return
         self._lines.extend(new)
-        if not self.isVisible():
-            self._unseen += sum(line.is_error for line in new)
+        if self.isVisible():
+            self._write([line for line in new if self._shows(line)])
+            return
+        self._stale = True
+        errors = sum(line.is_error for line in new) if news else 0
+        if errors:
+            self._unseen += errors
             self.errors_changed.emit(self._unseen)
-        self._write([line for line in new if self._shows(line)])
+
+    @property
+    def lines(self) -> tuple[LogLine, ...]:
+        """All that is held, shown or not."""
+        return tuple(self._lines)
 
     def clear(self) -> None:
         self._lines.clear()
@@ -105,6 +115,8 @@ class LogPanel(QWidget):
             self._rewrite()
 
     def showEvent(self, event: object) -> None:
+        if self._stale:
+            self._rewrite()
         self._unseen = 0
         self.errors_changed.emit(0)
 
@@ -121,6 +133,7 @@ class LogPanel(QWidget):
         return matches(line, LEVELS[self.level.currentIndex()], self.search.text())
 
     def _rewrite(self) -> None:
+        self._stale = False
         self.view.clear()
         self._write([line for line in self._lines if self._shows(line)])
 

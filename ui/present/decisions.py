@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from agent.core.records import DecisionRow, Outcome
 from ui.picture import Strategy
@@ -68,6 +69,16 @@ def decision(row: DecisionRow, strategy: Strategy, tick_digits: int, local: bool
         conditions=conditions(row, strategy, tick_digits),
         why=_why(row, strategy),
     )
+
+
+def row_of(body: Mapping[str, Any]) -> DecisionRow | None:
+    """The row an engine told when it decided a bar; None when it is of another shape."""
+    try:
+        row = DecisionRow(**{**body, "outcome": Outcome(body["outcome"])})
+        averages = (float(row.ema_f), float(row.ema_s), float(row.close))
+    except (KeyError, TypeError, ValueError):
+        return None
+    return row if isinstance(row.bar_open_ms, int) and all(averages) else None
 
 
 def newest(rows: tuple[DecisionRow, ...], strategy: Strategy, local: bool) -> str:
