@@ -138,6 +138,20 @@ def parity(data_dir: DataDir = None, as_json: AsJson = False) -> int:
     return parity_command(data_dir, as_json)
 
 
+@app.command()
+def exchanges(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Like kraken. Default: all.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """What each exchange can do.
+
+    Order types, client order ids, sandbox, history, closed bars, stops; for one, what follows from each.
+    """
+    from agent.command_line.exchanges import exchanges_command
+
+    return exchanges_command(name, as_json)
+
+
 # --- steering ----------------------------------------------------------------------------------
 
 

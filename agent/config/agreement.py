@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agent.config.capabilities import CAPABILITIES, with_proven_sandbox
 from agent.config.draft import Draft
 from agent.config.findings import Finding
 from agent.config.model import FORMAT_VERSION
-from agent.config.venues import VENUES
 
 
 def disagreements(draft: Draft) -> list[Finding]:
@@ -48,14 +48,17 @@ def _pair(draft: Draft) -> Iterator[Finding]:
 
 def _sandbox(draft: Draft) -> Iterator[Finding]:
     exchange = draft.file.exchange
-    venue = VENUES.get(exchange.exchange_name)
-    if not draft.sound("exchange.exchange_name") or venue is None or venue.has_sandbox:
+    row = CAPABILITIES.get(exchange.exchange_name)
+    if not draft.sound("exchange.exchange_name") or row is None or row.sandbox:
         return
     testnet, paper, signals = "exchange.testnet", "exchange.paper_trading", "agent.signal_market"
-    name = exchange.exchange_name.capitalize()
     if draft.sound(testnet, paper) and exchange.testnet and not exchange.paper_trading:
-        reason = f"{name} has no sandbox for its spot market"
-        yield draft.finding(testnet, reason, "rehearse with paper_trading true; testnet cannot be used there")
+        reason = f"{row.title} has no sandbox for its spot market"
+        fix = (
+            "rehearse with paper_trading true; testnet cannot be used there, only on "
+            f"{' and '.join(with_proven_sandbox())} (agent.cli exchanges {row.name})"
+        )
+        yield draft.finding(testnet, reason, fix)
     if draft.sound(signals) and draft.file.agent.signal_market == "testnet":
-        reason = f"{name} has no sandbox to take signals from"
+        reason = f"{row.title} has no sandbox to take signals from"
         yield draft.finding(signals, reason, 'write "production"')

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agent.config.capabilities import CAPABILITIES, with_proven_orders
 from agent.config.findings import Finding
 from agent.config.model import Config
 from agent.config.venues import FIRST_CLASS
@@ -28,12 +29,23 @@ def not_available_yet(config: Config) -> NotAvailableYet:
     return NotAvailableYet(tuple(_refused(config)), tuple(_ignored(config)))
 
 
+def refused_there(exchange_name: str, mode: str) -> str | None:
+    """Why orders of `mode` may not leave on an exchange, as a sentence; None when they may."""
+    row = CAPABILITIES.get(exchange_name)
+    if row is not None:
+        return row.refuses(mode)
+    if mode == "paper":
+        return None
+    return f"nothing is known of how {exchange_name} answers to orders: it trades on paper only"
+
+
 def _refused(config: Config) -> list[Finding]:
     found = []
     name = config.exchange.exchange_name
-    if config.mode != "paper" and name != FIRST_CLASS:
-        reason = f"orders on {name} are {_LATER}"
-        found.append(Finding("exchange.paper_trading", False, reason, "set paper_trading to true"))
+    why = refused_there(name, config.mode)
+    if why is not None:
+        fix = f"set paper_trading to true, or trade on {' or '.join(with_proven_orders())}"
+        found.append(Finding("exchange.paper_trading", False, f"{why} (agent.cli exchanges)", fix))
     source = config.data_feed.data_source
     if source != "exchange":
         reason = f"data from Polygon is {_LATER}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from agent.config.capabilities import CAPABILITIES
 from agent.core.market import TIMEFRAME_MINUTES
 
 FIRST_CLASS: Final = "binance"
@@ -32,14 +33,8 @@ _COMMON: Final = frozenset({"1m", "5m", "15m", "30m", "60m"})
 
 #: The exchanges the agent is built for. Coinbase's sandbox only plays back fixed answers: it is none.
 VENUES: Final[Mapping[str, Venue]] = {
-    venue.name: venue
-    for venue in (
-        Venue("binance", _COMMON | {"3m"}, has_sandbox=True, needs_passphrase=False),
-        Venue("kraken", _COMMON, has_sandbox=False, needs_passphrase=False),
-        Venue("bybit", _COMMON | {"3m"}, has_sandbox=True, needs_passphrase=False),
-        Venue("okx", _COMMON | {"3m"}, has_sandbox=True, needs_passphrase=True),
-        Venue("coinbase", _COMMON, has_sandbox=False, needs_passphrase=False),
-    )
+    row.name: Venue(row.name, row.timeframes, row.sandbox, row.needs_passphrase)
+    for row in CAPABILITIES.values()
 }
 
 _WITH_PASSPHRASE: Final = frozenset(

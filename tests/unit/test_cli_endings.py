@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = [
     *("validate-config", "doctor", "status", "start", "pause", "resume", "stop", "emergency-stop"),
     *("clear-halt", "close", "trades", "decisions", "export", "backup", "restore", "paper-reset"),
-    *("replay", "drill", "demo-market", "credentials"),
+    *("replay", "drill", "demo-market", "credentials", "exchanges"),
 ]
 
 

@@ -196,7 +196,7 @@ def test_a_configuration_that_is_refused_ends_with_its_code(tmp_path, started, c
 @pytest.mark.parametrize(
     ("exchange", "words", "named"),
     [
-        ({"paper_trading": False, "exchange_name": "bybit"}, [], "orders on bybit are not available yet"),
+        ({"paper_trading": False, "exchange_name": "bybit"}, [], "orders on Bybit were only checked"),
         ({}, ["--live"], "the configuration's mode is paper"),
     ],
 )

@@ -80,7 +80,7 @@ def test_paper_and_testnet_may_be_traded_and_real_money_may_not():
     assert why_not_traded(accepted(exchange=TESTNET), None) is None
     assert "live trading is not armed" in str(why_not_traded(accepted(exchange=LIVE), None))
     elsewhere = {**TESTNET, "exchange_name": "bybit"}
-    assert "orders on bybit" in str(why_not_traded(accepted(exchange=elsewhere), None))
+    assert "orders on Bybit" in str(why_not_traded(accepted(exchange=elsewhere), None))
 
 
 def test_real_orders_are_expected_to_cost_at_least_the_regular_fee():
