@@ -1,57 +1,16 @@
-"""Unmodified ccxt.pro trades on the local exchange: everything private that the agent may use.
-
-ccxt is pointed here as WIRE says: `urls['api']` replaced whole, so that nothing else can be reached.
-"""
+"""Unmodified ccxt.pro trades on the local exchange: everything private that the agent may use."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 import ccxt.pro
 import pytest
-from trading_ground import KEY, SECRET, D, account, eventually
-from trading_ground import Account as Ground
+from ccxt_ground import client
+from trading_ground import D, eventually
 
 PAIR, SYMBOL = "ADA/USDT", "ADAUSDT"
-
-
-@contextlib.asynccontextmanager
-async def client(
-    secret: str = SECRET, options: dict[str, Any] | None = None, **settings: Any
-) -> AsyncIterator[tuple[Any, Ground]]:
-    async with account(**settings) as ground:
-        base, socket = ground.running.rest, ground.running.ws
-        exchange = ccxt.pro.binance(
-            {
-                "apiKey": KEY,
-                "secret": secret,
-                "enableRateLimit": False,
-                "options": {
-                    "fetchMarkets": {"types": ["spot"]},
-                    "fetchMargins": False,
-                    "fetchCurrencies": False,
-                    **(options or {}),
-                },
-            }
-        )
-        exchange.urls = {
-            **exchange.urls,
-            "api": {
-                "public": f"{base}/api/v3",
-                "private": f"{base}/api/v3",
-                "sapi": f"{base}/sapi/v1",
-                "ws": {"spot": f"{socket}/stream/ws", "ws-api": {"spot": f"{socket}/ws-api/v3"}},
-            },
-        }
-        exchange.milliseconds = lambda: ground.now_ms
-        try:
-            await exchange.load_markets()
-            yield exchange, ground
-        finally:
-            await exchange.close()
 
 
 async def test_balance() -> None:
