@@ -2,7 +2,8 @@
 
 Stays true: nobody ever waits for the courier. A post that hangs is given up after `PATIENCE_MS` and tried
 again later; while it hangs, new messages wait in the bounded outbox and become a digest. What a server will
-never take is dropped and said in the log, once for each reason. Times are machine time in milliseconds.
+never take is given to whoever stands in (`relief`), and said in the log, once for each reason. Times are
+machine time in milliseconds.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from agent.alerts.message import Message, Post
 from agent.alerts.outbox import Outbox
@@ -20,6 +21,8 @@ from agent.core.ports import Clock
 LOG: Final = logging.getLogger("agent.alerts")
 PATIENCE_MS: Final = 30_000.0
 _PAUSES_MS: Final = (1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0, 60_000.0)
+#: Between two tries with a token or password that is not accepted: a server may lock out who insists.
+_REJECTED_PAUSE_MS: Final = 600_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +39,28 @@ class Silenced:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """`for_good`: sending the same again will not help."""
+    """`for_good`: the same will never be taken. `rejected`: nothing will, before a person does something."""
 
     why: str
     for_good: bool = False
+    rejected: bool = False
 
 
 Delivery = Sent | Silenced | NotSent
+
+
+class Relief(Protocol):
+    """Who stands in while a courier cannot deliver."""
+
+    def failing(self, why: str, for_ms: float, rejected: bool) -> None:
+        """Once more nothing was delivered, for `for_ms` now."""
+        ...
+
+    def refused(self, messages: tuple[Message, ...], why: str) -> None:
+        """These the server will never take; the courier has let go of them."""
+        ...
+
+    def delivered(self) -> None: ...
 
 
 class Courier:
@@ -58,6 +76,8 @@ class Courier:
         self._filled = asyncio.Event()
         self._said: set[str] = set()
         self._failing = 0
+        self._failing_since_ms = 0.0
+        self.relief: Relief | None = None
         self._under_way: tuple[asyncio.Future[Delivery], tuple[Message, ...]] | None = None
         self.sent = 0
 
@@ -95,6 +115,10 @@ class Courier:
             else:
                 await self._carry_one()
 
+    def withdraw(self) -> tuple[Message, ...]:
+        """Alerts that still wait here, to go another way; answers to commands stay."""
+        return self._outbox.withdraw()
+
     def give_up(self) -> None:
         """Nothing is sent any more."""
         if self._under_way is not None:
@@ -127,19 +151,30 @@ class Courier:
                 if self._failing:
                     LOG.info("%s works again", self.name)
                 self._failing, self.sent = 0, self.sent + 1
+                if self.relief is not None:
+                    self.relief.delivered()
             case Silenced(for_ms=for_ms):
                 self._outbox.give_back(messages)
                 self._outbox.be_silent(self._clock.machine_ms() + for_ms)
                 LOG.warning("%s: too many messages, silent for %.0f s", self.name, for_ms / 1_000)
             case NotSent(why=why, for_good=True):
                 self._complain(why)
-            case NotSent(why=why):
+                if self.relief is not None:
+                    self.relief.refused(messages, why)
+            case NotSent():
                 self._outbox.give_back(messages)
-                if not self._failing:
-                    LOG.warning("%s does not work: %s; tried again until it does", self.name, why)
-                pause_ms = _PAUSES_MS[min(self._failing, len(_PAUSES_MS) - 1)]
-                self._failing += 1
-                self._outbox.be_silent(self._clock.machine_ms() + pause_ms)
+                self._failed(delivery)
+
+    def _failed(self, delivery: NotSent) -> None:
+        now_ms = self._clock.machine_ms()
+        if not self._failing:
+            self._failing_since_ms = now_ms
+            LOG.warning("%s does not work: %s; tried again until it does", self.name, delivery.why)
+        pause_ms = _PAUSES_MS[min(self._failing, len(_PAUSES_MS) - 1)]
+        self._failing += 1
+        self._outbox.be_silent(now_ms + (_REJECTED_PAUSE_MS if delivery.rejected else pause_ms))
+        if self.relief is not None:
+            self.relief.failing(delivery.why, now_ms - self._failing_since_ms, delivery.rejected)
 
     def _complain(self, why: str) -> None:
         if why not in self._said and len(self._said) < 20:

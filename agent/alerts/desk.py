@@ -139,7 +139,7 @@ class Desk:
             return f"The ledger cannot be read: {trouble}"
 
     def _say(self, text: str, *buttons: Button) -> None:
-        self._put(Message(text, urgent=True, buttons=buttons))
+        self._put(Message(text, urgent=True, buttons=buttons, is_answer=True))
 
 
 def _event(confirmed: Confirmed) -> Operator:

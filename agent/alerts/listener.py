@@ -59,6 +59,18 @@ class Line(Protocol):
     async def updates(self, after: int) -> Updates | InConflict | Unreachable: ...
 
 
+class LineWatch(Protocol):
+    """Who has to know whether commands are heard."""
+
+    def deaf(self, why: str, for_ms: float, rejected: bool) -> None:
+        """Once more the line did not answer, for `for_ms` now; `rejected`: the token is not accepted."""
+        ...
+
+    def hears(self) -> None: ...
+
+    def put_by_mail(self, message: Message) -> None: ...
+
+
 class Listener:
     """`keep` makes a `Seen` durable, false when it cannot. `now_s` is this machine's Unix time."""
 
@@ -86,6 +98,8 @@ class Listener:
         self._strangers = 0
         self._strangers_told_ms: float | None = None
         self.hearing = Hearing.NOT_YET
+        self._unreachable_since_ms: float | None = None
+        self.watch: LineWatch | None = None
 
     async def run(self) -> None:
         name = await self._name()
@@ -160,8 +174,11 @@ class Listener:
     def _well(self) -> None:
         before, self.hearing = self.hearing, Hearing.YES
         self._failures = self._conflicts = 0
+        self._unreachable_since_ms = None
+        if self.watch is not None:
+            self.watch.hears()
         if before in (Hearing.CONFLICT, Hearing.WEBHOOK):
-            self._tell("commands are heard again")
+            self._tell("commands are heard again", by_mail=True)
         elif before in (Hearing.UNREACHABLE, Hearing.REJECTED):
             LOG.info("Telegram: commands are heard again")
 
@@ -174,7 +191,9 @@ class Listener:
         if self.hearing is not found:
             self.hearing = found
             fix = "remove the webhook (deleteWebhook)" if webhook else "give each agent a bot of its own"
-            self._tell(f"{found.value}. Commands, also /emergency, do not reach this agent: {fix}")
+            text = f"{found.value}. Commands, also /emergency, do not reach this agent: {fix}"
+            # Whoever else has the token may be a thief: that is told by both ways.
+            self._tell(text, by_mail=True)
         await self._clock.sleep_machine(_CONFLICT_LOOK_MS)
 
     async def _unreachable(self, found: Unreachable) -> None:
@@ -182,15 +201,23 @@ class Listener:
         if self.hearing is not state:
             self.hearing = state
             LOG.warning("Telegram: commands are not heard: %s", found.why)
+        now_ms = self._clock.machine_ms()
+        if self._unreachable_since_ms is None:
+            self._unreachable_since_ms = now_ms
+        if self.watch is not None:
+            self.watch.deaf(found.why, now_ms - self._unreachable_since_ms, found.rejected)
         pause_ms = _PAUSES_MS[min(self._failures, len(_PAUSES_MS) - 1)]
         self._failures += 1
         if found.rejected:
             pause_ms = _REJECTED_PAUSE_MS
         await self._clock.sleep_machine(max(pause_ms, found.wait_s * 1_000))
 
-    def _tell(self, text: str) -> None:
+    def _tell(self, text: str, *, by_mail: bool = False) -> None:
         LOG.warning("Telegram: %s", text)
-        self._put(Message(f"Telegram: {text}", self._clock.now_ms(), AlertLevel.WARNING))
+        message = Message(f"Telegram: {text}", self._clock.now_ms(), AlertLevel.WARNING)
+        self._put(message)
+        if by_mail and self.watch is not None:
+            self.watch.put_by_mail(message)
 
 
 def _is_emergency(command: Said | Pressed) -> bool:

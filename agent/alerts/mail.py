@@ -17,10 +17,10 @@ from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from typing import Final
 
-from agent.alerts.aside import aside
 from agent.alerts.courier import Delivery, NotSent, Sent
 from agent.alerts.message import Post
 from agent.config.secret import Secret
+from agent.shell.aside import aside
 
 #: Seconds of machine time for each step of the conversation.
 _STEP_S: Final = 15.0
@@ -78,13 +78,13 @@ def deliver(account: MailAccount, mail: EmailMessage) -> Delivery:
         with _opened(account) as server:
             refused = _introduced(server, account)
             if refused is not None:
-                return NotSent(refused, for_good=True)
+                return NotSent(refused, rejected=True)
             server.send_message(mail)
             return Sent()
     except smtplib.SMTPAuthenticationError:
-        return NotSent("the mail server does not accept SMTP_USER and SMTP_PASSWORD", for_good=True)
+        return NotSent("the mail server does not accept SMTP_USER and SMTP_PASSWORD", rejected=True)
     except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused):
-        return NotSent("the mail server refuses SMTP_FROM or SMTP_TO", for_good=True)
+        return NotSent("the mail server refuses SMTP_FROM or SMTP_TO", rejected=True)
     except ssl.SSLCertVerificationError:
         return NotSent(f"the certificate of {account.host} is not trusted")
     except smtplib.SMTPException as error:

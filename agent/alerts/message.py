@@ -28,13 +28,17 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`at_ms`: venue time. `urgent`: sent by itself and before what waits: answers and CRITICAL alerts."""
+    """`at_ms`: venue time, None for what needs none in its line. `urgent`: by itself, before what waits.
+
+    `is_answer`: to a command, so of use to nobody who did not give it.
+    """
 
     text: str
     at_ms: int | None = None
     level: AlertLevel = AlertLevel.INFO
     urgent: bool = False
     buttons: tuple[Button, ...] = ()
+    is_answer: bool = False
 
     @property
     def line(self) -> str:

@@ -82,6 +82,13 @@ class Outbox:
                 self._dropped += 1
                 self.dropped_ever += 1
 
+    def withdraw(self) -> tuple[Message, ...]:
+        """Everything but answers, oldest first; it waits here no more."""
+        taken = [m for queue in (self._urgent, self._ordinary) for m in queue if not m.is_answer]
+        self._urgent = deque(m for m in self._urgent if m.is_answer)
+        self._ordinary = deque(m for m in self._ordinary if m.is_answer)
+        return tuple(sorted(taken, key=lambda m: m.at_ms or 0))
+
     def _refill(self, now_ms: float) -> None:
         gained = max(0.0, now_ms - self._counted_ms) / self._pace.refill_ms
         self._tokens = min(float(self._pace.burst), self._tokens + gained)

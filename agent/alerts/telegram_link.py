@@ -92,10 +92,15 @@ class TelegramLink:
         keys = [[InlineKeyboardButton(b.label, callback_data=b.data)] for b in post.buttons]
         markup = InlineKeyboardMarkup(keys) if keys else None
         done = await _guarded(lambda: self._bot.send_message(self._chat_id, post.text, reply_markup=markup))
-        if isinstance(done, _Refused):
-            return NotSent(done.why, for_good=True)
-        if isinstance(done, Unreachable):
-            return Silenced(done.wait_s * 1_000) if done.wait_s else NotSent(done.why)
+        match done:
+            case _Refused(why=why, chat=chat):
+                return NotSent(why, for_good=not chat, rejected=chat)
+            case Unreachable(wait_s=wait_s) if wait_s:
+                return Silenced(wait_s * 1_000)
+            case Unreachable(why=why, rejected=rejected):
+                return NotSent(why, rejected=rejected)
+            case InConflict():
+                return NotSent("another program uses this bot")
         return Sent()
 
     async def acknowledge(self, press_id: str, text: str) -> None:
@@ -121,9 +126,10 @@ class TelegramLink:
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """This one request will never be accepted."""
+    """This one request will never be accepted; `chat`: none will, before a person lets the bot in again."""
 
     why: str
+    chat: bool = False
 
 
 async def _guarded(ask: Callable[[], Any]) -> Any:
@@ -148,7 +154,7 @@ async def _guarded(ask: Callable[[], Any]) -> Any:
     except InvalidToken:
         return Unreachable("the token is not accepted: check TELEGRAM_BOT_TOKEN", rejected=True)
     except Forbidden:
-        return _Refused("the bot may not write to the chat: open it in Telegram and press Start")
+        return _Refused("the bot may not write to the chat: open it in Telegram and press Start", chat=True)
     except BadRequest as error:
         return _Refused(f"the request is not accepted ({error.message[:80]}): check TELEGRAM_CHAT_ID")
     except TimedOut:

@@ -1,5 +1,8 @@
 """Tells systemd that the service is ready, alive because it gets somewhere, and going: `sd_notify` by hand.
 
+A start that waits for its exchange is a start that worked: after `READY_ANYWAY_MS` systemd is told so, with
+what is waited for, and is fed for as long as an outage is borne at any other time (`OUTAGE_PATIENCE_MS`).
+
 The protocol is one datagram on $NOTIFY_SOCKET (systemd, sd_notify(3)). Stays true: nothing here waits, and
 without that variable nothing happens.
 """
@@ -12,10 +15,13 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from agent.alerts.pulse import Pulse
+from agent.alerts.pulse import OUTAGE_PATIENCE_MS, Pulse
 from agent.core.ports import Clock
 
 LOG: Final = logging.getLogger("agent.alerts")
+#: Machine time; well below the unit's TimeoutStartSec.
+READY_ANYWAY_MS: Final = 20_000.0
+_FED_WHILE_WAITING_MS: Final = 5_000.0
 
 
 class Notifier:
@@ -40,6 +46,19 @@ class Notifier:
             LOG.warning("systemd cannot be told (%s)", error)
             return False
         return True
+
+
+async def wait_visibly(notifier: Notifier, clock: Clock, what: str) -> None:
+    """While the engine cannot begin because `what` does not answer: until canceled, or out of patience."""
+    waited_ms = READY_ANYWAY_MS
+    await clock.sleep_machine(READY_ANYWAY_MS)
+    notifier.tell("READY=1", f"STATUS=STARTING, waiting for {what} to answer")
+    while waited_ms <= OUTAGE_PATIENCE_MS:
+        notifier.tell("WATCHDOG=1")
+        await clock.sleep_machine(_FED_WHILE_WAITING_MS)
+        waited_ms += _FED_WHILE_WAITING_MS
+    if notifier.watchdog_ms is not None:
+        LOG.critical("systemd is not told to wait any longer: %s does not answer", what)
 
 
 class Watchdog:

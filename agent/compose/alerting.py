@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from agent.alerts.aside import aside
 from agent.alerts.confirmations import Confirmations
 from agent.alerts.courier import Courier
 from agent.alerts.desk import Desk
@@ -29,9 +28,10 @@ from agent.alerts.message import Message
 from agent.alerts.outbox import Outbox, Pace
 from agent.alerts.pulse import Pulse
 from agent.alerts.router import Channel, Router
+from agent.alerts.standby import Standby
 from agent.alerts.summary import summary
 from agent.alerts.telegram_link import TelegramLink
-from agent.alerts.watchdog import Notifier, Watchdog
+from agent.alerts.watchdog import Notifier, Watchdog, wait_visibly
 from agent.alerts.wording import MODES, headline
 from agent.compose.alert_records import LedgerRecords
 from agent.compose.alert_settings import TelegramAccount, read_alert_settings
@@ -43,6 +43,7 @@ from agent.core.events import Woke
 from agent.core.market import DAY_MS
 from agent.core.ports import Clock
 from agent.core.state import AgentState
+from agent.shell.aside import aside
 from agent.shell.redaction import Secrets
 from agent.shell.runtime import Runtime
 from agent.shell.supervisor import Supervisor
@@ -93,6 +94,10 @@ class Alerting:
         self._secrets = secrets
         self._environment = environment
         self._now_s = now_s
+
+    async def wait_visibly(self, clock: Clock, what: str) -> None:
+        """Tell systemd that the start waits for `what`. Until canceled."""
+        await wait_visibly(Notifier(self._environment), clock, what)
 
     def join(self, joined: Joined) -> Callable[[], Coroutine[Any, Any, None]]:
         """Begin to observe the run; the result is the part that the run's supervisor keeps."""
@@ -171,10 +176,14 @@ class AlertRun:
         settings = await reading
         for trouble in settings.troubles:
             LOG.warning("%s", trouble)
+        mail = None if settings.mail is None else self._mail_courier(own, settings.mail)
+        standby = None
         if settings.telegram is not None:
-            self._open_telegram(own, settings.telegram)
-        if settings.mail is not None:
-            self._open_mail(own, settings.mail)
+            standby = self._open_telegram(own, settings.telegram, mail)
+        if mail is not None:
+            level = AlertLevel(self._config.agent.email.level)
+            put_mail = mail.put if standby is None else standby.put_by_mail
+            self._router.add(Channel("e-mail", level, False, put_mail))
         if settings.heartbeat is not None:
             own.keep("heartbeat", Heartbeat(settings.heartbeat, self._pulse, self._clock).run)
         early, self._early = self._early, None
@@ -186,19 +195,20 @@ class AlertRun:
 
     # --- Telegram ------------------------------------------------------------------------------------
 
-    def _open_telegram(self, own: Supervisor, account: TelegramAccount) -> None:
+    def _open_telegram(
+        self, own: Supervisor, account: TelegramAccount, mail: Courier | None
+    ) -> Standby | None:
+        """The one who stands in, where there is a mail server to do it."""
         wanted, joined = self._config.agent.telegram, self._joined
         try:
             link = self._link = TelegramLink.open(account.token, account.owner.chat_id, account.server)
         except ValueError as error:
             LOG.error("Telegram is off: %s", error)
-            return
+            return None
         courier = self._courier(own, "Telegram", TELEGRAM_PACE, link.send)
-        self._router.add(Channel("Telegram", AlertLevel(wanted.level), wanted.positions, courier.put))
-
-        def put(message: Message) -> None:
-            courier.put(message)
-
+        standby = None if mail is None else Standby(courier, mail, joined.clock.now_ms)
+        put = courier.put if standby is None else standby.put
+        self._router.add(Channel("Telegram", AlertLevel(wanted.level), wanted.positions, put))
         confirmations = Confirmations(chance.token_hex(4), lambda: chance.token_hex(6))
         desk = Desk(
             joined.runtime,
@@ -213,9 +223,11 @@ class AlertRun:
             self.listener = Listener(
                 link, desk, account.owner, self._last_seen(), self._keep_seen, put, self._clock, self._now_s
             )
+            self.listener.watch = standby
             own.keep("Telegram commands", self.listener.run)
         if wanted.daily_summary:
             own.keep("daily summary", lambda: self._summarise(put))
+        return standby
 
     def _last_seen(self) -> Seen:
         kept = self._joined.documents.get(SEEN_KEY)
@@ -242,10 +254,8 @@ class AlertRun:
 
     # --- e-mail --------------------------------------------------------------------------------------
 
-    def _open_mail(self, own: Supervisor, account: MailAccount) -> None:
-        courier = self._courier(own, "e-mail", MAIL_PACE, Mailer(account, self._name).send)
-        level = AlertLevel(self._config.agent.email.level)
-        self._router.add(Channel("e-mail", level, False, courier.put))
+    def _mail_courier(self, own: Supervisor, account: MailAccount) -> Courier:
+        return self._courier(own, "e-mail", MAIL_PACE, Mailer(account, self._name).send)
 
     # --- the day -------------------------------------------------------------------------------------
 

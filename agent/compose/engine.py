@@ -150,12 +150,14 @@ class Engine:
         """Trade until `stopping`; returns the exit code."""
         self._stopping = stopping
         clock, samples = self._parts.clock(self._options, self._config, self._markets.orders)
+        waiting = self._wait_visibly(clock)
         try:
             if isinstance(clock, ExchangeClock) and not await _unless_stopped(_started(clock), stopping):
                 return DONE
             found = await _unless_stopped(self._whose(clock), stopping)
             if found is None:
                 return DONE
+            waiting.cancel()
             if isinstance(found, str):
                 print(f"{found}.", file=sys.stderr)
                 return REFUSED
@@ -166,8 +168,18 @@ class Engine:
             print(f"{taken}.", file=sys.stderr)
             return LOCKED
         finally:
+            waiting.cancel()
             if samples is not None:
                 await samples.close()
+
+    def _wait_visibly(self, clock: Clock) -> asyncio.Task[None]:
+        """Whoever supervises this process is told why it does not begin yet."""
+
+        async def wait() -> None:
+            if self._alerts is not None:
+                await self._alerts.wait_visibly(clock, self._markets.orders.venue)
+
+        return asyncio.create_task(wait(), name="visible waiting")
 
     async def _whose(self, clock: Clock) -> Whose | str:
         """The scope of this run. On an account of the exchange that may take a request."""

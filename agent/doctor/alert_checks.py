@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from agent.alerts.aside import aside
 from agent.alerts.mail import MailAccount, greeted
 from agent.alerts.telegram_link import InConflict, TelegramLink, Unreachable
 from agent.compose.alert_settings import TelegramAccount, read_alert_settings
 from agent.config.model import Config
 from agent.doctor.result import Finding, green, red, yellow
+from agent.shell.aside import aside
 from agent.shell.redaction import Secrets
 
 _PATIENCE_S: Final = 20.0

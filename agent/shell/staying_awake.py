@@ -11,10 +11,10 @@ import asyncio
 import logging
 import os
 import sys
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Final
+
+from agent.shell.aside import aside
 
 LOG: Final = logging.getLogger(__name__)
 #: logind answers at once; a bus that does not is no reason to wait.
@@ -92,11 +92,13 @@ class StayingAwake:
             pass
 
     async def _take(self) -> None:
-        asking = _on_a_thread_of_its_own(self._acquire)
+        # On a thread of its own: a bus that hangs must not keep the process from ending.
+        asking = aside("staying awake", self._acquire, unwanted=os.close)
         try:
-            self._lock = await asyncio.wrap_future(asking)
+            self._lock = await asking
         except asyncio.CancelledError:
-            asking.add_done_callback(_close_late)
+            if asking.done() and not asking.cancelled() and asking.exception() is None:
+                os.close(asking.result())  # it came in the moment of the end
             raise
         except OSError as error:
             if not self._refusal_told:
@@ -114,24 +116,3 @@ class StayingAwake:
         lock, self._lock = self._lock, None
         if lock is not None:
             os.close(lock)
-
-
-def _on_a_thread_of_its_own(acquire: Acquire) -> Future[int]:
-    """A bus that hangs must not keep the process from ending, as a thread of a pool would."""
-    asking: Future[int] = Future()
-    asking.set_running_or_notify_cancel()
-
-    def ask() -> None:
-        try:
-            asking.set_result(acquire())
-        except BaseException as error:  # noqa: BLE001 - it is raised where the result is awaited
-            asking.set_exception(error)
-
-    threading.Thread(target=ask, name="staying awake", daemon=True).start()
-    return asking
-
-
-def _close_late(asking: Future[int]) -> None:
-    """The answer came after the end: a lock that nobody holds must not stay."""
-    if asking.exception() is None:
-        os.close(asking.result())

@@ -88,7 +88,7 @@ async def test_the_password_is_not_sent_in_the_open(monkeypatch):
     async with SmtpStub(login=f"\0me\0{PASSWORD}") as server:
         refused = await mailer(server, login=True).send(POST)
         assert refused == NotSent(
-            "the mail server offers no encryption, so the password is not sent", for_good=True
+            "the mail server offers no encryption, so the password is not sent", rejected=True
         )
         assert "AUTH" not in server.words
 
@@ -104,7 +104,7 @@ async def test_a_certificate_nobody_signed_is_refused_elsewhere(monkeypatch, tls
 async def test_a_wrong_password_is_said_without_it():
     async with SmtpStub(login="other") as server:
         refused = await mailer(server, login=True).send(POST)
-    assert refused == NotSent("the mail server does not accept SMTP_USER and SMTP_PASSWORD", for_good=True)
+    assert refused == NotSent("the mail server does not accept SMTP_USER and SMTP_PASSWORD", rejected=True)
 
 
 async def test_no_server_and_a_text_that_wants_to_be_a_header():

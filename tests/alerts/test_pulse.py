@@ -14,7 +14,7 @@ from aiohttp import web
 from agent.alerts.heartbeat import Heartbeat
 from agent.alerts.pulse import OUTAGE_PATIENCE_MS, STEP_WITHIN_MS, Pulse
 from agent.alerts.summary import ClosedTrade, DayRecord, summary
-from agent.alerts.watchdog import Notifier, Watchdog
+from agent.alerts.watchdog import READY_ANYWAY_MS, Notifier, Watchdog, wait_visibly
 from agent.config.secret import Secret
 from agent.core.events import ExchangeReported
 from agent.core.market import DAY_MS
@@ -96,6 +96,33 @@ async def test_systemd_hears_ready_the_state_and_progress(tmp_path, abstract):
             await world.clock.advance(60_000)
             assert heard() == []
         assert heard() == ["STOPPING=1"]
+
+
+async def test_a_start_that_waits_for_its_exchange_is_ready_and_fed_for_a_quarter_of_an_hour(tmp_path):
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(path)
+        systemd.setblocking(False)
+        clock = ManualClock()
+        notifier = Notifier({"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "30000000"})
+        waiting = asyncio.ensure_future(wait_visibly(notifier, clock, "the exchange"))
+
+        def heard():
+            try:
+                return systemd.recv(500).decode()
+            except BlockingIOError:
+                return None
+
+        await clock.advance(READY_ANYWAY_MS - 1)
+        assert heard() is None, "a start that is not held up is ready when it answers"
+        await clock.advance(1)
+        assert heard() == "READY=1\nSTATUS=STARTING, waiting for the exchange to answer"
+        fed = 0
+        while heard():
+            fed += 1
+            await clock.advance(5_000)
+        assert READY_ANYWAY_MS + fed * 5_000 == pytest.approx(OUTAGE_PATIENCE_MS, abs=10_000)
+        assert waiting.done()
 
 
 async def test_without_systemd_nothing_happens():
