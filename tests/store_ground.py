@@ -10,6 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agent.core.exits import ExitParams, Levels
 from agent.core.fibonacci import ladder_between
 from agent.core.money import Price, Qty
@@ -26,9 +28,11 @@ from agent.core.order import (
 from agent.core.position import Plan, Position, PositionState
 from agent.core.records import BalanceRow, DecisionRow, Outcome
 from agent.store.batch import Batch, Scope
+from agent.store.database import Place
 from agent.store.ledger import Ledger
 from agent.store.prepare import prepare
 from agent.store.reading import Reader
+from tests.postgres_ground import PostgresServer
 
 #: Where programs that a test starts find the project.
 ROOT = Path(__file__).parents[1]
@@ -50,31 +54,49 @@ def _empty_database() -> bytes:
 
 
 class Store:
-    """A prepared database in `directory`; whatever it opens is closed with it."""
+    """A prepared database in `directory`, or on a server; whatever it opens is closed with it."""
 
-    def __init__(self, directory: Path) -> None:
-        self.path = directory / "trades.db"
-        self.path.write_bytes(_empty_database())
+    def __init__(self, directory: Path, server: PostgresServer | None = None) -> None:
+        self.place: Place = directory / "trades.db"
+        self._server = server
         self._opened: list[Ledger | Reader] = []
+        if server is not None:
+            self.place = server.emptied(SCOPE.agent_id)
+        else:
+            self.path.write_bytes(_empty_database())
+
+    @property
+    def path(self) -> Path:
+        assert isinstance(self.place, Path), "not a file"
+        return self.place
 
     def ledger(self, scope: Scope = SCOPE, *, read_only: bool = False) -> Ledger:
-        ledger = Ledger.open(self.path, scope, read_only=read_only)
+        ledger = Ledger.open(self.place, scope, read_only=read_only)
         self._opened.append(ledger)
         return ledger
 
     def reader(self) -> Reader:
-        reader = Reader.open(self.path)
+        reader = Reader.open(self.place)
         self._opened.append(reader)
         return reader
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """What the file says, past every layer of ours."""
+        if self._server is not None:
+            return self._server.execute(sql, database="prepared")
         with closing(sqlite3.connect(self.path)) as connection, connection:
             return connection.execute(sql).fetchall()
 
     def close(self) -> None:
         for one in self._opened:
             one.close()
+
+
+def either_store(request: pytest.FixtureRequest, directory: Path) -> Store:
+    """For a fixture with the parameters "sqlite" and "postgresql"."""
+    if request.param == "sqlite":
+        return Store(directory)
+    return Store(directory, request.getfixturevalue("postgres"))
 
 
 def intent(

@@ -49,11 +49,11 @@ def _share_compiled_statements() -> None:
     real = database.open_engine
 
     @functools.cache
-    def shared(path: Path, read_only: bool) -> SqlEngine:
-        return real(path, read_only=read_only)
+    def shared(place: database.Place, read_only: bool) -> SqlEngine:
+        return real(place, read_only=read_only)
 
-    def opened(path: Path, *, read_only: bool) -> SqlEngine:
-        return shared(path, read_only)
+    def opened(place: database.Place, *, read_only: bool) -> SqlEngine:
+        return shared(place, read_only)
 
     database.open_engine = opened
     vars(ledger_module)["open_engine"] = opened

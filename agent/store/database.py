@@ -1,8 +1,8 @@
-"""Opening `trades.db`: SQLite with WAL, one writer that syncs every commit, readers that cannot write.
+"""Opening a ledger's database: the file `trades.db`, or one on a PostgreSQL server.
 
-The writer's transactions begin IMMEDIATE, so that a lock is met at the start and not half-way. Readers open
-the file read-only. Both check that the schema is the one this program was written for. Another database
-would be chosen here, by its URL.
+The file is SQLite with WAL, one writer that syncs every commit, readers that cannot write. The writer's
+transactions begin IMMEDIATE, so that a lock is met at the start and not half-way; readers open the file
+read-only. Wherever it lies, the schema must be the one this program was written for.
 """
 
 from __future__ import annotations
@@ -17,33 +17,17 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from agent.store.schema import SCHEMA_REVISION
+from agent.store.server import Server, server_engine, server_trouble
 from agent.store.trouble import StoreTrouble, file_trouble
+
+#: Where a ledger lies.
+Place = Path | Server
 
 #: How long a statement waits for another process's lock.
 BUSY_TIMEOUT_MS: Final = 2_000
 
 _NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
 _CLOEXEC: Final = getattr(os, "O_CLOEXEC", 0)
-
-
-def database_path(url_or_path: str | Path) -> Path:
-    """The SQLite file that a path or a `sqlite:///` URL means. Raises StoreTrouble for other databases."""
-    if isinstance(url_or_path, Path):
-        return url_or_path
-    scheme, separator, rest = url_or_path.partition("://")
-    if not separator:
-        return Path(url_or_path)
-    if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
-        return Path(rest[1:])
-    if scheme.startswith("postgres"):
-        raise StoreTrouble(
-            "agent.database_url names a PostgreSQL database: that is not available yet; "
-            "set it to null to keep trades in trades.db in the data directory"
-        )
-    raise StoreTrouble(
-        f"agent.database_url begins with {scheme}://, which is not supported; "
-        "set it to null to keep trades in trades.db in the data directory"
-    )
 
 
 def create_file(path: Path) -> None:
@@ -63,8 +47,12 @@ def create_file(path: Path) -> None:
         raise file_trouble(error, path, "opening the database") from None
 
 
-def open_engine(path: Path, *, read_only: bool) -> Engine:
-    """A SQLAlchemy engine whose every connection is opened and closed by its user. Touches no file yet."""
+def open_engine(place: Place, *, read_only: bool) -> Engine:
+    """A SQLAlchemy engine whose every connection is opened and closed by its user. Touches nothing yet."""
+    return server_engine(place, read_only=read_only) if isinstance(place, Server) else _file(place, read_only)
+
+
+def _file(path: Path, read_only: bool) -> Engine:
     uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
 
     def connect() -> sqlite3.Connection:
@@ -118,13 +106,14 @@ def _cannot_share(uri: str, path: Path) -> bool:
     return False
 
 
-def revision_of(connection: Connection, path: Path) -> str | None:
+def revision_of(connection: Connection, place: Place) -> str | None:
     """The migration the database stands at; None for an empty one. Raises StoreTrouble for a stranger's."""
     tables = inspect(connection).get_table_names()
     if not tables:
         return None
     if "alembic_version" not in tables:
-        raise StoreTrouble(f"{path} holds tables of another program; choose another --data-dir")
+        instead = "--data-dir" if isinstance(place, Path) else "database for agent.database_url"
+        raise StoreTrouble(f"{place} holds tables of another program; choose another {instead}")
     found: Any = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
     return None if found is None else str(found)
 
@@ -133,47 +122,50 @@ def is_newer(revision: str, known: str = SCHEMA_REVISION) -> bool:
     return not revision.isdecimal() or int(revision) > int(known)
 
 
-def newer_schema(path: Path, revision: str, known: str = SCHEMA_REVISION) -> StoreTrouble:
+def newer_schema(place: Place, revision: str, known: str = SCHEMA_REVISION) -> StoreTrouble:
     return StoreTrouble(
-        f"{path} was written by a newer version of this program (its schema is {revision}, "
+        f"{place} was written by a newer version of this program (its schema is {revision}, "
         f"this program knows {known}); install that version again, or restore a backup made before"
     )
 
 
-def check_schema(connection: Connection, path: Path) -> None:
+def check_schema(connection: Connection, place: Place) -> None:
     """Raises StoreTrouble unless the database has exactly the schema of this program."""
-    revision = revision_of(connection, path)
+    revision = revision_of(connection, place)
     if revision == SCHEMA_REVISION:
         return
     if revision is not None and is_newer(revision):
-        raise newer_schema(path, revision)
+        raise newer_schema(place, revision)
     if revision is None:
-        raise StoreTrouble(f"{path} is empty; start the agent once with this data directory")
+        raise StoreTrouble(f"{place} is empty; start the agent once with this data directory")
     raise StoreTrouble(
-        f"{path} was written by an older version of this program (schema {revision}, now {SCHEMA_REVISION}); "
-        "start the agent once with this data directory, it upgrades the database and keeps a backup"
+        f"{place} was written by an older version of this program (schema {revision}, now "
+        f"{SCHEMA_REVISION}); start the agent once with this data directory, it upgrades the database"
+        + (" and keeps a backup" if isinstance(place, Path) else " (make a copy with pg_dump first)")
     )
 
 
-def open_for_reading(url_or_path: str | Path) -> Engine:
+def open_for_reading(place: Place) -> Engine:
     """Raises StoreTrouble when there is no database, or none that this program can read."""
-    path = database_path(url_or_path)
-    if not path.exists():
-        raise StoreTrouble(f"there is no {path.name} in {path.parent}: the agent has not run there yet")
-    engine = open_engine(path, read_only=True)
+    if isinstance(place, Path) and not place.exists():
+        raise StoreTrouble(f"there is no {place.name} in {place.parent}: the agent has not run there yet")
+    engine = open_engine(place, read_only=True)
     try:
         with engine.connect() as connection:
-            check_schema(connection, path)
+            check_schema(connection, place)
     except DBAPIError as error:
-        raise database_trouble(error, path, "reading") from None
+        raise database_trouble(error, place, "reading") from None
     return engine
 
 
-def database_trouble(error: DBAPIError | sqlite3.Error, path: Path, doing: str) -> StoreTrouble:
-    """What SQLite says, as a sentence. `doing` is "reading" or "writing to"."""
+def database_trouble(error: DBAPIError | sqlite3.Error, place: Place, doing: str) -> StoreTrouble:
+    """What the database says, as a sentence. `doing` is "reading" or "writing to"."""
+    if isinstance(place, Server):
+        assert isinstance(error, DBAPIError), f"no error of a server: {error!r}"
+        return server_trouble(error, place, doing)
     cause = error.orig if isinstance(error, DBAPIError) else error
     name = str(getattr(cause, "sqlite_errorname", ""))
-    return StoreTrouble(f"{doing} {path} failed: {_reason(name, path)} ({cause})")
+    return StoreTrouble(f"{doing} {place} failed: {_reason(name, place)} ({cause})")
 
 
 def _reason(name: str, path: Path) -> str:

@@ -27,6 +27,7 @@ from agent.store import schema
 from agent.store.batch import SCOPE_COLUMNS, Selection
 from agent.store.config_export import CONFIG_COLUMNS, config_rows
 from agent.store.cost_export import COST_COLUMNS, cost_document
+from agent.store.database import Place
 from agent.store.reading import Reader, trade_of
 from agent.store.trouble import StoreTrouble, file_trouble
 
@@ -136,7 +137,9 @@ def _costs(reader: Reader, of: Selection) -> Iterator[Mapping[str, Value]]:
     from agent.store.data_dir import DataDir
     from agent.store.reading_parity import cost_rows
 
-    candles_db = DataDir(reader.path.parent).candles_db
+    if not isinstance(reader.place, Path):
+        raise StoreTrouble("costs need the candles of the data directory in which the agent runs")
+    candles_db = DataDir(reader.place.parent).candles_db
     for scope in reader.scopes():
         if all(getattr(scope, name) == value for name, value in of.columns().items()):
             for row in cost_rows(reader, candles_db, scope):
@@ -249,7 +252,7 @@ def write_rows(
 
 
 def export_to_file(
-    database: Path, kind: str, form: Format, out: Path, of: Selection, *, overwrite: bool = False
+    database: Place, kind: str, form: Format, out: Path, of: Selection, *, overwrite: bool = False
 ) -> int:
     """Write one export to `out`, which appears only when it is complete. Returns the number of rows.
 
@@ -276,7 +279,7 @@ def export_to_file(
 
 
 def export_command(
-    database: Path,
+    database: Place,
     kind: str,
     form: Format,
     *,
@@ -288,7 +291,7 @@ def export_command(
 ) -> int:
     """The whole command: to `out` or `stdout`, with sentences on `stderr`. Returns the exit code."""
     assert kind in EXPORTS, f"no export called {kind}"
-    if not database.exists():
+    if isinstance(database, Path) and not database.exists():
         stderr.write(f"there is no {database.name} in {database.parent}: the agent has not run there yet\n")
         return UNREADABLE
     try:

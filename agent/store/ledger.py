@@ -15,12 +15,12 @@ from typing import Final, Self
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, ProgrammingError, StatementError
 
-from agent.store import statements as sql
 from agent.store.batch import Batch, Scope, Stored
 from agent.store.codec import Undecodable
-from agent.store.database import database_path, database_trouble, open_engine, open_for_reading
+from agent.store.database import Place, database_trouble, open_engine, open_for_reading
 from agent.store.loading import load_everything
 from agent.store.rehearsal import rehearsal
+from agent.store.statements import statements
 from agent.store.trouble import StoreTrouble
 from agent.store.writing import OnFile, write_batch
 
@@ -33,31 +33,32 @@ class CommitFailed(StoreTrouble):
 
 
 class Ledger:
-    """Open with `Ledger.open`. `path` is the database file."""
+    """Open with `Ledger.open`. `place` is the database file, or a database on a server."""
 
-    def __init__(self, engine: Engine, path: Path, scope: Scope, *, read_only: bool) -> None:
+    def __init__(self, engine: Engine, place: Place, scope: Scope, *, read_only: bool) -> None:
         self._engine = engine
-        self.path = path
+        self.place = place
         self.scope = scope
         self._read_only = read_only
         self._connection: Connection | None = None
         self._on_file: dict[str, OnFile] = {}
 
     @classmethod
-    def open(cls, url_or_path: str | Path, scope: Scope, *, read_only: bool = False) -> Self:
+    def open(cls, place: Place, scope: Scope, *, read_only: bool = False) -> Self:
         """Raises StoreTrouble when there is no database or its schema is not this program's."""
-        path = database_path(url_or_path)
-        engine = open_for_reading(path)
+        engine = open_for_reading(place)
         if read_only:
-            return cls(engine, path, scope, read_only=True)
-        ledger = cls(open_engine(path, read_only=False), path, scope, read_only=False)
+            return cls(engine, place, scope, read_only=True)
+        ledger = cls(open_engine(place, read_only=False), place, scope, read_only=False)
         try:
             with ledger._writing().begin():
-                ledger._writing().execute(sql.OPEN_SCOPE, scope.columns())
-            ledger._rehearse()
+                ledger._writing().execute(statements(ledger._writing()).open_scope, scope.columns())
+            if isinstance(place, Path):
+                # No order waits for a server to have compiled its statements.
+                ledger._rehearse()
         except DBAPIError as error:
             ledger.close()
-            raise database_trouble(error, path, "opening") from None
+            raise database_trouble(error, place, "opening") from None
         return ledger
 
     def _rehearse(self) -> None:
@@ -88,7 +89,7 @@ class Ledger:
         except DBAPIError as error:
             # A connection that failed may hold anything; the next attempt begins with a new one.
             self._hang_up()
-            trouble = database_trouble(error, self.path, "writing to")
+            trouble = database_trouble(error, self.place, "writing to")
             raise CommitFailed(str(trouble)) from None
         except StatementError as error:
             raise AssertionError(f"the batch cannot be written: {error.orig or error}") from error
@@ -99,8 +100,10 @@ class Ledger:
 
         SQLite would do it by itself inside some commit, which may be the one an order waits for.
         """
+        if not isinstance(self.place, Path):
+            return
         try:
-            if self.path.with_name(f"{self.path.name}-wal").stat().st_size < _WORTH_FOLDING:
+            if self.place.with_name(f"{self.place.name}-wal").stat().st_size < _WORTH_FOLDING:
                 return
             raw = self._writing().connection.dbapi_connection
             assert raw is not None
@@ -116,11 +119,11 @@ class Ledger:
                 return load_everything(connection, self.scope)
         except Undecodable as error:
             raise StoreTrouble(
-                f"{self.path} holds a record that this version cannot read ({error}); "
+                f"{self.place} holds a record that this version cannot read ({error}); "
                 "install the version that wrote it, or restore a backup"
             ) from None
         except DBAPIError as error:
-            raise database_trouble(error, self.path, "reading") from None
+            raise database_trouble(error, self.place, "reading") from None
 
     def close(self) -> None:
         self._hang_up()

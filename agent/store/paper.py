@@ -6,34 +6,31 @@ account stays apart from the new one. Only the holder of the instance lock start
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sqlalchemy import Connection, Table, func, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from agent.store import schema
 from agent.store.batch import Scope
-from agent.store.database import database_path, database_trouble, open_engine, open_for_reading
+from agent.store.database import Place, database_trouble, open_engine, open_for_reading
 
 _MODE = "paper"
 
 
-def paper_scope(url_or_path: str | Path, agent_id: str, venue: str, pair: str) -> Scope:
+def paper_scope(place: Place, agent_id: str, venue: str, pair: str) -> Scope:
     """The scope of the current paper account: number 1 until `start_paper_account` is called."""
-    engine = open_for_reading(url_or_path)
+    engine = open_for_reading(place)
     with engine.connect() as connection:
         number = max(_highest(connection, agent_id, venue, pair), 1)
     return _scope(agent_id, venue, pair, number)
 
 
-def start_paper_account(url_or_path: str | Path, agent_id: str, venue: str, pair: str, at_ms: int) -> Scope:
+def start_paper_account(place: Place, agent_id: str, venue: str, pair: str, at_ms: int) -> Scope:
     """Close the current paper account and open the next one; returns the new scope. Raises StoreTrouble.
 
     `at_ms` is wall time. The new account has no state: the paper broker fills it with the initial balance.
     """
-    path = database_path(url_or_path)
-    old = paper_scope(path, agent_id, venue, pair)
-    engine = open_engine(path, read_only=False)
+    old = paper_scope(place, agent_id, venue, pair)
+    engine = open_engine(place, read_only=False)
     accounts = schema.paper_accounts
     mine = [accounts.c[name] == value for name, value in old.columns().items()]
     try:
@@ -45,7 +42,7 @@ def start_paper_account(url_or_path: str | Path, agent_id: str, venue: str, pair
                 insert(accounts).values(**new.columns(), number=number, opened_ms=at_ms, updated_ms=at_ms)
             )
     except DBAPIError as error:
-        raise database_trouble(error, path, "writing to") from None
+        raise database_trouble(error, place, "writing to") from None
     finally:
         engine.dispose()
     return new

@@ -6,7 +6,6 @@ began. Writing goes through the ledger's writer, like everything else.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -17,7 +16,7 @@ from agent.store import schema
 from agent.store.batch import Scope
 from agent.store.codec import Json
 from agent.store.codec_values import from_text
-from agent.store.database import database_trouble, open_for_reading
+from agent.store.database import Place, database_trouble, open_for_reading
 from agent.store.loading import of_scope
 from agent.store.writing import fill_of
 
@@ -25,10 +24,10 @@ from agent.store.writing import fill_of
 class PaperRows:
     """Reads of one scope's paper account. Raises StoreTrouble."""
 
-    def __init__(self, path: Path, scope: Scope) -> None:
-        self._path = path
+    def __init__(self, place: Place, scope: Scope) -> None:
+        self._place = place
         self._scope = scope
-        self._engine = open_for_reading(path)
+        self._engine = open_for_reading(place)
 
     def account(self) -> Json:
         """The account's document, None before it was first written."""
@@ -63,4 +62,4 @@ class PaperRows:
             with self._engine.connect() as connection:
                 return list(connection.execute(wanted))
         except DBAPIError as error:
-            raise database_trouble(error, self._path, "reading") from None
+            raise database_trouble(error, self._place, "reading") from None

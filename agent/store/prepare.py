@@ -1,8 +1,8 @@
-"""Bringing `trades.db` to this program's schema. Only the holder of the instance lock may call it.
+"""Bringing a ledger's database to this program's schema. A file's only by the holder of the instance lock.
 
-A new file is created, an old one is upgraded after a verified copy was made, a newer one is refused. An
+A new one is created, an old one is upgraded after a verified copy was made, a newer one is refused. An
 upgrade is one transaction: killed half-way, it leaves the old schema. Alembic is loaded only when there is
-something to migrate.
+something to migrate. Of several engines that start on one server at once, one migrates and the others wait.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
 
 from agent.store.backup import copy_verified
 from agent.store.database import (
+    Place,
     create_file,
-    database_path,
     database_trouble,
     is_newer,
     newer_schema,
@@ -25,6 +25,7 @@ from agent.store.database import (
     revision_of,
 )
 from agent.store.schema import SCHEMA_REVISION
+from agent.store.server import Server
 from agent.store.trouble import StoreTrouble, file_trouble
 
 
@@ -39,12 +40,40 @@ class Migrations:
 OURS: Final = Migrations(Path(__file__).parent / "migrations", SCHEMA_REVISION)
 
 
-def prepare(url_or_path: str | Path, migrations: Migrations = OURS) -> Path | None:
+#: The transaction that migrates a server's database holds this lock.
+_MIGRATING: Final = 0x5E11E7
+
+
+def prepare(place: Place, migrations: Migrations = OURS) -> Path | None:
     """Create or upgrade the database. Returns the copy made before an upgrade. Raises StoreTrouble.
 
-    The copy is `backups/trades-before-schema-0002.db`, which no rotation removes.
+    The copy is `backups/trades-before-schema-0002.db`, which no rotation removes; of a server's database
+    copies are its administrator's business (pg_dump).
     """
-    path = database_path(url_or_path)
+    if isinstance(place, Server):
+        _prepare_server(place, migrations)
+        return None
+    return _prepare_file(place, migrations)
+
+
+def _prepare_server(server: Server, migrations: Migrations) -> None:
+    engine = open_engine(server, read_only=False)
+    try:
+        with engine.begin() as connection:
+            # Held until the commit, so nobody reads a revision that is about to change.
+            connection.execute(select(func.pg_advisory_xact_lock(_MIGRATING)))
+            revision = revision_of(connection, server)
+            if revision is not None and is_newer(revision, migrations.head):
+                raise newer_schema(server, revision, migrations.head)
+            if revision != migrations.head:
+                _upgrade(connection, migrations)
+    except DBAPIError as error:
+        raise database_trouble(error, server, "preparing") from None
+    finally:
+        engine.dispose()
+
+
+def _prepare_file(path: Path, migrations: Migrations) -> Path | None:
     create_file(path)
     engine = open_engine(path, read_only=False)
     try:

@@ -1,7 +1,8 @@
-"""Reading `trades.db` beside a running engine: pages, newest or oldest first, of any selection of scopes.
+"""Reading a ledger beside a running engine: pages, newest or oldest first, of any selection of scopes.
 
 Every page is a transaction of its own, so that no reader holds a snapshot for long and the log of the
-writer can be folded back. The rows come as the core's own types where there is one.
+writer can be folded back. The rows come as the core's own types where there is one. On a server that several
+agents share only the rows of the one that is meant are seen, whatever the selection.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final, Self
 
 from sqlalchemy import ColumnElement, Engine, Row, Select, Table, or_, select
@@ -19,8 +19,9 @@ from agent.core.records import BalanceRow, DecisionRow, EventRow, Outcome
 from agent.store import schema
 from agent.store.batch import SCOPE_COLUMNS, AcceptedConfig, Scope, Selection, StoredPaper
 from agent.store.codec import from_text
-from agent.store.database import database_path, database_trouble, open_for_reading
+from agent.store.database import Place, database_trouble, open_for_reading
 from agent.store.loading import last_config
+from agent.store.server import Server
 
 #: Rows per page: a page of decisions takes a few milliseconds.
 _PAGE: Final = 5_000
@@ -55,34 +56,38 @@ class TradeRow:
 class Reader:
     """Open with `Reader.open`; every method may raise StoreTrouble. Usable from one thread at a time."""
 
-    def __init__(self, engine: Engine, path: Path) -> None:
+    def __init__(self, engine: Engine, place: Place) -> None:
         self._engine = engine
-        self._path = path
+        self._place = place
+        self.agent_id = place.agent_id if isinstance(place, Server) else None
 
     @classmethod
-    def open(cls, url_or_path: str | Path) -> Self:
-        return cls(open_for_reading(url_or_path), database_path(url_or_path))
+    def open(cls, place: Place) -> Self:
+        return cls(open_for_reading(place), place)
 
     def close(self) -> None:
         self._engine.dispose()
 
     @property
-    def path(self) -> Path:
-        """The database file."""
-        return self._path
+    def place(self) -> Place:
+        """The database file, or the database on a server."""
+        return self._place
 
     def scopes(self) -> tuple[Scope, ...]:
         """Every scope that was ever opened for writing, the last one first."""
         table = schema.scopes
-        return tuple(_scope(row) for row in self._all(select(table).order_by(table.c.opened.desc())))
+        wanted = select(table).where(*self._where(table, Selection())).order_by(table.c.opened.desc())
+        return tuple(_scope(row) for row in self._all(wanted))
 
     def exposed_scopes(self) -> tuple[Scope, ...]:
         """Scopes with an open position or an unsettled order: what a start must not forget."""
-        trades, orders = schema.trades, schema.orders
-        scopes = [table.c[name] for table in (trades, orders) for name in SCOPE_COLUMNS]
-        count = len(SCOPE_COLUMNS)
-        rows = self._all(select(*scopes[:count]).where(trades.c.is_open).distinct())
-        rows += self._all(select(*scopes[count:]).where(~orders.c.is_settled).distinct())
+        rows = []
+        for table, is_open in (
+            (schema.trades, schema.trades.c.is_open),
+            (schema.orders, ~schema.orders.c.is_settled),
+        ):
+            scope = [table.c[name] for name in SCOPE_COLUMNS]
+            rows += self._all(select(*scope).where(is_open, *self._where(table, Selection())).distinct())
         return tuple(dict.fromkeys(_scope(row) for row in rows))
 
     def config(self, scope: Scope) -> AcceptedConfig | None:
@@ -93,7 +98,7 @@ class Reader:
     def trades(self, of: Selection, *, limit: int, before_id: int | None = None) -> tuple[TradeRow, ...]:
         """Newest first; `before_id` is a trade's id within one scope."""
         table = schema.trades
-        wanted = select(table).where(*_where(table, of), table.c.opened_ms.is_not(None))
+        wanted = select(table).where(*self._where(table, of), table.c.opened_ms.is_not(None))
         if before_id is not None:
             wanted = wanted.where(table.c.position_id < before_id)
         return tuple(trade_of(row) for row in self._all(wanted.order_by(table.c.id.desc()).limit(limit)))
@@ -103,7 +108,7 @@ class Reader:
     ) -> tuple[DecisionRow, ...]:
         """Newest bar first; `telling`: only bars on which something else than "no signal" happened."""
         table = schema.decisions
-        wanted = select(table).where(*_where(table, of))
+        wanted = select(table).where(*self._where(table, of))
         if before_ms is not None:
             wanted = wanted.where(table.c.bar_open_ms < before_ms)
         if telling:
@@ -114,7 +119,7 @@ class Reader:
     def events(self, of: Selection, *, limit: int, before_ms: int | None = None) -> tuple[EventRow, ...]:
         """Newest first."""
         table = schema.events
-        wanted = select(table).where(*_where(table, of))
+        wanted = select(table).where(*self._where(table, of))
         if before_ms is not None:
             wanted = wanted.where(table.c.at_ms < before_ms)
         rows = self._all(wanted.order_by(table.c.at_ms.desc(), table.c.id.desc()).limit(limit))
@@ -123,14 +128,14 @@ class Reader:
     def balances(self, of: Selection, *, limit: int, since_ms: int = 0) -> tuple[BalanceRow, ...]:
         """Oldest first."""
         table = schema.balances
-        wanted = select(table).where(*_where(table, of), table.c.at_ms >= since_ms)
+        wanted = select(table).where(*self._where(table, of), table.c.at_ms >= since_ms)
         rows = self._all(wanted.order_by(table.c.at_ms, table.c.id).limit(limit))
         return tuple(BalanceRow(row.at_ms, row.balance, row.equity) for row in rows)
 
     def paper_accounts(self, of: Selection) -> tuple[tuple[Scope, StoredPaper], ...]:
         """Every paper account that was used, oldest first."""
         table = schema.paper_accounts
-        wanted = select(table).where(*_where(table, of), table.c.body.is_not(None)).order_by(table.c.id)
+        wanted = select(table).where(*self._where(table, of), table.c.body.is_not(None)).order_by(table.c.id)
         return tuple((_scope(row), StoredPaper(row.number, from_text(row.body))) for row in self._all(wanted))
 
     def stream(self, wanted: Select[Any], table: Table, of: Selection) -> Iterator[Row[Any]]:
@@ -140,7 +145,7 @@ class Reader:
         """
         after = 0
         while True:
-            here = wanted.where(*_walking(table, of), table.c.id > after)
+            here = wanted.where(*_walking(table, self._of(of)), table.c.id > after)
             page = self._all(here.order_by(table.c.id).limit(_PAGE))
             yield from page
             if len(page) < _PAGE:
@@ -151,12 +156,20 @@ class Reader:
         """What one statement finds, in a transaction of its own: it should take less than two seconds."""
         return self._all(wanted)
 
+    def _of(self, of: Selection) -> Selection:
+        """`of`, of the agent whose rows are meant."""
+        assert self.agent_id is None or of.agent_id in (None, self.agent_id), f"another agent's rows: {of}"
+        return of if self.agent_id is None else replace(of, agent_id=self.agent_id)
+
+    def _where(self, table: Table, of: Selection) -> list[ColumnElement[bool]]:
+        return _where(table, self._of(of))
+
     def _all(self, wanted: Select[Any]) -> list[Row[Any]]:
         try:
             with self._engine.connect() as connection:
                 return list(connection.execute(wanted).all())
         except DBAPIError as error:
-            raise database_trouble(error, self._path, "reading") from None
+            raise database_trouble(error, self._place, "reading") from None
 
 
 def of_selection(table: Table, of: Selection) -> list[ColumnElement[bool]]:

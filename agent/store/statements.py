@@ -1,57 +1,80 @@
-"""The statements that write, built once from the schema. SQLAlchemy compiles each of them once.
+"""The statements that write, built once for each kind of database. SQLAlchemy compiles each of them once.
 
-Upserts exist in this form in SQLite and PostgreSQL; another database takes its `insert` from its own dialect.
+Upserts exist in the same form in SQLite and PostgreSQL, each in its own dialect's `insert`.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import functools
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Table, bindparam, func, select, update
-from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from agent.store import schema
 from agent.store.batch import SCOPE_COLUMNS
+
+_INSERTS: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+class Statements:
+    """Every statement that writes rows of a scope, in one dialect."""
+
+    def __init__(self, insert: Any) -> None:
+        self._insert = insert
+        self.put_document = self._upsert(schema.documents, "key")
+        self.put_trade = self._upsert(schema.trades, "position_id")
+        #: Returns the new row's id, or nothing when the intent is known already.
+        self.add_intent = self._add_once(schema.intents, "client_id").returning(schema.intents.c.id)
+        self.put_order = self._upsert(schema.orders, "client_id", keep=("intent_id",)).returning(
+            schema.orders.c.id
+        )
+        #: Its `rowcount` is 0 for a fill that is known already.
+        self.add_fill = self._add_once(schema.fills, "client_id", "trade_id").execution_options(
+            preserve_rowcount=True
+        )
+        self.add_config = insert(schema.configs)
+        self.add_verdict = insert(schema.verdicts)
+        self.add_balance = insert(schema.balances)
+        self.add_decision = insert(schema.decisions)
+        self.add_event = insert(schema.events)
+        self.add_dust = insert(schema.dust)
+        self.put_paper_account = self._upsert(
+            schema.paper_accounts, keep=("number", "opened_ms", "closed_ms")
+        )
+        self.put_paper_order = self._upsert(schema.paper_orders, "client_id", keep=("number",))
+        self.add_paper_fill = self._add_once(schema.paper_fills, "trade_id")
+        newest = select(func.coalesce(func.max(schema.scopes.c.opened), 0) + 1).scalar_subquery()
+        opened = insert(schema.scopes).values(opened=newest)
+        #: Make a scope the one opened last.
+        self.open_scope = opened.on_conflict_do_update(
+            index_elements=list(SCOPE_COLUMNS), set_={"opened": opened.excluded.opened}
+        )
+
+    def _upsert(self, table: Table, *key: str, keep: tuple[str, ...] = ()) -> Any:
+        """Insert, or overwrite everything but the key and `keep`."""
+        statement = self._insert(table)
+        fixed = {"id", *SCOPE_COLUMNS, *key, *keep}
+        changed = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in fixed}
+        return statement.on_conflict_do_update(index_elements=[*SCOPE_COLUMNS, *key], set_=changed)
+
+    def _add_once(self, table: Table, *key: str) -> Any:
+        return self._insert(table).on_conflict_do_nothing(index_elements=[*SCOPE_COLUMNS, *key])
+
+
+@functools.cache
+def _of(dialect: str) -> Statements:
+    return Statements(_INSERTS[dialect])
+
+
+def statements(connection: Connection) -> Statements:
+    """Those of the database behind `connection`."""
+    return _of(connection.dialect.name)
 
 
 def _scoped(table: Table) -> list[ColumnElement[bool]]:
     return [table.c[name] == bindparam(name) for name in SCOPE_COLUMNS]
 
-
-def _upsert(table: Table, *key: str, keep: tuple[str, ...] = ()) -> Insert:
-    """Insert, or overwrite everything but the key and `keep`."""
-    statement = insert(table)
-    fixed = {"id", *SCOPE_COLUMNS, *key, *keep}
-    changed = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in fixed}
-    return statement.on_conflict_do_update(index_elements=[*SCOPE_COLUMNS, *key], set_=changed)
-
-
-def _add_once(table: Table, *key: str) -> Insert:
-    return insert(table).on_conflict_do_nothing(index_elements=[*SCOPE_COLUMNS, *key])
-
-
-PUT_DOCUMENT: Final = _upsert(schema.documents, "key")
-PUT_TRADE: Final = _upsert(schema.trades, "position_id")
-#: Returns the new row's id, or nothing when the intent is known already.
-ADD_INTENT: Final = _add_once(schema.intents, "client_id").returning(schema.intents.c.id)
-PUT_ORDER: Final = _upsert(schema.orders, "client_id", keep=("intent_id",)).returning(schema.orders.c.id)
-ADD_FILL: Final = _add_once(schema.fills, "client_id", "trade_id")
-ADD_CONFIG: Final = insert(schema.configs)
-ADD_VERDICT: Final = insert(schema.verdicts)
-ADD_BALANCE: Final = insert(schema.balances)
-ADD_DECISION: Final = insert(schema.decisions)
-ADD_EVENT: Final = insert(schema.events)
-ADD_DUST: Final = insert(schema.dust)
-PUT_PAPER_ACCOUNT: Final = _upsert(schema.paper_accounts, keep=("number", "opened_ms", "closed_ms"))
-PUT_PAPER_ORDER: Final = _upsert(schema.paper_orders, "client_id", keep=("number",))
-ADD_PAPER_FILL: Final = _add_once(schema.paper_fills, "trade_id")
-
-_newest: Final = select(func.coalesce(func.max(schema.scopes.c.opened), 0) + 1).scalar_subquery()
-_open_scope: Final = insert(schema.scopes).values(opened=_newest)
-#: Make a scope the one opened last.
-OPEN_SCOPE: Final = _open_scope.on_conflict_do_update(
-    index_elements=list(SCOPE_COLUMNS), set_={"opened": _open_scope.excluded.opened}
-)
 
 _intents: Final = schema.intents
 FIND_INTENT: Final = select(_intents.c.id, _intents.c.record).where(

@@ -12,22 +12,21 @@ from decimal import Decimal, localcontext
 from typing import Any, Final
 
 from sqlalchemy import Connection
-from sqlalchemy.dialects.sqlite import Insert
 
 from agent.core.money import PRECISION
 from agent.core.order import Fill, Intent, Order, Side
 from agent.core.records import BalanceRow, Check, DecisionRow, DustRow, EventRow, Row, VerdictRow
-from agent.store import statements as sql
 from agent.store.batch import Batch, PaperChange, Scope
 from agent.store.codec import decode, encode, encode_as, from_text, to_text
+from agent.store.statements import FIND_FILLS, FIND_INTENT, VALUE_FEE, statements
 from agent.store.trade_report import trade_columns
 
 _ADD: Final = {
-    DecisionRow: sql.ADD_DECISION,
-    VerdictRow: sql.ADD_VERDICT,
-    BalanceRow: sql.ADD_BALANCE,
-    EventRow: sql.ADD_EVENT,
-    DustRow: sql.ADD_DUST,
+    DecisionRow: "add_decision",
+    VerdictRow: "add_verdict",
+    BalanceRow: "add_balance",
+    EventRow: "add_event",
+    DustRow: "add_dust",
 }
 
 
@@ -55,7 +54,7 @@ def write_batch(
 def _write(
     connection: Connection, scope: Scope, batch: Batch, on_file: Mapping[str, OnFile]
 ) -> dict[str, OnFile]:
-    columns = scope.columns()
+    columns, sql = scope.columns(), statements(connection)
     written: dict[str, OnFile] = {}
     for order in batch.orders:
         known = written.get(order.intent.client_id) or on_file.get(order.intent.client_id)
@@ -63,25 +62,25 @@ def _write(
     for position in batch.positions:
         record = to_text(encode(position))
         row = {"position_id": position.id, "updated_ms": batch.at_ms, "record": record}
-        connection.execute(sql.PUT_TRADE, {**columns, **row, **trade_columns(position)})
+        connection.execute(sql.put_trade, {**columns, **row, **trade_columns(position)})
     for kind, add in _ADD.items():
         made = [{**columns, **_row_columns(item)} for item in batch.rows if type(item) is kind]
-        _execute(connection, add, made)
+        _execute(connection, getattr(sql, add), made)
     documents = [
         {**columns, "key": key, "updated_ms": batch.at_ms, "body": to_text(body)}
         for key, body in batch.documents.items()
     ]
-    _execute(connection, sql.PUT_DOCUMENT, documents)
+    _execute(connection, sql.put_document, documents)
     if batch.config is not None:
         config = batch.config
         row = {"at_ms": config.at_ms, "config_hash": config.config_hash, "body": config.text}
-        connection.execute(sql.ADD_CONFIG, {**columns, **row})
+        connection.execute(sql.add_config, {**columns, **row})
     if batch.paper is not None:
         _write_paper(connection, columns, batch.paper, batch.at_ms)
     return written
 
 
-def _execute(connection: Connection, statement: Insert, rows: list[dict[str, Any]]) -> None:
+def _execute(connection: Connection, statement: Any, rows: list[dict[str, Any]]) -> None:
     """One call for all rows of a kind: the call costs ten times what a row does."""
     if rows:
         connection.execute(statement, rows if len(rows) > 1 else rows[0])
@@ -120,16 +119,16 @@ def _write_order(
         # Fills have a table of their own; the order is put together again from both.
         "record": to_text(encode(replace(order, fills=()))),
     }
-    order_id = connection.execute(sql.PUT_ORDER, {**columns, **order_row}).scalar_one()
+    order_id = connection.execute(statements(connection).put_order, {**columns, **order_row}).scalar_one()
     for fill in order.fills[: on_file.fills]:
         value = batch.fee_values.get((client_id, fill.trade_id))
         if value is not None:
             which = {**columns, "client_id": client_id, "trade_id": fill.trade_id}
             named = {f"of_{name}": held for name, held in which.items()}
-            connection.execute(sql.VALUE_FEE, {**named, "value": value})
+            connection.execute(VALUE_FEE, {**named, "value": value})
     for fill in order.fills[on_file.fills :]:
         row = {**_fill_columns(fill), "order_id": order_id, "fee_quote": _fee_quote(scope, fill, batch)}
-        if connection.execute(sql.ADD_FILL, {**columns, **row}).rowcount == 0:
+        if connection.execute(statements(connection).add_fill, {**columns, **row}).rowcount == 0:
             _same_fill(connection, columns, fill)
     return replace(on_file, fills=len(order.fills))
 
@@ -149,10 +148,12 @@ def _intent_id(connection: Connection, columns: dict[str, str], intent: Intent) 
         "reason": intent.reason,
         "record": to_text(encode(intent)),
     }
-    new_id: int | None = connection.execute(sql.ADD_INTENT, {**columns, **row}).scalar_one_or_none()
+    new_id: int | None = connection.execute(
+        statements(connection).add_intent, {**columns, **row}
+    ).scalar_one_or_none()
     if new_id is not None:
         return new_id
-    found = connection.execute(sql.FIND_INTENT, {**columns, "client_id": intent.client_id}).one()
+    found = connection.execute(FIND_INTENT, {**columns, "client_id": intent.client_id}).one()
     if found.record != row["record"]:
         on_file = decode(Intent, from_text(found.record))
         assert on_file == intent, f"an intent changed after it was decided: {on_file} became {intent}"
@@ -161,7 +162,7 @@ def _intent_id(connection: Connection, columns: dict[str, str], intent: Intent) 
 
 
 def _same_fill(connection: Connection, columns: dict[str, str], fill: Fill) -> None:
-    known = connection.execute(sql.FIND_FILLS, {**columns, "client_id": fill.client_id}).all()
+    known = connection.execute(FIND_FILLS, {**columns, "client_id": fill.client_id}).all()
     on_file = [fill_of(row) for row in known if row.trade_id == fill.trade_id]
     assert on_file == [fill], f"a fill came back with other numbers: {on_file} became {fill}"
 
@@ -223,12 +224,14 @@ def _row_columns(item: Row) -> dict[str, Any]:
 def _write_paper(connection: Connection, columns: dict[str, str], change: PaperChange, at_ms: int) -> None:
     scope = {**columns, "number": paper_number(columns["account"])}
     account = {"opened_ms": at_ms, "closed_ms": None, "updated_ms": at_ms, "body": to_text(change.document)}
-    connection.execute(sql.PUT_PAPER_ACCOUNT, {**scope, **account})
+    connection.execute(statements(connection).put_paper_account, {**scope, **account})
     for order in change.orders:
         row = {name: getattr(order, name) for name in _PAPER_ORDER_COLUMNS}
-        connection.execute(sql.PUT_PAPER_ORDER, {**scope, **row, "body": to_text(order.detail)})
+        connection.execute(
+            statements(connection).put_paper_order, {**scope, **row, "body": to_text(order.detail)}
+        )
     for fill in change.fills:
-        connection.execute(sql.ADD_PAPER_FILL, {**scope, **_fill_columns(fill)})
+        connection.execute(statements(connection).add_paper_fill, {**scope, **_fill_columns(fill)})
 
 
 _PAPER_ORDER_COLUMNS: Final = (

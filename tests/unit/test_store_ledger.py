@@ -28,15 +28,16 @@ from tests.store_ground import (
     balance,
     bar_batch,
     decision,
+    either_store,
     fill,
     order,
     position,
 )
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(Store(tmp_path)) as store:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    with closing(either_store(request, tmp_path)) as store:
         yield store
 
 
@@ -273,7 +274,8 @@ def test_a_reading_ledger_cannot_write(store: Store) -> None:
 def test_a_record_of_a_newer_program_is_refused_with_a_sentence(store: Store) -> None:
     ledger = store.ledger()
     ledger.commit(Batch(T0, positions=(position(),)))
-    store.query("UPDATE trades SET record = json_set(record, '$.leverage', 2)")
+    (record,) = store.query("SELECT record FROM trades")
+    store.query(f"UPDATE trades SET record = '{record[0][:-1]},\"leverage\":2}}'")
     with pytest.raises(StoreTrouble, match=r"cannot read .*unknown fields leverage.*install the version"):
         ledger.load()
 
@@ -301,7 +303,7 @@ def test_a_paper_account_keeps_its_document_orders_and_fills(store: Store) -> No
     ledger.commit(Batch(T0, paper=change))
     change = PaperChange({"USDT": "9000"}, (paper_order("a", "FILLED"),), (fill("1", "a"), fill("2", "a")))
     ledger.commit(Batch(T0, paper=change))
-    rows = PaperRows(store.path, SCOPE)
+    rows = PaperRows(store.place, SCOPE)
     assert rows.account() == {"USDT": "9000"}
     assert rows.order("a") == {"q": [1]}
     assert [f.trade_id for f in rows.fills_of("a")] == ["1", "2"]
@@ -310,19 +312,19 @@ def test_a_paper_account_keeps_its_document_orders_and_fills(store: Store) -> No
 
 def test_a_reset_starts_an_account_of_its_own_and_keeps_the_old_rows(store: Store) -> None:
     who = ("one", "binance api.binance.com")
-    first = paper_scope(store.path, *who, "ADA/USDT")
+    first = paper_scope(store.place, *who, "ADA/USDT")
     assert first == SCOPE
     store.ledger(first).commit(
         Batch(T0, paper=PaperChange({"USDT": "9000"}), rows=(decision(1),), positions=(position(),))
     )
-    second = start_paper_account(store.path, *who, "ADA/USDT", T0 + 9)
+    second = start_paper_account(store.place, *who, "ADA/USDT", T0 + 9)
     assert second.account == "paper-2"
-    assert paper_scope(store.path, *who, "ADA/USDT") == second
-    assert PaperRows(store.path, second).account() is None
+    assert paper_scope(store.place, *who, "ADA/USDT") == second
+    assert PaperRows(store.place, second).account() is None
     fresh = store.ledger(second)
     assert fresh.load().positions == ()
     fresh.commit(Batch(T0, paper=PaperChange({"USDT": "10000"}), rows=(decision(1),)))
-    assert PaperRows(store.path, first).account() == {"USDT": "9000"}
+    assert PaperRows(store.place, first).account() == {"USDT": "9000"}
     accounts = store.reader().paper_accounts(second.selection)
     assert [(scope, account.number, account.document) for scope, account in accounts] == [
         (second, 2, {"USDT": "10000"})
@@ -330,15 +332,16 @@ def test_a_reset_starts_an_account_of_its_own_and_keeps_the_old_rows(store: Stor
 
 
 def test_paper_accounts_are_numbered_per_venue_and_pair(store: Store) -> None:
-    start_paper_account(store.path, "one", "binance api.binance.com", "ADA/USDT", T0)
-    assert paper_scope(store.path, "one", "binance api.binance.com", "ADA/USDT").account == "paper-2"
-    assert paper_scope(store.path, "one", "binance api.binance.com", "BTC/USDT").account == "paper-1"
-    assert paper_scope(store.path, "one", "demo 127.0.0.1", "ADA/USDT").account == "paper-1"
+    start_paper_account(store.place, "one", "binance api.binance.com", "ADA/USDT", T0)
+    assert paper_scope(store.place, "one", "binance api.binance.com", "ADA/USDT").account == "paper-2"
+    assert paper_scope(store.place, "one", "binance api.binance.com", "BTC/USDT").account == "paper-1"
+    assert paper_scope(store.place, "one", "demo 127.0.0.1", "ADA/USDT").account == "paper-1"
 
 
 def test_a_locked_database_is_a_sentence_when_it_is_opened(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    store = Store(tmp_path)
     monkeypatch.setattr("agent.store.database.BUSY_TIMEOUT_MS", 10)
     locking = store.ledger()._writing().begin()
     with pytest.raises(StoreTrouble, match=r"opening .* failed: another process keeps the database locked"):
@@ -346,7 +349,7 @@ def test_a_locked_database_is_a_sentence_when_it_is_opened(
     with pytest.raises(
         StoreTrouble, match=r"writing to .* failed: another process keeps the database locked"
     ):
-        start_paper_account(store.path, "one", "binance api.binance.com", "ADA/USDT", T0)
+        start_paper_account(store.place, "one", "binance api.binance.com", "ADA/USDT", T0)
     locking.rollback()
 
 
