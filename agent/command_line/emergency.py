@@ -95,7 +95,7 @@ def _question(link: EngineLink) -> str:
 
 
 def _latch(directory: Path) -> str | None:
-    """Set the latch; None when it is durable, else why not. A halt that is already certain stays as it is.
+    """Set the latch; None when it is durable, else why not. It overrides the halt of a daily loss.
 
     A disk that does not answer is not waited for: a running engine sells without it.
     """
@@ -107,7 +107,7 @@ def _latch(directory: Path) -> str | None:
     def write() -> None:
         found = latch.read()
         try:
-            if found is None or not found.at_ms:
+            if found is None or found.reason != "emergency":
                 latch.set("emergency", time.time_ns() // 1_000_000)
             trouble.clear()
         except StoreTrouble as why:

@@ -56,6 +56,7 @@ from agent.core.boot import latched_halt
 from agent.core.events import (
     EmergencyRequested,
     Event,
+    Healed,
     Impaired,
     Impairment,
     InstrumentSeen,
@@ -343,7 +344,7 @@ class Engine:
             supervisor.keep("alerts", self._alerts.join(run))
         try:
             supervisor.keep("engine loop", runtime.run)
-            supervisor.keep("latch watch", lambda: _watch_latch(runtime, latch_file, parts.latch_look_s))
+            supervisor.keep("latch watch", lambda: watch_latch(runtime, latch_file, parts.latch_look_s))
             supervisor.keep(
                 "control channel", lambda: control.run(directory.path, time.time_ns() // 1_000_000)
             )
@@ -444,22 +445,26 @@ def _forget(until_ms: int) -> None:
     return None
 
 
-async def _watch_latch(runtime: Runtime, latch: LatchFile, look_every_s: float) -> None:
+async def watch_latch(runtime: Runtime, latch: LatchFile, look_every_s: float) -> None:
     """Another process may let the latch fall, perhaps while this one was frozen: then do our part.
 
-    A file that is merely damaged or gone keeps entries back (see `is_set`) and sells nothing.
+    An emergency counts also after a daily loss, whose liquidation waits for a price. A file that is damaged
+    or gone keeps entries back (see `is_set`), at the start as later, and sells nothing.
     """
     told = False
     while True:
-        await asyncio.sleep(look_every_s)
-        reason = latch.reason()
-        if reason is None or runtime.state.durable.halt is not None:
-            told = False
-        elif reason in {known.value for known in HaltReason}:
+        reason, halted = latch.reason(), runtime.state.durable.halt
+        known = reason in {one.value for one in HaltReason}
+        emergency = reason == HaltReason.EMERGENCY.value
+        if known and (halted is None or (emergency and halted.reason is not HaltReason.EMERGENCY)):
             await runtime.ask(EmergencyRequested("latch file"))
-        elif not told:
-            told = True
-            runtime.sink(Impaired(Impairment.AGENT_FAULT, reason))
+        unreadable = reason is not None and not known and halted is None
+        if unreadable and reason is not None and not told:
+            runtime.sink(Impaired(Impairment.HALT_LATCH, reason))
+        elif told and not unreadable:
+            runtime.sink(Healed(Impairment.HALT_LATCH))
+        told = unreadable
+        await asyncio.sleep(look_every_s)
 
 
 async def _until(stopping: asyncio.Event, reach: Coroutine[Any, Any, None]) -> int:

@@ -102,7 +102,10 @@ def _reopened(order: Order, at_ms: int) -> Order:
     )
 
 
-def latched_halt(reason: str, at_ms: int) -> Halt:
-    """What a latch file means. An unreadable one counts as an emergency: it fell for some reason."""
-    known = HaltReason(reason) if reason in HaltReason._value2member_map_ else HaltReason.EMERGENCY
-    return Halt(known, at_ms, "latch file")
+def latched_halt(reason: str, at_ms: int) -> Halt | None:
+    """The halt that a latch file asks for; None when it names none, because it is damaged.
+
+    A file that cannot be read lets no entry through, and sells nothing either: nobody asked for that.
+    """
+    known = next((one for one in HaltReason if one.value == reason), None)
+    return None if known is None else Halt(known, at_ms, "latch file")

@@ -51,11 +51,12 @@ def _judge(turn: Turn, features: Features) -> tuple[Outcome, str]:
     if not features.exhaustion:
         return Outcome.NO_SIGNAL, _missing_conditions(turn, features)
     late_ms = turn.at_ms - (features.open_ms + setup.bar_ms)
-    if late_ms > setup.late_after_ms and setup.late_signal != "enter":
-        return (
-            Outcome.LATE,
-            f"found {late_ms / 1000:.1f} s after the close, {setup.late_after_ms // 1000} s allowed",
-        )
+    # `enter` takes what is late, not what is over: when the next bar has closed, the signal is history.
+    allowed_ms = setup.late_after_ms
+    if setup.late_signal == "enter":
+        allowed_ms = max(allowed_ms, setup.bar_ms)
+    if late_ms > allowed_ms:
+        return Outcome.LATE, f"found {late_ms / 1000:.1f} s after the close, {allowed_ms // 1000} s allowed"
     # A position that is being sold at this very close makes room in a moment; the signal waits for it.
     holding = [p for p in state.open_positions() if p.state is not PositionState.EXITING]
     taken = len(holding) + len(state.in_flight())

@@ -63,8 +63,8 @@ def open_signal(turn: Turn, features: Features, closed_by: str) -> None:
     state = turn.state
     instrument = state.instrument
     assert instrument is not None, "a signal is taken up only when nothing blocks entries"
-    position_id = state.durable.next_position_id
-    turn.change_durable(next_position_id=position_id + 1)
+    # Taken for good when the bar's decision is written: until then nothing is worth a commit of its own.
+    position_id = max((state.durable.next_position_id, *(taken + 1 for taken in state.pending)))
     entry = float(state.prices.trusted.ask) if state.prices.trusted else features.close
     setup = state.setup
     basis = _basis(turn, features, state.prices.trusted.mid if state.prices.trusted else None)
@@ -157,7 +157,7 @@ def on_book(turn: Turn, event: BookSeen) -> None:
     )
     if basis is not None:
         position = position.noted("not_comparable")
-    turn.change(pending={k: v for k, v in turn.state.pending.items() if k != position.id})
+    _number_taken(turn, position.id)
     turn.put_position(replace(position, plan=plan, levels=levels).moved(PositionEvent.RISK_APPROVED))
     turn.put_order(Order(intent, OrderStatus.PENDING_NEW))
     turn.keep(VerdictRow(turn.at_ms, position.id, intent.client_id, True, verdict.checks))
@@ -181,9 +181,15 @@ def refuse_signal(turn: Turn, position_id: int, outcome: Outcome, reason: str) -
     """End a signal that never became an order, with its reason as the bar's decision."""
     pending = turn.state.pending[position_id]
     turn.state.positions[position_id].moved(PositionEvent.RISK_REFUSED)
-    turn.change(pending={k: v for k, v in turn.state.pending.items() if k != position_id})
+    _number_taken(turn, position_id)
     turn.drop_position(position_id)
     keep_decision(turn, pending.features, pending.closed_by, outcome, reason)
+
+
+def _number_taken(turn: Turn, position_id: int) -> None:
+    """A signal is decided: it waits no longer, and its number is never given again."""
+    turn.change(pending={k: v for k, v in turn.state.pending.items() if k != position_id})
+    turn.change_durable(next_position_id=max(turn.state.durable.next_position_id, position_id + 1))
 
 
 def refuse_all_signals(turn: Turn, reason: str) -> None:

@@ -121,6 +121,7 @@ class Impairment(StrEnum):
     USER_STREAM = "user stream not caught up"
     NOT_UNDERSTOOD = "exchange not understood"
     SETUP_REFUSED = "setup refused"
+    HALT_LATCH = "halt latch"
     AGENT_FAULT = "agent fault"
 
 

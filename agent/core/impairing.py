@@ -14,9 +14,15 @@ from agent.core.events import Impairment
 from agent.core.phase import Phase, PhaseEvent
 from agent.core.turn import Turn
 
-#: Unreachable after every retry, a ledger that nobody can explain, a configuration that is refused.
+#: Unreachable after every retry, a ledger that nobody can explain, a configuration that is refused, a latch
+#: that nobody can read.
 _GRAVE: Final = frozenset(
-    {Impairment.EXCHANGE_UNREACHABLE, Impairment.LEDGER_DIFFERENCE, Impairment.SETUP_REFUSED}
+    {
+        Impairment.EXCHANGE_UNREACHABLE,
+        Impairment.LEDGER_DIFFERENCE,
+        Impairment.SETUP_REFUSED,
+        Impairment.HALT_LATCH,
+    }
 )
 
 

@@ -9,12 +9,14 @@ from agent.core.events import (
     ClearHaltRequested,
     CloseRequested,
     EmergencyRequested,
+    Impairment,
     Operator,
     PauseRequested,
     ResumeRequested,
     StartRequested,
     StopRequested,
 )
+from agent.core.impairing import heal
 from agent.core.leaving import want_exit, want_exit_all
 from agent.core.phase import Phase, PhaseEvent
 from agent.core.position import PositionState
@@ -89,7 +91,7 @@ def _emergency(turn: Turn, by: str) -> Answer:
 def _clear_halt(turn: Turn) -> Answer:
     state = turn.state
     halted = state.durable.halt
-    if halted is None:
+    if halted is None and Impairment.HALT_LATCH not in state.impairments:
         return Answer(False, "nothing is halted")
     if state.open_positions() or state.in_flight():
         return Answer(False, "not flat yet: the halt can be cleared once everything is sold")
@@ -97,8 +99,13 @@ def _clear_halt(turn: Turn) -> Answer:
         return Answer(
             False, "an order is not resolved yet: the halt can be cleared once its outcome is known"
         )
-    if state.reconciled_ms is None or state.reconciled_ms <= halted.at_ms or state.doubted_cash is not None:
+    since_ms = -1 if halted is None else halted.at_ms
+    if state.reconciled_ms is None or state.reconciled_ms <= since_ms or state.doubted_cash is not None:
         return Answer(False, "not reconciled since the halt: try again in a minute")
+    heal(turn, Impairment.HALT_LATCH)
+    if halted is None:
+        turn.ask(ClearLatch())
+        return Answer(True, "the halt latch is written anew; nothing was halted, entries go on")
     turn.change_durable(halt=None)
     turn.phase_event(PhaseEvent.HALT_CLEARED)
     turn.ask(ClearLatch())

@@ -23,6 +23,12 @@ Sleep = Callable[[float], Awaitable[None]]
 #: A sleeper looks again at least this often, because the venue's speed may change under it.
 LONGEST_NAP_S: Final = 0.25
 SAMPLE_EVERY_S: Final = 1.0
+#: And while the venue has gone at the speed of real time for so long: nobody moves its time.
+SETTLED_EVERY_S: Final = 5.0
+SETTLED_AFTER_S: Final = 20.0
+#: One round trip is enough when it took no longer than this, or than this many of the quickest of late.
+QUICK_S: Final = 0.005
+USUAL: Final = 2.0
 #: Pause before the next sample while the speed is known from a short time or not at all.
 SAMPLE_SOON_S: Final = 0.2
 #: A sample that disagrees with the running estimate by more than this much machine time is a jump.
@@ -134,8 +140,7 @@ class ExchangeClock:
     async def run(self) -> None:
         """Sample again and again, until canceled. A sample that fails leaves the estimate running."""
         while True:
-            # A speed measured over a short time holds for about as long.
-            await self._sleep(min(max(self._baseline_s(), SAMPLE_SOON_S), SAMPLE_EVERY_S))
+            await self._sleep(self._pause_s())
             try:
                 sample = await self._sample()
             except MarketDataError:
@@ -157,9 +162,18 @@ class ExchangeClock:
     async def sleep_machine(self, ms: float) -> None:
         await self._sleep(ms / 1000)
 
+    def _pause_s(self) -> float:
+        """Until the next sample. A speed measured over a short time holds for about as long."""
+        if self._speed == 1.0 and not self._doubts and self._baseline_s() >= SETTLED_AFTER_S:
+            return SETTLED_EVERY_S
+        return min(max(self._baseline_s(), SAMPLE_SOON_S), SAMPLE_EVERY_S)
+
     async def _sample(self) -> _Sample:
-        """The best of three round trips."""
-        tries = [await self._ask() for _ in range(3)]
+        """One round trip as quick as usual, or else the best of three."""
+        tries = [await self._ask()]
+        usual_s = min((known.round_trip_s for known in self._samples), default=0.0) * USUAL
+        if tries[0].round_trip_s > max(usual_s, QUICK_S):
+            tries += [await self._ask() for _ in range(2)]
         return min(tries, key=lambda sample: sample.round_trip_s)
 
     async def _ask(self) -> _Sample:

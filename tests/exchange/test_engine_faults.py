@@ -179,3 +179,24 @@ async def test_a_normal_start_alarms_nobody() -> None:
     async with trading_agent() as agent:
         await agent.ready()
         assert not [line for line in agent.alerts if line.startswith(("WARNING", "ERROR", "CRITICAL"))]
+
+
+# --- a pair that is not traded -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["HALT", "BREAK", "END_OF_DAY", "CANCEL_ONLY", "DELISTED"])
+async def test_a_position_waits_for_a_pair_that_is_not_traded_and_leaves_once(status: str) -> None:
+    async with trading_agent() as agent:
+        await agent.enter()
+        await agent.listed()
+        await agent.a.fault("F39", params={"variant": status})
+        await agent.runtime.ask(e.CloseRequested("test", None))
+        await agent.passing(
+            lambda: any(o.status is OrderStatus.REJECTED for o in agent.state.orders.values()), "refused"
+        )
+        await agent.a.advance(60_000)
+        assert [p.state.value for p in agent.positions()] == ["EXITING"], agent.told()
+        await agent.a.control("faults", {"clear": "all"})
+        await agent.closed()
+        assert agent.positions()[-1].exit_reason == "MANUAL"
+        await nothing_twice(agent)

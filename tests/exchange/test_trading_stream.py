@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from local_ground import NOON_MS, frame
 from trading_ground import KEY, D, Stream, account
+from wire_answers import WORKING, after_entry
 
 from agent.localexchange.line import Pulse
 
@@ -328,3 +329,33 @@ async def test_a_socket_that_answers_no_ping_is_closed() -> None:
         pings = [message async for message in socket]
         assert pings
         assert socket.close_code == 1008
+
+
+async def test_lists_that_follow_an_entry_by_frames() -> None:
+    async with account() as a, a.stream() as stream:
+        prices = {
+            "workingPrice": a.near("0.98"),
+            "pendingType": "STOP_LOSS",
+            "pendingStopPrice": a.near("0.9"),
+        }
+
+        async def placed(method: str, params: dict[str, Any]) -> Any:
+            return await stream.signed(method, a.now_ms, **{name: str(v) for name, v in params.items()})
+
+        oto = await placed("orderList.place.oto", {**WORKING, **prices})
+        otoco = await placed("orderList.place.otoco", after_entry(a))
+        waiting = [[r["status"] for r in one["result"]["orderReports"]] for one in (oto, otoco)]
+        assert waiting == [["NEW", "PENDING_NEW"], ["NEW", "PENDING_NEW", "PENDING_NEW"]]
+        await a.price(a.near("0.97"))
+        ids = [order["orderId"] for one in (oto, otoco) for order in one["result"]["orders"]]
+        after = [(await stream.signed("order.status", a.now_ms, **ADA, orderId=i))["result"] for i in ids]
+        assert [o["status"] for o in after] == ["FILLED", "NEW", "FILLED", "NEW", "NEW"]
+        # One leg is canceled: its list ends, the other list stays.
+        await stream.signed("order.cancel", a.now_ms, **ADA, orderId=ids[-1])
+        named = {"orderListId": oto["result"]["orderListId"]}
+        left = await stream.signed("openOrderLists.status", a.now_ms)
+        assert [one["orderListId"] for one in left["result"]] == [named["orderListId"]]
+        ended = await stream.signed("orderList.cancel", a.now_ms, **ADA, **named)
+        assert ended["result"]["listOrderStatus"] == "ALL_DONE"
+        again = await stream.signed("orderList.status", a.now_ms, **named)
+        assert again["result"]["listStatusType"] == "ALL_DONE"

@@ -85,10 +85,13 @@ def test_it_works_between_versions(tmp_path):
     assert door.emergencies == ["command line"]
 
 
-def test_a_halt_that_is_set_keeps_its_reason(tmp_path):
+def test_an_emergency_that_is_set_keeps_its_time_and_overrides_a_daily_loss(tmp_path):
+    Latch.create(tmp_path).set("emergency", 4711)
+    assert stop(tmp_path) == 0
+    assert (latch(tmp_path).reason, latch(tmp_path).at_ms) == ("emergency", 4711)
     Latch.create(tmp_path).set("daily_loss", 4711)
     assert stop(tmp_path) == 0
-    assert (latch(tmp_path).reason, latch(tmp_path).at_ms) == ("daily_loss", 4711)
+    assert latch(tmp_path).reason == "emergency"
 
 
 def test_without_an_engine_the_next_start_is_halted_and_flat_is_exit_0(tmp_path, capsys):

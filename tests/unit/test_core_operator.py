@@ -15,7 +15,6 @@ from agent.core.order import OrderStatus, Purpose
 from agent.core.phase import Phase
 from agent.core.reconcile import LOOK_AGAIN_MS, RECONCILE_EVERY_MS
 from agent.core.snapshot import snapshot
-from agent.core.state import HaltReason
 from tests.playbook import MINUTE, D, Playbook, PositionState, make_setup
 
 
@@ -367,11 +366,30 @@ def test_a_latch_file_alone_halts() -> None:
     assert play.position().exit_reason == "EMERGENCY"
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"), [("daily_loss", HaltReason.DAILY_LOSS), ("garbage\0", HaltReason.EMERGENCY)]
-)
-def test_an_unreadable_latch_is_an_emergency(text: str, reason: HaltReason) -> None:
-    assert latched_halt(text, 1).reason is reason
+def test_a_damaged_latch_halts_nothing_and_sells_nothing() -> None:
+    """It lets no entry through; what is held keeps its exits. Both are the same at a start and later."""
+    assert latched_halt("garbage\0", 1) is None
+    play = holding()
+    play.restart(latched=latched_halt("garbage\0", play.now_ms)).come_back()
+    play.learn(e.Impaired(e.Impairment.HALT_LATCH, "the halt latch is damaged"))
+    assert play.state.phase is not Phase.HALTED
+    assert play.position().state is PositionState.IN_POSITION
+    assert any("damaged" in reason for reason in entries_blocked_by(play.state))
+    assert any(line.startswith("CRITICAL halt latch") for line in play.alerts())
+
+
+def test_a_damaged_latch_is_written_anew_by_clearing_it_when_flat() -> None:
+    play = holding()
+    play.learn(e.Impaired(e.Impairment.HALT_LATCH, "the halt latch is damaged"))
+    play.learn(e.ClearHaltRequested("operator"))
+    assert "not flat yet" in play.answer().text
+    play = running()
+    play.learn(e.Impaired(e.Impairment.HALT_LATCH, "the halt latch is damaged"))
+    play.learn(e.ClearHaltRequested("operator"))
+    assert play.answer().ok
+    assert play.asked(ClearLatch)
+    assert play.state.phase is Phase.RUNNING
+    assert not play.state.impairments
 
 
 # --- clearing the halt ------------------------------------------------------------------------------------

@@ -162,9 +162,17 @@ def test_a_late_signal_is_entered_when_the_config_says_so() -> None:
     assert play.position().state is PositionState.IN_POSITION
 
 
+def test_a_signal_older_than_one_bar_is_not_entered_whatever_the_config_says() -> None:
+    play = Playbook(make_setup(late_signal="enter")).ready()
+    play.signal(delay_ms=BAR + 1)
+    assert not play.asked(ReadBook)
+    assert last(play) == ("late", f"found {BAR / 1000:.1f} s after the close, {BAR // 1000} s allowed")
+
+
 def test_an_entry_in_a_later_bar_than_the_backtester_is_noted() -> None:
     play = Playbook(make_setup(late_signal="enter")).ready()
-    play.signal(delay_ms=BAR + 5_000)
+    play.signal(delay_ms=BAR)
+    play.at(play.now_ms + 5_000)
     play.book()
     play.fills(play.entry())
     assert "entered_late" in play.position().notes

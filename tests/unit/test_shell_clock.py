@@ -404,3 +404,24 @@ async def test_the_real_clocks_are_the_default() -> None:
     await clock.sleep_machine(0)
     await clock.sleep_until(clock.now_ms())
     assert clock.machine_ms() >= before
+
+
+async def test_a_venue_at_real_time_is_asked_seldom_once_it_is_known() -> None:
+    venue = Venue(Machine(), 1.0, jitter_s=0.02)
+    clock = clock_on(venue)
+    await clock.start()
+    await run_for(clock, venue.machine, 60)
+    asked, watched = venue.asked, Watched(clock, venue)
+    await run_for(clock, venue.machine, 300, watched.look)
+    assert venue.asked - asked <= 3 * 61, "every five seconds, and again only after a slow answer"
+    assert watched.worst_ms <= 40
+
+
+async def test_a_quick_answer_is_enough() -> None:
+    venue = Venue(Machine(), 60.0, jitter_s=0.001)
+    clock = clock_on(venue)
+    await clock.start()
+    await run_for(clock, venue.machine, 10)
+    asked = venue.asked
+    await run_for(clock, venue.machine, 60)
+    assert venue.asked - asked <= 61

@@ -45,10 +45,18 @@ def test_a_signal_that_waits_for_its_book_is_not_written() -> None:
     play.signal()
     written = changes(before, play.state, play.last)
     assert play.position().state is PositionState.RISK_CHECK
-    assert not written.positions
-    # The number is used up all the same: it must never be given twice.
-    assert written.durable is not None
-    assert written.durable.next_position_id == play.position().id + 1
+    assert written.is_empty, "nothing was sent for it, so an entry costs one commit and not two"
+
+
+def test_the_number_of_a_signal_is_never_given_twice() -> None:
+    play = Playbook()
+    play.ready()
+    play.signal()
+    refused = play.position().id
+    play.learn(e.BookUnreadable(refused, "no answer"))
+    assert play.state.durable.next_position_id == refused + 1
+    play.signal()
+    assert play.position().id == refused + 1
 
 
 def test_an_entry_is_written_whole_in_one_step() -> None:
