@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from agent.control.door import Answer, Done, NotDone
 from agent.core.commands import Answer as CoreAnswer
@@ -11,6 +11,9 @@ from agent.core.events import Operator
 from agent.core.snapshot import snapshot
 from agent.core.state import AgentState
 from agent.shell.runtime import Runtime
+
+#: What is shown waits so long to be on disk, and no longer: whoever looks must see what a bad disk does.
+SETTLE_S: Final = 0.25
 
 
 class Door:
@@ -30,6 +33,9 @@ class Door:
         if self._shown is None or self._shown[0] is not state:
             self._shown = (state, {**snapshot(state, self._version), **self._extra()})
         return self._shown[1]
+
+    async def settled(self) -> None:
+        await self._runtime.settle_writes(SETTLE_S)
 
     async def ask(self, event: Operator) -> Answer:
         answer = await self._runtime.ask(event)

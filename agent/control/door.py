@@ -41,6 +41,10 @@ class EngineDoor(Protocol):
         """The document of `status --json` as of the last step: plain JSON. Never blocks."""
         ...
 
+    async def settled(self) -> None:
+        """Return when what the snapshot showed until now is on disk; a disk that hangs is not waited for."""
+        ...
+
     async def ask(self, event: Operator) -> Answer:
         """Queue an operator's event and answer once it was stepped and committed."""
         ...

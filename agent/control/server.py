@@ -15,7 +15,7 @@ import asyncio
 import hmac
 import logging
 import os
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +37,7 @@ from agent.control.messages import (
     CommandName,
     Failed,
     Notice,
+    Reply,
     Request,
     Snapshot,
     Unreadable,
@@ -70,7 +71,7 @@ class ControlServer:
         self._token = new_token()
         self._sessions: set[Session] = set()
         self._connections = 0
-        self._tasks: set[asyncio.Task[Answer]] = set()
+        self._tasks: set[asyncio.Task[Reply]] = set()
         self._dirty = asyncio.Event()
         self._seq = 0
         self._last_state: Mapping[str, Any] | None = None
@@ -130,13 +131,19 @@ class ControlServer:
             await self._dirty.wait()
             self._dirty.clear()
             subscribers = [session for session in self._sessions if session.subscribed]
-            state = dict(self._door.snapshot()) if subscribers else None
+            state = await self._shown() if subscribers else None
             if state is not None and state != self._last_state:
                 self._last_state = state
                 text = self._encoded(state)
                 for session in subscribers:
                     session.show(text)
             await asyncio.sleep(PUBLISH_EVERY_S)
+
+    async def _shown(self) -> Mapping[str, Any]:
+        """The state, once its rows are on disk: who sees a trade closed finds it in the ledger."""
+        state = self._door.snapshot()
+        await self._door.settled()
+        return state
 
     def _encoded(self, state: Mapping[str, Any]) -> str:
         self._seq += 1
@@ -212,13 +219,15 @@ class ControlServer:
             theirs, ours = session.hello.versions.program, self._versions.program
             session.reply(operator_requests.version_mismatch(request, ours, theirs))
         elif command is CommandName.EMERGENCY_STOP:
-            self._start(session, request, self._door.emergency(session.by))
+            self._put(session, request, lambda: self._door.emergency(session.by))
         elif command is CommandName.STATUS:
-            session.reply(Answered(request.id, self._door.snapshot()))
+            self._start(session, request, self._show(request))
         elif command is CommandName.SUBSCRIBE:
             session.subscribed = True
             session.reply(Answered(request.id, {}))
-            session.show(self._encoded(self._door.snapshot()))
+            # Everybody gets the state once more, so that nobody gets an older one after a newer one.
+            self._last_state = None
+            self._dirty.set()
         elif session.in_flight >= IN_FLIGHT_LIMIT:
             session.reply(operator_requests.busy(request))
         else:
@@ -226,22 +235,35 @@ class ControlServer:
             if isinstance(event, Failed):
                 session.reply(event)
             else:
-                self._start(session, request, self._door.ask(event))
+                self._put(session, request, lambda: self._door.ask(event))
 
-    def _start(self, session: Session, request: Request, asking: Coroutine[Any, Any, Answer]) -> None:
-        """Run the request as a task of its own; it goes on when the client is gone."""
-        task = asyncio.create_task(asking, name=f"control {request.command}")
-        self._tasks.add(task)
+    async def _show(self, request: Request) -> Reply:
+        return Answered(request.id, await self._shown())
+
+    def _put(self, session: Session, request: Request, ask: Callable[[], Awaitable[Answer]]) -> None:
+        """Have the engine asked, and count it until it has answered."""
+
+        async def answered() -> Reply:
+            try:
+                return operator_requests.reply_to(request, await ask())
+            finally:
+                session.in_flight -= 1
+
         session.in_flight += 1
+        self._start(session, request, answered())
 
-        def finish(done: asyncio.Task[Answer]) -> None:
+    def _start(self, session: Session, request: Request, answering: Coroutine[Any, Any, Reply]) -> None:
+        """Run the request as a task of its own; it goes on when the client is gone."""
+        task = asyncio.create_task(answering, name=f"control {request.command}")
+        self._tasks.add(task)
+
+        def finish(done: asyncio.Task[Reply]) -> None:
             self._tasks.discard(done)
-            session.in_flight -= 1
             if done.cancelled():
                 return
             why = done.exception()
             if why is None:
-                session.reply(operator_requests.reply_to(request, done.result()))
+                session.reply(done.result())
                 return
             session.reply(operator_requests.fault(request))
             context = {"message": f"control request {request.command} failed", "exception": why}

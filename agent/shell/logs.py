@@ -144,6 +144,13 @@ class RotatingLog(logging.handlers.RotatingFileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         self.dropped += 1
 
+    def close(self) -> None:
+        """A full disk may refuse the last lines once more; that ends nothing but the log."""
+        try:
+            super().close()
+        except OSError:
+            self.dropped += 1
+
 
 class _StderrLog(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name

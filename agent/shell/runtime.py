@@ -144,10 +144,10 @@ class Runtime:
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
 
-    async def settle_writes(self) -> None:
-        """Wait until every step so far is durable or has failed."""
+    async def settle_writes(self, within_s: float | None = None) -> None:
+        """Wait until every step so far is durable or has failed, or `within_s` is over."""
         if self._writes:
-            await asyncio.wait(tuple(self._writes))
+            await asyncio.wait(tuple(self._writes), timeout=within_s)
 
     async def _step_all(self) -> None:
         while True:

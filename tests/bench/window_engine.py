@@ -57,6 +57,9 @@ class Door:
     def snapshot(self) -> Mapping[str, Any]:
         return self._document
 
+    async def settled(self) -> None:
+        return None
+
     async def ask(self, event: Operator) -> Answer:
         return Done("RUNNING", "done")
 

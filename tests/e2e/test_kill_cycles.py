@@ -1,8 +1,9 @@
 """kill -9 at random moments, again and again: in the end both ledgers are the same, to the last digit.
 
 Every bar of a falling market is a signal and every position leaves with the next bar, so that something is
-always on its way: on paper, and with signed orders at an exchange that goes on without us. AGENT_KILLS=120
-makes more cycles of it, AGENT_KILL_SEED another course of the same.
+always on its way: on paper, and with signed orders at an exchange that goes on without us. Engines are killed
+until enough was traded between the kills, so that a slow machine kills more often instead of proving less.
+AGENT_KILLS=120 makes more cycles of it, AGENT_KILL_SEED another course of the same.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ from testnet_ground import TESTNET, credentials
 
 INITIAL = Decimal(10_000)
 TICK = Decimal("0.0001")
-KILLS = int(os.environ.get("AGENT_KILLS", "10"))
+KILLS = int(os.environ.get("AGENT_KILLS", "5"))
+#: What must have been traded for the kills to prove something.
+TRADES = KILLS / 3
+#: Venue time: an engine that has not traded in this much of it for each kill does not trade.
+AT_MOST_MS = (KILLS + 5) * 3_600_000
 SEED = int(os.environ.get("AGENT_KILL_SEED", "20"))
 #: What the log says when something is on its way.
 TRADING = ("buying", "bought", "leaving", "closed at")
@@ -58,43 +63,65 @@ async def fall(market):
     await market.price((price * Decimal("0.98")).quantize(TICK))
 
 
+def traded(data_dir):
+    """Trades that are over."""
+    return sum(not trade["is_open"] for trade in Books.read(data_dir).trades) if begun(data_dir) else 0
+
+
+def begun(data_dir):
+    """Whether a start lived long enough to leave a ledger."""
+    database = data_dir / "trades.db"
+    if not database.exists():
+        return False
+    with closing(sqlite3.connect(database)) as reader:
+        return reader.execute("SELECT count(*) FROM sqlite_master WHERE name = 'trades'").fetchone() == (1,)
+
+
+async def kill_again_and_again(market, start, data_dir, look):
+    """`look` is asked for after every kill; says at which moments the engines were killed."""
+    chance, moments = random.Random(SEED), []
+    until_ms = await market.now_ms() + AT_MOST_MS
+    while len(moments) < KILLS or traded(data_dir) < TRADES:
+        assert await market.now_ms() < until_ms, f"it does not trade, killed {moments}"
+        moments.append(await killed_somewhere(await start(), chance))
+        await fall(market)
+        if begun(data_dir):
+            await look(moments)
+    return moments
+
+
 async def test_kills_at_any_moment_leave_both_ledgers_equal(house, tmp_path):
-    chance = random.Random(SEED)
     market = await house.market()
     written(tmp_path, RESTLESS)
-    moments = []
-    for _ in range(KILLS):
-        agent = await house.agent(tmp_path, *market.address)
-        moments.append(await killed_somewhere(agent, chance))
-        await fall(market)
-        if (tmp_path / "trades.db").exists():
-            no_orphan(Books.read(tmp_path), moments)
 
-    final = await flattened(await house.agent(tmp_path, *market.address), tmp_path)
-    books = Books.read(tmp_path)
-    assert len(books.trades) >= KILLS / 3, "it traded"
-    the_same_books(books, Decimal(final["balance"]))
+    async def started():
+        return await house.agent(tmp_path, *market.address)
+
+    async def look(moments):
+        no_orphan(Books.read(tmp_path), moments)
+
+    await kill_again_and_again(market, started, tmp_path, look)
+    final = await flattened(await started(), tmp_path)
+    the_same_books(Books.read(tmp_path), Decimal(final["balance"]))
     undamaged(tmp_path)
 
 
 async def test_kills_with_signed_orders_leave_both_ledgers_equal(house, tmp_path):
-    chance = random.Random(SEED)
     market = await house.market(*credentials.options)
     written(tmp_path, changed(RESTLESS, **TESTNET))
     env = credentials.environment(tmp_path)
-    moments = []
-    for _ in range(KILLS):
-        agent = await house.agent(tmp_path, *market.address, env=env)
-        moments.append(await killed_somewhere(agent, chance))
-        await fall(market)
-        if (tmp_path / "trades.db").exists():
-            written_down, theirs = set(Books.read(tmp_path).intents), await Theirs.read(market)
-            assert set(theirs.orders) <= written_down, f"an order without an intent, killed {moments}"
 
-    final = await flattened(await house.agent(tmp_path, *market.address, env=env), tmp_path)
+    async def started():
+        return await house.agent(tmp_path, *market.address, env=env)
+
+    async def look(moments):
+        written_down, theirs = set(Books.read(tmp_path).intents), await Theirs.read(market)
+        assert set(theirs.orders) <= written_down, f"an order without an intent, killed {moments}"
+
+    moments = await kill_again_and_again(market, started, tmp_path, look)
+    final = await flattened(await started(), tmp_path)
     theirs = await Theirs.read(market)
     assert compared(tmp_path, theirs) == [], f"killed {moments}"
-    assert len(Books.read(tmp_path).trades) >= KILLS / 3, "it traded"
     assert theirs.total("USDT") == Decimal(final["balance"])
     ended = {"FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"}
     assert {order["status"] for order in theirs.orders.values()} <= ended, "nothing is open there"

@@ -35,9 +35,14 @@ class FakeDoor:
         self.hold = False
         self.release = asyncio.Event()
         self.error: Exception | None = None
+        self.on_disk = asyncio.Event()
+        self.on_disk.set()
 
     def snapshot(self) -> Mapping[str, Any]:
         return dict(self.state)
+
+    async def settled(self) -> None:
+        await self.on_disk.wait()
 
     async def ask(self, event: Operator) -> Answer:
         self.asked.append(event)

@@ -261,6 +261,29 @@ async def test_a_subscriber_gets_the_whole_state_then_only_changes(tmp_path):
         assert second.seq > first.seq
 
 
+async def test_a_state_is_shown_and_told_when_it_is_on_disk(tmp_path):
+    door = FakeDoor()
+    async with serving(tmp_path, door) as server, await attach(tmp_path) as client:
+        pushes = client.pushes()
+        first = await anext(pushes)
+        assert isinstance(first, Snapshot)
+        assert first.state == {"state": "RUNNING"}
+        door.on_disk.clear()
+        door.state["state"] = "PAUSED"
+        server.changed()
+        shown = asyncio.create_task(anext(pushes))
+        told = asyncio.create_task(client.request(CommandName.STATUS, None, 20))
+        # A request that needs no disk is answered meanwhile, behind the two on the same connection.
+        await client.request(CommandName.PAUSE)
+        assert not shown.done()
+        assert not told.done()
+        door.on_disk.set()
+        later = await shown
+        assert isinstance(later, Snapshot)
+        assert later.state == {"state": "PAUSED"}
+        assert await told == {"state": "PAUSED"}
+
+
 async def test_snapshots_become_one_and_notices_keep_their_order(tmp_path):
     door = FakeDoor()
     async with serving(tmp_path, door) as server, await attach(tmp_path) as client:

@@ -400,6 +400,19 @@ def test_a_full_disk_loses_lines_but_raises_nothing_and_recovers(
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_log_that_ends_on_a_full_disk_ends_all_the_same(start: Start, log: Path) -> None:
+    logging_ = start()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        record("a line that nothing takes")
+        logging_.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert logging_.dropped > 0
+    assert "nothing takes" not in log.read_text()
+
+
 def test_a_closed_terminal_is_not_complained_about(start: Start, log: Path, stderr: io.StringIO) -> None:
     logging_ = start()
     stderr.close()
