@@ -462,20 +462,29 @@ def arm(
     config: Annotated[Path, typer.Option("--config", help="Default: ./config.json.")] = Path("config.json"),
     env_file: Annotated[Path | None, typer.Option("--env-file", help="Default: .env beside it.")] = None,
     override_phases: Annotated[
-        str | None, typer.Option("--override-phases", metavar="REASON", help="Go around the phases; is kept.")
+        str | None,
+        typer.Option("--override-phases", metavar="REASON", help="Go around phases and list; is kept."),
     ] = None,
     data_dir: DataDir = None,
+    exchange_url: Annotated[str | None, typer.Option("--exchange-url", metavar="URL")] = None,
+    exchange_ws_url: Annotated[str | None, typer.Option("--exchange-ws-url", metavar="URL")] = None,
     as_json: AsJson = False,
 ) -> int:
     """Arm live trading, gate by gate.
 
-    Shows every gate with its numbers; when all are open, asks for the pair to be typed. Good for this
-    configuration and version only. Exit code 0 only when armed.
+    Shows every gate and the launch list with their numbers (the exchange is asked what the account is worth);
+    when all are open, asks for the pair to be typed. Good for this configuration and version only. Exit
+    code 0 only when armed.
     """
     from agent.command_line.arming import arm_command
     from agent.command_line.place import data_dir_of
+    from agent.options import OptionRefused, exchange_address
 
-    return arm_command(config, env_file, data_dir_of(data_dir, config), override_phases, as_json)
+    try:
+        replaced = exchange_address(exchange_url, exchange_ws_url)
+    except OptionRefused as why:
+        raise Ended(ExitCode.REFUSED, f"{why}.") from None
+    return arm_command(config, env_file, data_dir_of(data_dir, config), override_phases, replaced, as_json)
 
 
 @app.command()

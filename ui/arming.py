@@ -39,7 +39,7 @@ def lack_of(said: str) -> Lack:
 def gates(place: Place) -> dict[str, Any]:
     """The document of `arm --json`, {} when there is none. Blocks for seconds; call it off the loop."""
     words = ["-m", "agent.cli", "arm", "--json", "--config", str(place.config)]
-    words += ["--data-dir", str(place.data_dir)]
+    words += ["--data-dir", str(place.data_dir), *place.exchange]
     if "--env-file" in place.more:
         words += ["--env-file", place.more[place.more.index("--env-file") + 1]]
     try:

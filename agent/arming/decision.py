@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, final
 
+from agent.arming.checklist import LAUNCH_LIST
 from agent.arming.phases import Gate
 from agent.arming.record import ArmingRecord, Override
 
@@ -22,9 +23,9 @@ VERSION: Final = "program version"
 PAPER: Final = "paper phase"
 TESTNET: Final = "testnet phase"
 #: Every gate there is; an arming answers for each.
-GATES: Final = (MODE, CONFIRM, CONFIRMATION, VERSION, PAPER, TESTNET)
+GATES: Final = (MODE, CONFIRM, CONFIRMATION, VERSION, PAPER, TESTNET, LAUNCH_LIST)
 #: These an explicit override opens.
-OVERRIDABLE: Final = frozenset({PAPER, TESTNET})
+OVERRIDABLE: Final = frozenset({PAPER, TESTNET, LAUNCH_LIST})
 
 
 class Confirmed(StrEnum):
@@ -37,7 +38,10 @@ class Confirmed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything the decision needs. `is_open`: a position or order of this live account is not ended."""
+    """Everything the decision needs. `is_open`: a position or order of this live account is not ended.
+
+    `launch`: the launch list as a gate.
+    """
 
     mode: str
     pair: str
@@ -47,6 +51,7 @@ class Evidence:
     confirmed: Confirmed
     record: ArmingRecord | None
     phases: tuple[Gate, ...]
+    launch: Gate
     override: Override | None = None
     is_open: bool = False
 
@@ -97,7 +102,7 @@ def decide(seen: Evidence) -> Armed | NotArmed:
         _env_confirm(seen),
         _confirmation(seen),
         _version(seen),
-        *(_overridden(gate, override) for gate in seen.phases),
+        *(_overridden(gate, override) for gate in (*seen.phases, _launch(seen))),
     )
     failed = [gate for gate in gates if not gate.passed]
     if not failed:
@@ -148,6 +153,14 @@ def _version(seen: Evidence) -> Gate:
         VERSION, False, f"{record.version} was confirmed, this is {seen.version}: no entries",
         "run `python -m agent.cli arm` and type the pair",
     )  # fmt: skip
+
+
+def _launch(seen: Evidence) -> Gate:
+    """Asked when a configuration is armed, and not at every start afterwards."""
+    record = seen.record
+    if seen.confirmed is Confirmed.TYPED or record is None or record.config_hash != seen.config_hash:
+        return seen.launch
+    return Gate(LAUNCH_LIST, True, f"looked at when it was armed, {record.at}")
 
 
 def _overridden(gate: Gate, override: Override | None) -> Gate:

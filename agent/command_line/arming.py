@@ -11,20 +11,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from agent.arming.checklist import checklist
 from agent.arming.decision import Confirmed, Evidence, NotArmed, decide
 from agent.arming.phases import Gate
 from agent.arming.record import Override, forget_record
 from agent.command_line.outcome import Ended, ExitCode
 from agent.command_line.terminal import Terminal
-from agent.compose.live import gather, keep
+from agent.compose.account_worth import account_worth
+from agent.compose.live import gather, keep, launch_list
 from agent.config.findings import ConfigRefused
 from agent.config.load import load_config
 from agent.config.model import Config
 from agent.core.instant import iso_utc
+from agent.options import ExchangeAddress
 from agent.store.data_dir import DataDir
 from agent.store.trouble import StoreTrouble
-from agent.store.way_to_live import progress_of, runs_of
 
 _SHORTEST_REASON: Final = 10
 
@@ -34,27 +34,25 @@ def arm_command(
     env_file: Path | None,
     data_dir: Path,
     override_reason: str | None,
+    replaced: ExchangeAddress | None,
     as_json: bool,
 ) -> int:
     """Show the gates; at a terminal, arm once the pair was typed. Exit 0 only when armed."""
     config = _config(config_path)
     override = _override(override_reason)
-    directory = DataDir(data_dir)
+    directory, env_path = DataDir(data_dir), env_file or config_path.parent / ".env"
+    worth = account_worth(config, env_path, replaced) if config.mode == "live" else "this is not live mode"
     try:
+        listed = launch_list(config, directory.trades_db, worth)
         evidence = gather(
             config,
-            env_file or config_path.parent / ".env",
+            env_path,
             data_dir,
             directory.trades_db,
             Confirmed.TYPED,
             is_open=False,
+            items=listed,
             override=override,
-        )
-        listed = checklist(
-            progress_of(config, runs_of(directory.trades_db)),
-            config.backtest_metrics.win_rate if config.backtest_metrics is not None else None,
-            config.agent.capital,
-            None,
         )
     except StoreTrouble as trouble:
         raise Ended(ExitCode.UNREADABLE, f"{trouble}.") from None
@@ -66,7 +64,7 @@ def arm_command(
     else:
         terminal.show("Gates to live trading:")
         _show(terminal, shown, "passed", "CLOSED")
-        terminal.show("Before real money (shown, not enforced):")
+        terminal.show("Launch list:")
         _show(terminal, listed, "done  ", "to do ")
     if isinstance(decision, NotArmed):
         raise Ended(ExitCode.REFUSED, "Not armed: a gate is closed.", "each line above says what opens it")

@@ -15,6 +15,7 @@ from agent.command_line.outcome import Ended
 from agent.command_line.place import engine_link
 from agent.command_line.terminal import Terminal, console
 from agent.compose.account_keys import account_keys
+from agent.compose.account_worth import ExchangeTime
 from agent.compose.market import markets_of
 from agent.config.findings import Report
 from agent.config.load import check_file
@@ -80,7 +81,7 @@ async def _engine(data_dir: Path) -> tuple[str | None, list[Finding]]:
 
 
 async def _exchange(config: Config, env_path: Path, replaced: ExchangeAddress | None) -> list[Finding]:
-    clock, markets = exchange_checks.ExchangeTime(), markets_of(config, replaced)
+    clock, markets = ExchangeTime(), markets_of(config, replaced)
     try:
         asked = await exchange_checks.reachability(config, markets, clock)
     except ValueError as error:

@@ -13,10 +13,12 @@ import signal
 import sys
 import time
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from agent.compose.access import access_for
+from agent.compose.account_worth import account_worth
 from agent.compose.alerting import Alerting
 from agent.compose.engine import AGAIN, Engine
 from agent.compose.env_file_note import note_env_file
@@ -144,6 +146,7 @@ def _run_once(options: RunOptions, directory: DataDir) -> int:
             directory.trades_db,
             flag=options.confirmed_live,
             is_open=any(scope.mode == "live" for scope in open_scopes(directory.trades_db)),
+            worth=partial(account_worth, decided.config, options.env_path, options.exchange),
         )
         if live.refusal is not None:
             print(f"{live.refusal}.", file=sys.stderr)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import agent
+from agent.arming.checklist import LAUNCH_LIST, Worth, checklist, launch_gate
 from agent.arming.decision import PAPER, TESTNET, Armed, Confirmed, Evidence, NotArmed, decide
 from agent.arming.phases import Gate
 from agent.arming.record import ArmingRecord, Override, read_record, write_record
@@ -24,7 +25,7 @@ from agent.config.model import Config
 from agent.core.instant import iso_utc
 from agent.exchange.signed.arming import LiveArming
 from agent.store.trouble import StoreTrouble
-from agent.store.way_to_live import gates_of, runs_of
+from agent.store.way_to_live import gates_of, progress_of, runs_of
 
 LOG: Final = logging.getLogger("agent")
 CONFIRM_NAME: Final = "LIVE_TRADING_CONFIRM"
@@ -50,13 +51,20 @@ def live_start(
     *,
     flag: bool,
     is_open: bool,
+    worth: Callable[[], Worth | str],
     environment: Mapping[str, str] = os.environ,
 ) -> LiveStart:
-    """`flag`: `--live` was given. Writes the record when that is what armed it, and says so loudly."""
+    """`flag`: `--live` was given. Writes the record when that is what armed it, and says so loudly.
+
+    `worth` is asked only when this start may arm: what the account is worth, or why that is not known.
+    """
     if config.mode != "live":
         return NOT_LIVE
     confirmed = Confirmed.FLAG if flag else Confirmed.NOT
-    evidence = gather(config, env_path, directory, database, confirmed, is_open, environment)
+    arms = flag and read_record(directory) is None
+    account = worth() if arms else "not asked"
+    items = launch_list(config, database, account)
+    evidence = gather(config, env_path, directory, database, confirmed, is_open, items, environment)
     decision = decide(evidence)
     if isinstance(decision, NotArmed):
         return LiveStart(None, None, f"live trading is refused. {decision.why}")
@@ -75,7 +83,9 @@ def emergency_arming(config: Config) -> LiveArming | None:
     """For canceling and selling alone: no gate is asked, nothing is read, and no entry is ever allowed."""
     if config.mode != "live":
         return None
-    closed = tuple(Gate(name, False, "not asked: an emergency stop") for name in (PAPER, TESTNET))
+    paper, testnet, launch = (
+        Gate(name, False, "not asked: an emergency stop") for name in (PAPER, TESTNET, LAUNCH_LIST)
+    )
     evidence = Evidence(
         mode=config.mode,
         pair=config.exchange.trading_pair,
@@ -84,7 +94,8 @@ def emergency_arming(config: Config) -> LiveArming | None:
         env_confirm=None,
         confirmed=Confirmed.NOT,
         record=None,
-        phases=closed,
+        phases=(paper, testnet),
+        launch=launch,
         is_open=True,
     )
     armed = decide(evidence)
@@ -100,6 +111,7 @@ def gather(
     database: Path,
     confirmed: Confirmed,
     is_open: bool,
+    items: Sequence[Gate],
     environment: Mapping[str, str] = os.environ,
     override: Override | None = None,
 ) -> Evidence:
@@ -112,9 +124,21 @@ def gather(
         confirmed=confirmed,
         record=read_record(directory),
         phases=_phases(config, database),
+        launch=launch_gate(items),
         override=override,
         is_open=is_open,
     )
+
+
+def launch_list(config: Config, database: Path, account: Worth | str) -> tuple[Gate, ...]:
+    """The launch list of this configuration. `account`: what it is worth, or why that is not known."""
+    try:
+        phases = progress_of(config, runs_of(database))
+    except StoreTrouble:
+        phases = ()  # the phases' own gates say it
+    metrics = config.backtest_metrics
+    promised = metrics.win_rate if metrics is not None else None
+    return checklist(phases, promised, config.agent.capital, account, config.agent.min_phase_trades)
 
 
 def keep(directory: Path, config: Config, armed: Armed, how: Confirmed) -> None:

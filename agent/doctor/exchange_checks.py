@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from agent.compose.account_worth import ExchangeTime
 from agent.compose.market import Markets, PublicMarket, public_market, weight_gate
 from agent.config.credentials import ExchangeKeys
 from agent.config.model import Config
@@ -22,21 +23,9 @@ from agent.doctor.result import Finding, green, red, yellow
 from agent.exchange.addresses import Addresses
 from agent.exchange.dialing import NotOpened, dial
 from agent.exchange.signed.rights_reader import AccountGlance, RightsReader
-from agent.shell.clock import SystemClock
 
 _PATIENCE_S: Final = 15.0
 _MOST_BARS: Final = 500
-
-
-class ExchangeTime(SystemClock):
-    """This machine's clock, corrected by what the exchange said: what is asked for is asked in its time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.offset_ms = 0
-
-    def now_ms(self) -> int:
-        return super().now_ms() - self.offset_ms
 
 
 @dataclass(frozen=True, slots=True)

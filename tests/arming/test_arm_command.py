@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
+from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from agent.arming.checklist import Worth
 from agent.arming.record import read_record
 from agent.cli import main
 from agent.command_line.terminal import Terminal
+from agent.compose.account_worth import account_worth
+from agent.config import check_config
+from agent.options import ExchangeAddress
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "exchange"))
+from local_ground import local_exchange
 
 LIVE = {"exchange": {"paper_trading": False, "testnet": False}}
 OVERRIDE = ("--override-phases", "a pilot with 20 USDT")
@@ -36,6 +47,8 @@ def test_closed_gates_are_named_with_their_numbers_and_nothing_is_asked(monkeypa
     assert "passed  LIVE_TRADING_CONFIRM: equals the pair ADA/USDT" in told.out
     assert "CLOSED  paper phase: 0.0 of 7 days, 0 of 10 trades" in told.out
     assert "to do   emergency stop exercised: 0 times" in told.out
+    assert "what the account is worth is not known: EXCHANGE_API_KEY" in told.out
+    assert "CLOSED  launch list: 2 of 7 done; to do: emergency stop" in told.out
     assert "a gate is closed" in told.err
     assert read_record(tmp_path) is None
 
@@ -72,3 +85,33 @@ def test_without_a_terminal_with_json_without_a_reason_and_with_a_bad_file(monke
     assert main(["arm", *OVERRIDE]) == 1
     assert "CLOSED  mode: the configuration's mode is paper" in capsys.readouterr().out
     assert read_record(tmp_path) is None
+
+
+# --- what the account is worth ------------------------------------------------------------------------
+
+
+async def test_the_exchange_is_asked_what_the_account_is_worth(monkeypatch, tmp_path):
+    monkeypatch.setenv("EXCHANGE_API_KEY", "local-key")
+    monkeypatch.setenv("EXCHANGE_API_SECRET", "local-secret")
+    config = check_config(json.dumps(LIVE)).config
+    async with local_exchange(paused=True) as ground:
+        given = await ground.control("account", {"deposit": {"BNB": "2", "ADA": "1000", "LUNC": "5"}})
+        assert given.status == 200, given.text
+        replaced = ExchangeAddress(ground.running.rest, ground.running.ws)
+
+        def asked():
+            return asyncio.to_thread(account_worth, config, tmp_path / ".env", replaced)
+
+        async def middle_or_bid(symbol, *, bid):
+            top = (await ground.get(f"/api/v3/ticker/bookTicker?symbol={symbol}")).body
+            prices = [Decimal(top["bidPrice"])] + ([] if bid else [Decimal(top["askPrice"])])
+            return sum(prices) / len(prices)
+
+        worth = await asked()
+        money = Decimal((await ground.control("ledger")).body["balances"]["USDT"]["free"])
+        ada, bnb = await middle_or_bid("ADAUSDT", bid=True), await middle_or_bid("BNBUSDT", bid=False)
+        assert worth == Worth(money + 1_000 * ada + 2 * bnb, "USDT", ("LUNC",))
+        monkeypatch.setenv("EXCHANGE_API_SECRET", "wrong")
+        assert "does not show the account" in await asked()
+    gone = await asked()
+    assert gone.startswith(f"binance@{replaced.rest.partition('//')[2]}: "), gone

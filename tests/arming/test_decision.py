@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from decimal import Decimal
 
 import pytest
 
-from agent.arming.checklist import checklist
+from agent.arming.checklist import Worth, checklist, launch_gate
 from agent.arming.decision import GATES, Armed, Confirmed, Evidence, NotArmed, decide
 from agent.arming.phases import Gate, Rehearsals, phase_gates, rehearsals_of
 from agent.arming.record import ArmingRecord, Override, forget_record, read_record, write_record
@@ -37,6 +38,7 @@ def evidence(**changes):
         "confirmed": Confirmed.NOT,
         "record": RECORDS["this"],
         "phases": (Gate("paper phase", True, ""), Gate("testnet phase", True, "")),
+        "launch": Gate("launch list", True, ""),
     }
     return Evidence(**{**told, **changes})
 
@@ -45,9 +47,9 @@ def test_entries_need_every_gate_in_the_whole_product():
     looked_at = armed = 0
     product = itertools.product(
         ("paper", "testnet", "live"), CONFIRMS, Confirmed, RECORDS,
-        (False, True), (False, True), (None, OVERRIDE), (False, True),
+        (False, True), (False, True), (False, True), (None, OVERRIDE), (False, True),
     )  # fmt: skip
-    for mode, confirm, confirmed, record, paper, testnet, override, is_open in product:
+    for mode, confirm, confirmed, record, paper, testnet, launch, override, is_open in product:
         looked_at += 1
         decision = decide(
             evidence(
@@ -56,6 +58,7 @@ def test_entries_need_every_gate_in_the_whole_product():
                 confirmed=confirmed,
                 record=RECORDS[record],
                 phases=(Gate("paper phase", paper, "p"), Gate("testnet phase", testnet, "t")),
+                launch=Gate("launch list", launch, "l"),
                 override=override,
                 is_open=is_open,
             )
@@ -66,9 +69,12 @@ def test_entries_need_every_gate_in_the_whole_product():
             or (record == "none" and confirmed is Confirmed.FLAG)
         )
         version = confirmed is Confirmed.TYPED or record != "another version"
-        manages = (
-            mode == "live" and confirm == "right" and confirmation and ((paper and testnet) or overridden)
+        # Once a configuration is armed, its launch list is not asked again.
+        listed = launch or (
+            confirmed is not Confirmed.TYPED and record in ("this", "this, overridden", "another version")
         )
+        tried = (paper and testnet and listed) or overridden
+        manages = mode == "live" and confirm == "right" and confirmation and tried
         enters = manages and version
         assert enters == (isinstance(decision, Armed) and decision.entries_refused_because is None)
         # Orders without entries: only another version of the program, or something that is open.
@@ -76,7 +82,7 @@ def test_entries_need_every_gate_in_the_whole_product():
         armed += enters
         if isinstance(decision, NotArmed):
             assert decision.why
-    assert looked_at == 3 * 5 * 3 * 5 * 2 * 2 * 2 * 2
+    assert looked_at == 3 * 5 * 3 * 5 * 2 * 2 * 2 * 2 * 2
     assert 0 < armed < looked_at / 15
 
 
@@ -143,19 +149,35 @@ def test_without_a_sandbox_paper_lasts_as_long_as_both():
 
 
 def test_the_list_before_launch_says_what_was_tried():
-    nothing = checklist((), 0.56, None, None)
+    nothing = checklist((), 0.56, None, "no answer")
     assert [gate.passed for gate in nothing] == [False, True, False, False, False, False, False]
+    assert "no answer" in nothing[-1].numbers
+    assert launch_gate(nothing).numbers.startswith("1 of 7 done; to do: win rate near the backtest's, ")
     progress = phase_progress(
         [ScopeRun(REAL, "paper", "ADA/USDT", 0, 1, 10, 5, 0, 1, 1, 1, 2)],
         exchange="binance", pair="ADA/USDT", needed={},
     )  # fmt: skip
-    from decimal import Decimal
 
-    done = checklist(progress, 0.56, Decimal(50), Decimal(10_000))
+    def small(capital, account):
+        return checklist(progress, 0.56, capital, account)[-1]
+
+    worth = Worth(Decimal(10_000), "USDT", ("LUNC",))
+    done = checklist(progress, 0.56, Decimal(50), worth)
     assert all(gate.passed for gate in done)
+    assert launch_gate(done) == Gate("launch list", True, "7 of 7 done")
+    assert done[-1].numbers == "agent.capital is 50, the account 10,000.00 USDT (without LUNC), 0.5% of it"
+    assert not small(Decimal(100), worth).passed
+    assert small(Decimal(100), worth).fix == "set agent.capital below 100.00 USDT"
+    assert not small(None, worth).passed
+    assert not small(Decimal(1), Worth(Decimal(0), "USDT")).passed
+    assert not small(Decimal(1), "the key is missing").passed
     assert done[0].numbers == "50% of 10 trades, the backtest 56%"
-    assert not checklist(progress, 0.61, None, None)[0].passed
-    assert not checklist(progress, None, Decimal(100), Decimal(10_000))[-1].passed
+    assert not checklist(progress, 0.61, None, worth)[0].passed
+    started = phase_progress(
+        [ScopeRun(REAL, "live", "ADA/USDT", 0, 1, 10, 5, 0, 1, 1, 1, 2)],
+        exchange="binance", pair="ADA/USDT", needed={},
+    )  # fmt: skip
+    assert checklist(started, None, None, worth)[-1].passed, "who has started need not start small"
     assert Rehearsals(10, 0).passed(10)
 
 
