@@ -89,7 +89,7 @@ def _tried(what: str, times: int, how: str) -> Gate:
 
 def _small_start(capital: Decimal | None, account: Worth | str, live: int, start_trades: int) -> Gate:
     name, share = "start with less than 1 % of the account", MOST_CAPITAL
-    if live >= start_trades:
+    if live >= max(1, start_trades):
         return Gate(name, True, f"it has started: {live} live trades are behind it")
     if isinstance(account, str):
         held = "not set" if capital is None else f"{capital}"

@@ -88,6 +88,10 @@ class NotArmed:
     gates: tuple[Gate, ...]
 
     @property
+    def closed(self) -> tuple[str, ...]:
+        return tuple(gate.name for gate in self.gates if not gate.passed)
+
+    @property
     def why(self) -> str:
         return "; ".join(f"{g.name}: {g.numbers} ({g.fix})" for g in self.gates if not g.passed)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -56,16 +56,17 @@ def live_start(
 ) -> LiveStart:
     """`flag`: `--live` was given. Writes the record when that is what armed it, and says so loudly.
 
-    `worth` is asked only when this start may arm: what the account is worth, or why that is not known.
+    `worth`, what the account is worth or why that is not known, is asked when nothing else is in the way.
     """
     if config.mode != "live":
         return NOT_LIVE
     confirmed = Confirmed.FLAG if flag else Confirmed.NOT
-    arms = flag and read_record(directory) is None
-    account = worth() if arms else "not asked"
-    items = launch_list(config, database, account)
+    items = launch_list(config, database, "not asked while another gate is closed")
     evidence = gather(config, env_path, directory, database, confirmed, is_open, items, environment)
     decision = decide(evidence)
+    if isinstance(decision, NotArmed) and decision.closed == (LAUNCH_LIST,):
+        evidence = replace(evidence, launch=launch_gate(launch_list(config, database, worth())))
+        decision = decide(evidence)
     if isinstance(decision, NotArmed):
         return LiveStart(None, None, f"live trading is refused. {decision.why}")
     if evidence.record is None and decision.entries_refused_because is None:

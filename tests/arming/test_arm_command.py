@@ -15,6 +15,7 @@ from agent.arming.record import read_record
 from agent.cli import main
 from agent.command_line.terminal import Terminal
 from agent.compose.account_worth import account_worth
+from agent.compose.live import live_start
 from agent.config import check_config
 from agent.options import ExchangeAddress
 
@@ -115,3 +116,30 @@ async def test_the_exchange_is_asked_what_the_account_is_worth(monkeypatch, tmp_
         assert "does not show the account" in await asked()
     gone = await asked()
     assert gone.startswith(f"binance@{replaced.rest.partition('//')[2]}: "), gone
+
+
+def test_a_start_with_live_asks_for_the_worth_only_when_nothing_else_is_closed(monkeypatch, tmp_path):
+    minima = {"min_paper_days": 0, "min_testnet_days": 0, "min_phase_trades": 0, "capital": 50}
+    config = check_config(json.dumps({**LIVE, "agent": minima})).config
+    asked = []
+
+    def worth():
+        asked.append("worth")
+        return Worth(Decimal(10_000), "USDT")
+
+    def start(flag):
+        database = tmp_path / "trades.db"
+        return live_start(
+            config, tmp_path / ".env", tmp_path, database, flag=flag, is_open=False, worth=worth
+        )
+
+    assert "nobody has confirmed" in start(flag=False).refusal
+    monkeypatch.setenv("LIVE_TRADING_CONFIRM", "BTC/USDT")
+    assert "does not equal the pair" in start(flag=True).refusal
+    assert asked == []
+    monkeypatch.setenv("LIVE_TRADING_CONFIRM", "ADA/USDT")
+    refused = start(flag=True).refusal
+    assert asked == ["worth"]
+    assert "launch list: 3 of 7 done; to do: emergency stop exercised, restart exercised" in refused
+    assert "start with less" not in refused
+    assert read_record(tmp_path) is None
