@@ -128,10 +128,8 @@ def test_a_start_with_live_asks_for_the_worth_only_when_nothing_else_is_closed(m
         return Worth(Decimal(10_000), "USDT")
 
     def start(flag):
-        database = tmp_path / "trades.db"
-        return live_start(
-            config, tmp_path / ".env", tmp_path, database, flag=flag, is_open=False, worth=worth
-        )
+        env_path, database = tmp_path / ".env", tmp_path / "trades.db"
+        return live_start(config, env_path, tmp_path, database, flag=flag, is_open=False, worth=worth)
 
     assert "nobody has confirmed" in start(flag=False).refusal
     monkeypatch.setenv("LIVE_TRADING_CONFIRM", "BTC/USDT")
