@@ -112,7 +112,11 @@ def on_refused(turn: Turn, event: OrderRefused) -> None:
     order = turn.state.orders.get(event.client_id)
     if order is None:
         return
-    after = turn.put_order(order.with_fact(Fact.WAS_REFUSED, f"{event.detail} ({event.code})"))
+    after = order.with_fact(Fact.WAS_REFUSED, f"{event.detail} ({event.code})")
+    if after.is_settled:
+        # The answer came after it had been given up and looked up: there is nothing left to ask.
+        after = replace(after, next_lookup_ms=None)
+    turn.put_order(after)
     if after.status is not OrderStatus.REJECTED:
         return
     entering = order.intent.purpose is Purpose.ENTRY

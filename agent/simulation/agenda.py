@@ -20,10 +20,32 @@ from typing import Any, Final
 
 MS: Final = 1_000
 SECOND: Final = 1_000_000
+#: Ended tasks are let go of when there are so many more than living ones.
+_TIDY_AT: Final = 64
 
 
-class StandstillError(Exception):
-    """Nothing is planned and nobody is ready: the world waits for something that will never happen."""
+class Moment:
+    """What a loop does in one go: a callback in its context. Stands where asyncio expects its own handles."""
+
+    __slots__ = ("_args", "_callback", "_context", "_when", "cancelled_")
+
+    def __init__(
+        self, callback: Callable[..., Any], args: tuple[Any, ...], context: contextvars.Context | None
+    ) -> None:
+        self._callback = callback
+        self._args = args
+        self._context = contextvars.copy_context() if context is None else context
+        self._when = 0.0
+        self.cancelled_ = False
+
+    def cancel(self) -> None:
+        self.cancelled_ = True
+
+    def cancelled(self) -> bool:
+        return self.cancelled_
+
+    def when(self) -> float:
+        return self._when
 
 
 class Agenda:
@@ -35,8 +57,12 @@ class Agenda:
         """The loop of the process that lives now."""
         self.outside = VirtualLoop(self)
         """Whose name the world's own acts are done in."""
-        self.after_moment: Callable[[], None] | None = None
-        """Called after every moment of the living loop: where it may die."""
+        self.alarmed = False
+        """Something happened that the world must look at after this moment."""
+        self.dies_in: int | None = None
+        """After how many more moments of the living loop `death` is called."""
+        self.on_alarm: Callable[[], None] | None = None
+        self.on_death: Callable[[], None] | None = None
         self._heap: list[tuple[int, int, VirtualLoop, Any]] = []
         self._numbers = itertools.count()
 
@@ -51,43 +77,67 @@ class Agenda:
     def plan_at(self, at_us: int, act: Callable[[], None]) -> None:
         heapq.heappush(self._heap, (max(at_us, self.now_us), next(self._numbers), self.outside, act))
 
-    def push(self, at_us: int, loop: VirtualLoop, handle: asyncio.Handle) -> None:
-        heapq.heappush(self._heap, (max(at_us, self.now_us), next(self._numbers), loop, handle))
+    def push(self, at_us: int, loop: VirtualLoop, moment: Moment) -> None:
+        heapq.heappush(self._heap, (max(at_us, self.now_us), next(self._numbers), loop, moment))
 
     def run_until(self, end_us: int, until: Callable[[], bool] | None = None) -> bool:
         """Let everything happen up to `end_us`, or until `until` is true; returns whether it became true."""
-        heap = self._heap
         previous = events._get_running_loop()
         try:
             while True:
-                loop = self.loop
-                if loop is not None and loop.ready and not loop.frozen:
-                    events._set_running_loop(loop)
-                    loop.run_one()
-                    if self.after_moment is not None and self.loop is loop:
-                        self.after_moment()
-                    continue
+                if (loop := self.loop) is not None and loop.ready and not loop.frozen:
+                    self._live(loop)
                 if until is not None and until():
                     return True
-                if not heap or heap[0][0] > end_us:
+                if not self._heap or self._heap[0][0] > end_us:
                     self.now_us = max(self.now_us, end_us)
                     return False
-                at_us, number, owner, what = heapq.heappop(heap)
-                if owner is self.outside:
-                    self.now_us = max(self.now_us, at_us)
-                    events._set_running_loop(owner)
-                    what() if not isinstance(what, asyncio.Handle) else _run(what)
-                    owner.drain()
-                elif owner.lost or what._cancelled:
-                    continue
-                elif owner.frozen:
-                    # Its clock stands still: what it waited for comes as much later.
-                    heapq.heappush(heap, (at_us + owner.frozen_for_us, number, owner, what))
-                else:
-                    self.now_us = max(self.now_us, at_us)
-                    owner.ready.append(what)
+                self._go_on()
         finally:
             events._set_running_loop(previous)
+
+    def _live(self, loop: VirtualLoop) -> None:
+        """Let the living loop do what it is ready for: all that one moment of time holds."""
+        events._set_running_loop(loop)
+        ready = loop.ready
+        while ready and self.loop is loop and not loop.frozen:
+            moment = ready.popleft()
+            if not moment.cancelled_:
+                loop.moments += 1
+                try:
+                    moment._context.run(moment._callback, *moment._args)
+                except Exception as error:  # noqa: BLE001 - as asyncio's own handles do: the loop is told
+                    loop.call_exception_handler({"message": "a callback broke", "exception": error})
+            if self.alarmed:
+                self.alarmed = False
+                assert self.on_alarm is not None
+                self.on_alarm()
+            if self.dies_in is not None and self.loop is loop:
+                self.dies_in -= 1
+                if self.dies_in < 0:
+                    self.dies_in = None
+                    assert self.on_death is not None
+                    self.on_death()
+
+    def _go_on(self) -> None:
+        """Let time go on to what is planned next, and do it."""
+        at_us, number, owner, what = heapq.heappop(self._heap)
+        if owner is self.outside:
+            self.now_us = max(self.now_us, at_us)
+            events._set_running_loop(owner)
+            what()
+            if self.alarmed:
+                self.alarmed = False
+                assert self.on_alarm is not None
+                self.on_alarm()
+        elif owner.lost or what.cancelled_:
+            return
+        elif owner.frozen:
+            # Its clock stands still: what it waited for comes as much later.
+            heapq.heappush(self._heap, (at_us + owner.frozen_for_us, number, owner, what))
+        else:
+            self.now_us = max(self.now_us, at_us)
+            owner.ready.append(what)
 
 
 #: Only what the engine uses of a loop is there; what it does not use raises NotImplementedError.
@@ -99,26 +149,18 @@ class VirtualLoop(_AnyLoop):  # type: ignore[misc]
 
     def __init__(self, agenda: Agenda) -> None:
         self.agenda = agenda
-        self.ready: deque[asyncio.Handle] = deque()
+        self.ready: deque[Moment] = deque()
         self.lost = False
         self.frozen = False
         self.frozen_for_us = 0
         self.moments = 0
         self.errors: list[dict[str, Any]] = []
-        self.tasks: set[asyncio.Task[Any]] = set()
+        self.tasks: list[asyncio.Task[Any]] = []
+        """Those that have not ended, and some that have."""
+        self._tidy_at = _TIDY_AT
         self._slept_us = 0
 
     # --- life -----------------------------------------------------------------------------------------
-
-    def run_one(self) -> None:
-        handle = self.ready.popleft()
-        if not handle._cancelled:
-            self.moments += 1
-            handle._run()
-
-    def drain(self) -> None:
-        while self.ready:
-            self.run_one()
 
     def lose(self) -> None:
         """The process died at this very moment."""
@@ -141,14 +183,14 @@ class VirtualLoop(_AnyLoop):  # type: ignore[misc]
 
     def call_soon(
         self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
-    ) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
-        self.ready.append(handle)
-        return handle
+    ) -> Moment:
+        moment = Moment(callback, args, context)
+        self.ready.append(moment)
+        return moment
 
     def call_soon_threadsafe(
         self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
-    ) -> asyncio.Handle:
+    ) -> Moment:
         return self.call_soon(callback, *args, context=context)
 
     def call_later(
@@ -157,7 +199,7 @@ class VirtualLoop(_AnyLoop):  # type: ignore[misc]
         callback: Callable[..., Any],
         *args: Any,
         context: contextvars.Context | None = None,
-    ) -> asyncio.TimerHandle:
+    ) -> Moment:
         return self._timer(round(delay * SECOND), callback, args, context)
 
     def call_at(
@@ -166,16 +208,17 @@ class VirtualLoop(_AnyLoop):  # type: ignore[misc]
         callback: Callable[..., Any],
         *args: Any,
         context: contextvars.Context | None = None,
-    ) -> asyncio.TimerHandle:
+    ) -> Moment:
         return self._timer(round((when - self.time()) * SECOND), callback, args, context)
 
     def _timer(
         self, in_us: int, callback: Callable[..., Any], args: Any, context: contextvars.Context | None
-    ) -> asyncio.TimerHandle:
+    ) -> Moment:
         at_us = self.agenda.now_us + max(0, in_us)
-        handle = asyncio.TimerHandle(at_us / SECOND, callback, args, self, context)
-        self.agenda.push(at_us, self, handle)
-        return handle
+        moment = Moment(callback, args, context)
+        moment._when = at_us / SECOND
+        self.agenda.push(at_us, self, moment)
+        return moment
 
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
@@ -184,8 +227,10 @@ class VirtualLoop(_AnyLoop):  # type: ignore[misc]
         self, coro: Any, *, name: str | None = None, context: contextvars.Context | None = None
     ) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name or "task", context=context)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self.tasks.append(task)
+        if len(self.tasks) > self._tidy_at:
+            self.tasks = [task for task in self.tasks if not task.done()]
+            self._tidy_at = 2 * len(self.tasks) + _TIDY_AT
         return task
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
@@ -206,9 +251,10 @@ class VirtualLoop(_AnyLoop):  # type: ignore[misc]
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         self.errors.append(context)
+        self.agenda.alarmed = True
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
-        self.errors.append(context)
+        self.call_exception_handler(context)
 
     def get_debug(self) -> bool:
         return False
@@ -218,11 +264,3 @@ class VirtualLoop(_AnyLoop):  # type: ignore[misc]
 
     def is_closed(self) -> bool:
         return False
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        return None
-
-
-def _run(handle: asyncio.Handle) -> None:
-    if not handle._cancelled:
-        handle._run()

@@ -10,7 +10,6 @@ itself here and gives it a session of this network.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -102,7 +101,7 @@ class SignedCarrier:
         if not signed:
             return Request(method, path, urlencode(params))
         query = urlencode({"timestamp": self._time.stamp_ms(), **params, "recvWindow": RECV_WINDOW_MS})
-        signature = hmac.new(self._keys.secret.encode(), query.encode(), hashlib.sha256).hexdigest()
+        signature = hmac.digest(self._keys.secret.encode(), query.encode(), "sha256").hex()
         query += f"&signature={signature}"
         if method in ("GET", "DELETE"):
             return Request(method, path, query, key=self._keys.api_key)

@@ -47,7 +47,7 @@ def ambush(world: World) -> None:
     chance = world.chance
     fault = chance.choice(("F1", "F2", "F2", "F3", "F4", "F5", "F5", "F9", "F9", "F10"))
     mute_us = chance.choice((0, 0, 8, 40, 200)) * SECOND
-    blind_us = chance.choice((0, 0, 0, 30, 120, 1_800)) * SECOND
+    blind_us = chance.choice((0, 0, 0, 30, 120, 400)) * SECOND
     world.network.ambushes.append((fault, mute_us, blind_us))
     if chance.random() < 0.3:
         world.set_fault({"fault": "F37", "params": {"age_ms": 30_000}, "count": 4}, 20 * MINUTE)
@@ -56,7 +56,7 @@ def ambush(world: World) -> None:
 def account_unreadable(world: World) -> None:
     """The account cannot be read for a while, and the agent starts anew meanwhile."""
     world.network.counters.fire("F3")
-    for_us = world.chance.choice((5, 40)) * MINUTE
+    for_us = world.chance.choice((2, 10)) * MINUTE
     world.network.blind_until_us["GET /api/v3/account"] = world.agenda.now_us + for_us
     world.lasting(for_us, lambda: None)
     if world.chance.random() < 0.7:

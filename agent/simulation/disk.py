@@ -74,6 +74,14 @@ class Disk:
         self.slow_us = 0
         self._files = tuple(self.path / f"trades.db{suffix}" for suffix in ("", "-wal"))
 
+    @property
+    def log_size(self) -> int:
+        """Bytes of the write-ahead log."""
+        try:
+            return os.stat(self._files[1]).st_size
+        except FileNotFoundError:
+            return 0
+
     def snapshot(self) -> dict[str, bytes]:
         return {file.name: file.read_bytes() for file in self._files if file.exists()}
 

@@ -14,20 +14,20 @@ from agent.core.events import (
     BarDiffered,
     ClosedBy,
     FeedReported,
-    Healed,
-    Impaired,
     Impairment,
     QuoteSeen,
 )
 from agent.core.market import Candle, DataSource, Quote
 from agent.core.ports import Clock, MarketData, MarketDataError, Sink
+from agent.exchange.ailments import Ailments
 from agent.exchange.bar_sequence import BarSequence, Decided, Differed, Outcome, Rejected
 from agent.exchange.feed_terms import CandleArchive
 from agent.simulation.agenda import VirtualLoop
 from agent.simulation.network import MarketLine, Network
 
 FLAG_WAIT_MS: Final = 5_000
-SILENT_AFTER_MS: Final = 420_000
+#: With every quote, and with those of closing bars alone.
+SILENT_AFTER_MS: Final = (420_000, 1_000_000)
 POLL_CLOSELY_MS: Final = 10_000
 POLL_IDLE_MS: Final = 120_000
 
@@ -49,17 +49,23 @@ class QuickFeed:
         self._line: MarketLine | None = None
         self._heard_ms = 0.0
         self._source = DataSource.NONE
-        self._gap = False
+        self._present: dict[Impairment, str] = {}
 
     def watch_closely(self, watching: bool) -> None:
+        if watching and not self._watching:
+            self._heard_ms = max(self._heard_ms, self._clock.machine_ms() - SILENT_AFTER_MS[0] / 2)
         self._watching = watching
+        if self._line is not None:
+            self._line.closely = watching
 
     async def run(self, sink: Sink, after_open_ms: int) -> None:
         self._sink = sink
+        self._ailments = Ailments(sink, self._present)
         self._sequence = BarSequence(self._bar_ms, after_open_ms)
         self._heard_ms = self._clock.machine_ms()
         if self._line is None:
             self._line = self._network.market_line(self._loop, self._heard)
+            self._line.closely = self._watching
         await self._read_bars(ClosedBy.BACKFILL)
         await self._read_quote()
         while True:
@@ -67,7 +73,7 @@ class QuickFeed:
             due_ms = self._sequence.due_at_ms(FLAG_WAIT_MS)
             silent = not self._alive
             pause_ms = POLL_CLOSELY_MS if self._watching else POLL_IDLE_MS
-            until_ms = now_ms + pause_ms if silent else max(now_ms + 1_000, min(due_ms, now_ms + 300_000))
+            until_ms = now_ms + pause_ms if silent else max(now_ms + 1_000, min(due_ms, now_ms + 900_000))
             await self._clock.sleep_until(until_ms)
             if not self._alive:
                 await self._read_quote()
@@ -78,7 +84,8 @@ class QuickFeed:
     @property
     def _alive(self) -> bool:
         line = self._line
-        return line is not None and line.up and self._clock.machine_ms() - self._heard_ms < SILENT_AFTER_MS
+        silent_after_ms = SILENT_AFTER_MS[0 if self._watching else 1]
+        return line is not None and line.up and self._clock.machine_ms() - self._heard_ms < silent_after_ms
 
     def _heard(self, kind: str, what: Any) -> None:
         if kind == "down":
@@ -125,9 +132,9 @@ class QuickFeed:
                 case Differed(decided=decided, theirs=theirs):
                     self._sink(BarDiffered(decided, theirs))
                 case Rejected():
-                    self._sink(Impaired(Impairment.BAD_CANDLE, "; ".join(outcome.faults)))
-        if not self._sequence.bad_bars:
-            self._sink(Healed(Impairment.BAD_CANDLE)) if outcomes else None
+                    self._ailments.found(Impairment.BAD_CANDLE, "; ".join(outcome.faults))
+        if outcomes and not self._sequence.bad_bars:
+            self._ailments.gone(Impairment.BAD_CANDLE)
 
 
 class KeptCandles:

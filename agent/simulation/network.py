@@ -21,7 +21,7 @@ from websockets.frames import Close
 from agent.exchange.dialing import NotOpened
 from agent.localexchange.faults_http import UNKNOWN_TEXTS
 from agent.localexchange.trading.frames import read_request
-from agent.simulation.agenda import MS, SECOND, Agenda, VirtualLoop
+from agent.simulation.agenda import MS, SECOND, Agenda, Moment, VirtualLoop
 from agent.simulation.venue import Answer, Request, SimulatedVenue
 
 _HTML: Final = b"<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"
@@ -226,7 +226,7 @@ class Network:
     def _hand(self, loop: VirtualLoop, in_us: int, act: Callable[[], None]) -> None:
         """Let a process learn something, if it is still the one that waits."""
         if not loop.lost:
-            self.agenda.push(self.agenda.now_us + in_us, loop, asyncio.Handle(act, (), loop))
+            self.agenda.push(self.agenda.now_us + in_us, loop, Moment(act, (), None))
 
     # --- the user's socket ------------------------------------------------------------------------------
 
@@ -262,15 +262,20 @@ class Network:
         self.market_lines.append(line)
         return line
 
-    def broadcast(self, kind: str, what: Any) -> None:
-        """The market says something to everybody who listens."""
+    @property
+    def watched(self) -> bool:
+        """Whether anybody wants every quote."""
+        return any(line.closely for line in self.market_lines)
+
+    def broadcast(self, kind: str, what: Any, *, to_all: bool = False) -> None:
+        """The market says something to everybody who listens; quotes between bars to who watches closely."""
         if self.weather.unreachable:
             return
         if self.weather.silent:
             self.counters.fire("F22")
             return
         for line in self.market_lines:
-            if line.up:
+            if line.up and (kind != "quote" or to_all or line.closely):
                 self._hand(line.loop, self.latency_us(), line.deliver(kind, what))
 
 
@@ -280,6 +285,8 @@ class MarketLine:
     def __init__(self, network: Network, loop: VirtualLoop, heard: Callable[[str, Any], None]) -> None:
         self.loop = loop
         self.up = True
+        self.closely = False
+        """Something is held or under way: every quote counts."""
         self._heard = heard
         self._network = network
 

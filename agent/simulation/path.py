@@ -57,6 +57,7 @@ class MarketPath:
         self._prices: list[int] = []
         self._amounts: list[int] = []
         self._buys: list[bool] = []
+        self._closed: dict[int, Bar] = {}
         self._first: list[int] = []
         """Of every bar, the place of its first trade."""
 
@@ -97,10 +98,16 @@ class MarketPath:
         number = (open_ms - self.start_ms) // self.bar_ms
         if number < 0 or open_ms > now_ms:
             return None
-        first = self._first[number]
+        known = self._closed.get(open_ms)
         close_ms = open_ms + self.bar_ms - 1
+        if known is not None and close_ms < now_ms:
+            return known
+        first = self._first[number]
         stop = bisect_right(self._seconds, min(now_ms, close_ms) // 1_000)
-        return self._sum(open_ms, close_ms, first, stop, close_ms < now_ms)
+        bar = self._sum(open_ms, close_ms, first, stop, close_ms < now_ms)
+        if bar.closed:
+            self._closed[open_ms] = bar
+        return bar
 
     def span(self, from_ms: int, now_ms: int) -> Bar | None:
         stop = self.place_at(now_ms) + 1

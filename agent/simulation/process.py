@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import nullcontext
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -33,7 +34,7 @@ from agent.exchange import ccxt_client
 from agent.exchange.addresses import Addresses
 from agent.exchange.binance_public import BinancePublic
 from agent.exchange.ccxt_import import rest_class
-from agent.exchange.health import HealthProbe
+from agent.exchange.health import SIGNED_OFFSET_MS, HealthProbe
 from agent.exchange.signed import client as signed_client
 from agent.exchange.signed import user_stream
 from agent.exchange.signed.patience import Patience
@@ -44,10 +45,12 @@ from agent.simulation.agenda import MS, SECOND, VirtualLoop
 from agent.simulation.carriers import PublicCarrier, SignedCarrier
 from agent.simulation.disk import UncertainLedger
 from agent.simulation.feed import QuickFeed
+from agent.simulation.quick_ledger import QuickLedger
 from agent.simulation.session import MemorySession
 from agent.simulation.venue import KEY, SECRET
 from agent.simulation.witness import Violation
-from agent.store.batch import Batch
+from agent.store import database
+from agent.store.batch import Batch, Scope
 from agent.store.data_dir import DataDir
 from agent.store.ledger import Ledger
 from agent.store.writer import Watch, Writer
@@ -60,16 +63,20 @@ WS: Final = "ws://127.0.0.1:9"
 #: The quick profile looks at idle connections less often: what it watches is broken on purpose all the time.
 QUICK: Final = Patience(
     keep_warm_ms=3_600_000.0,
-    ping_interval_s=900.0,
-    look_every_ms=300_000.0,
+    ping_interval_s=3_600.0,
+    look_every_ms=1_800_000.0,
     measure_every_ms=3_600_000.0,
-    poll_every_ms=120_000.0,
+    poll_every_ms=600_000.0,
 )
-#: The quick profile's minute: reconciliation, balance rows and the stored status happen every fifteen.
-QUICK_MINUTE_MS: Final = 900_000
-QUICK_LATCH_LOOK_S: Final = 900.0
-PROBE_EVERY_MS: Final = 900_000.0
+#: The quick profile's minutes: what happens every one in the product happens every thirty here.
+QUICK_MINUTE_MS: Final = 1_800_000
+QUICK_LATCH_LOOK_S: Final = 1_800.0
+PROBE_EVERY_MS: Final = 1_800_000.0
 LONGEST_NAP_S: Final = 600.0
+#: As the store has them; the file stays as long as it once was, so written batches are counted too.
+WORTH_FOLDING: Final = 1_000_000
+FOLDED_AFTER_S: Final = 0.5
+WORTH_FOLDING_BATCHES: Final = 100
 THOROUGH_NAP_S: Final = 10.0
 
 
@@ -90,7 +97,8 @@ class VirtualWriter(Writer):
 
     def __init__(self, ledger: UncertainLedger, watch: Watch, process: Process) -> None:
         self._process = process
-        self._planned = False
+        self._planned = self._folding = False
+        self._unfolded = 0
         super().__init__(ledger, watch)
 
     def _begin(self) -> None:
@@ -125,6 +133,7 @@ class VirtualWriter(Writer):
         around = process.world.around_commit
         before = process.world.disk.snapshot() if around is not None else {}
         if self._write_next():
+            self._fold_when_idle()
             written = written[: len(written) - self.backlog]
             if around is not None:
                 around(before, process.world.disk.snapshot(), written)
@@ -133,6 +142,23 @@ class VirtualWriter(Writer):
         else:
             self._plan(SECOND)
         process.dies_at_commit(before=False)
+
+    def _fold_when_idle(self) -> None:
+        """As the thread does: once the log is worth it and nothing was written for a moment."""
+        ledger = self._process.ledger
+        self._unfolded += 1
+        if ledger is None or self._folding or self._unfolded < WORTH_FOLDING_BATCHES:
+            return
+        if self._process.world.disk.log_size < WORTH_FOLDING:
+            return
+        self._folding, self._unfolded = True, 0
+
+        def fold() -> None:
+            self._folding = False
+            if not self._process.dead and not self._queue:
+                ledger.tidy()
+
+        self._process.loop.call_later(FOLDED_AFTER_S, fold)
 
 
 class NoControl:
@@ -185,6 +211,7 @@ class SimulatedParts(Parts):
                 (ledger_journal, "STATUS_EVERY_MS"): QUICK_MINUTE_MS,
                 (ccxt_client, "_instance"): public,
                 (signed_client, "_instance"): signed,
+                (database, "check_schema"): _checked,
             }
             self.latch_look_s = QUICK_LATCH_LOOK_S
         substitute(others)
@@ -195,6 +222,9 @@ class SimulatedParts(Parts):
     def clock(self, options: Any, config: Any, addresses: Any) -> Any:
         self.the_clock = VirtualClock(self.world, self.process.loop)
         return self.the_clock, None
+
+    def ledger(self, path: Path, scope: Scope) -> Ledger:
+        return super().ledger(path, scope) if self.world.thorough else QuickLedger.open(path, scope)
 
     def writer(self, ledger: Ledger, watch: Watch) -> Writer:
         self.process.ledger = ledger
@@ -217,6 +247,14 @@ class SimulatedParts(Parts):
         if self.world.thorough:
             return super().probe(market, gate, clock, sink)
         return HealthProbe(cast(BinancePublic, market), gate, clock, sink, every_ms=PROBE_EVERY_MS)
+
+    def signed_probe(self, market: Any, gate: WeightGate, clock: Clock, sink: Sink) -> HealthProbe:
+        if self.world.thorough:
+            return super().signed_probe(market, gate, clock, sink)
+        return HealthProbe(
+            cast(BinancePublic, market), gate, clock, sink,
+            every_ms=PROBE_EVERY_MS, offset_ms=SIGNED_OFFSET_MS,
+        )  # fmt: skip
 
     def control(self, door: Any, versions: Any) -> Any:
         self.process.door = door
@@ -266,6 +304,10 @@ def _unlocked(traded: Any, at_ms: int) -> Any:
     return nullcontext()
 
 
+def _checked(connection: Any, path: Path) -> None:
+    """The schema of a world's database was checked when its first copy was made."""
+
+
 class _LoopTime:
     def __init__(self, loop: VirtualLoop) -> None:
         self.monotonic = loop.time
@@ -278,7 +320,7 @@ class Process:
         self.world = world
         self.number = number
         self.loop = VirtualLoop(world.agenda)
-        self.dead = False
+        self.dead = self.lost_power = False
         self.commits = 0
         self.door: Any = None
         self.ledger: Ledger | None = None
@@ -313,6 +355,10 @@ class Process:
             return await self._engine.run(self.stopping)
 
         self.main = self.loop.create_task(main(), name="main")
+        self.main.add_done_callback(self._ended)
+
+    def _ended(self, main: asyncio.Task[int]) -> None:
+        self.world.agenda.alarmed = True
 
     def is_halted(self) -> bool:
         from agent.store.latch import Latch
@@ -350,7 +396,7 @@ class Process:
         try:
             self.world.witness.stepped(self, before, state, commands)
         except Violation as found:
-            self.world._found = self.world._found or found
+            self.world.found(found)
 
     def ask(self, event: Any) -> None:
         """The operator asks for something, as through the control channel."""
@@ -380,6 +426,7 @@ class Process:
             if ledger is not None:
                 ledger.close()
 
+        self.lost_power = power
         if power and ledger is not None and writer is not None and world.disk.failing is None:
             pending = writer.pending[: chance.randint(0, 3)]
             world.disk.cut_power(ledger, pending, hang_up, chance)

@@ -119,7 +119,7 @@ class Front:
     def _answered(self, request: Request, now_ms: int) -> Answer:
         public = PUBLIC.get(request.path) if request.method == "GET" else None
         signed = self.trading.endpoint(request.method, request.path)
-        asked = dict(parse_qsl(request.query, keep_blank_values=True))
+        asked = _named(request.query)
         if public is not None:
             weight = public.weight(asked, len(self.exchange.market.symbols))
         elif signed is not None:
@@ -184,6 +184,11 @@ class SimulatedVenue:
     @property
     def open_orders(self) -> Any:
         return self.desk.venue.registry.open_orders(self.symbol)
+
+
+def _named(query: str) -> dict[str, str]:
+    """Parameters for what a request weighs: symbols and limits, which are spelled plainly."""
+    return {name: value for name, _, value in (part.partition("=") for part in query.split("&"))}
 
 
 def _json(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:

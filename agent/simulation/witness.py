@@ -333,12 +333,13 @@ class Witness:
                 self._acked.add(order.intent.client_id)
                 self._acked_fills.update((order.intent.client_id, f.trade_id) for f in order.fills)
 
-    def after_death(self) -> None:
+    def after_death(self, *, lost_power: bool) -> None:
         """What was acknowledged before is on the disk now."""
         with self._reading() as connection:
             kept = {row[0] for row in connection.execute("SELECT client_id FROM orders")}
             fills = {(a, b) for a, b in connection.execute("SELECT client_id, trade_id FROM fills")}
-            (verdict,) = connection.execute("PRAGMA quick_check").fetchone()
+            check = connection.execute("PRAGMA quick_check") if lost_power else None
+            verdict = "ok" if check is None else check.fetchone()[0]
         if verdict != "ok":
             raise Violation(17, f"the database is damaged: {verdict}")
         if lost := self._acked - kept:
@@ -423,6 +424,9 @@ class Witness:
         world = self.world
         state = world.process.state if world.process else None
         assert state is not None
+        for client_id, order in state.orders.items():
+            if order.is_settled and order.next_lookup_ms is not None:
+                raise Violation(19, f"{client_id} is settled and is asked about for ever")
         balances = world.venue.desk.venue.ledger.balances()
         cash = balances["USDT"].free + balances["USDT"].locked
         if state.durable.account.cash != cash:

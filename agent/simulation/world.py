@@ -107,7 +107,7 @@ class World:
         self.tag = "s" + "".join(self.chance.choice(digits) for _ in range(4))
         self.disk = Disk(self.tag)
         self.candles = KeptCandles()
-        self.story: deque[str] = deque(maxlen=_STORY_LINES)
+        self._story: deque[tuple[int, str]] = deque(maxlen=_STORY_LINES)
         self.witness = Witness(self)
         self.process: Process | None = None
         self.lives = self.crashes = 0
@@ -117,7 +117,6 @@ class World:
         self.altered_bars = self.touched_base = self.wiped = self.doubled = self.disk_failed = False
         self.clock_stepped = False
         self._dead: list[Process] = []
-        self._crash_in: int | None = None
         self._suspended = False
         self._weathers = 0
         self._disasters = 0
@@ -127,7 +126,8 @@ class World:
         self._found: Violation | None = None
         self.network.watchers.append(self._sent)
         self.network.on_answer = self._answered
-        self.agenda.after_moment = self._moment
+        self.agenda.on_alarm = self._look
+        self.agenda.on_death = lambda: self.crash("between two awaits")
 
     # --- a run ------------------------------------------------------------------------------------------
 
@@ -153,7 +153,7 @@ class World:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
         return Result(
-            self.terms.seed, self.days, self.violation, list(self.story), dict(self.counters.fired),
+            self.terms.seed, self.days, self.violation, self.story, dict(self.counters.fired),
             self.witness.figures, self.crashes, self.lives, digest,
         )  # fmt: skip
 
@@ -189,7 +189,8 @@ class World:
             now_ms = self.agenda.now_ms
             self.venue.desk.catch_up()
             self.witness.look()
-            self.network.broadcast("quote", self.quote())
+            if self.network.watched:
+                self.network.broadcast("quote", self.quote())
             self.agenda.plan_at(path.next_trade_ms(now_ms) * MS, tick)
 
         def close_bar() -> None:
@@ -201,6 +202,7 @@ class World:
         self.agenda.plan(self.bar_ms * MS, close_bar)
 
     def _close_bar(self, open_ms: int) -> None:
+        self.network.broadcast("quote", self.quote(), to_all=True)
         candle = self.candle(open_ms)
         fault = self.bar_faults.pop() if self.bar_faults else None
         if fault is None:
@@ -256,9 +258,15 @@ class World:
         self.process.start(self.config)
 
     def crash_in(self, moments: int) -> None:
-        self._crash_in = moments
+        self.agenda.dies_in = moments
 
-    def _moment(self) -> None:
+    def found(self, violation: Violation) -> None:
+        """Something is violated: the run ends after this moment."""
+        self._found = self._found or violation
+        self.agenda.alarmed = True
+
+    def _look(self) -> None:
+        """Something happened in the living process that may not be so, or its end."""
         process = self.process
         if self._found is not None:
             raise self._found
@@ -270,12 +278,6 @@ class World:
             raise Violation(20, f"{context.get('message')}: {error!r}") from error
         if process.main is not None and process.main.done():
             self._ended(process)
-            return
-        if self._crash_in is not None:
-            self._crash_in -= 1
-            if self._crash_in < 0:
-                self._crash_in = None
-                self.crash("between two awaits")
 
     def _ended(self, process: Process) -> None:
         """The engine ended by itself."""
@@ -302,7 +304,7 @@ class World:
         self.witness.close()
         process.lose(power=power, chance=self.chance)
         self._dead.append(process)
-        self.witness.after_death()
+        self.witness.after_death(lost_power=process.lost_power)
         if downtime_us is None:
             downtime_us = SECOND if self._healing else self._downtime_us()
         self._uncalm()
@@ -466,7 +468,7 @@ class World:
         self.venue.book.depth, self.venue.book.spread = 1.0, 1
         self.disk.failing, self.disk.slow_us = None, 0
         self.clock_offset_ms = 0
-        self._crash_in = self.crash_after_order = None
+        self.agenda.dies_in = self.crash_after_order = None
         self.bar_faults.clear()
         self.network.ambushes.clear()
         self.network.muted_until_us = 0
@@ -534,7 +536,7 @@ class World:
             self.witness.sent(sent)
         except Violation as found:
             # This runs inside the agent, which would take it for a broken request.
-            self._found = self._found or found
+            self.found(found)
         if sent.client_id:
             self.note(f"-> {sent.request.method} {sent.request.path} {_short(sent.request.text)}")
             if self.crash_after_order is not None:
@@ -549,7 +551,12 @@ class World:
         self.witness.answered(sent, b"")
 
     def note(self, text: str) -> None:
-        self.story.append(f"{iso_utc(self.agenda.now_ms)} {text}")
+        self._story.append((self.agenda.now_ms, text))
+
+    @property
+    def story(self) -> list[str]:
+        """What happened, line by line, oldest first."""
+        return [f"{iso_utc(at_ms)} {text}" for at_ms, text in self._story]
 
     def digest(self) -> str:
         """Of the wire log and of everything stored."""

@@ -35,7 +35,8 @@ class Scope:
         assert self.pair.count("/") == 1, f"a pair is BASE/QUOTE: {self.pair}"
 
     def columns(self) -> dict[str, str]:
-        return asdict(self)
+        # `asdict` copies deeply, and every statement asks for these.
+        return {name: getattr(self, name) for name in SCOPE_COLUMNS}
 
     @property
     def base(self) -> str:

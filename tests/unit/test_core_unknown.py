@@ -209,6 +209,9 @@ def test_a_refusal_that_arrives_after_all_ends_the_doubt(play: Playbook) -> None
     play.refuses(entry, -1013, "LOT_SIZE")
     assert play.order(entry).status is OrderStatus.REJECTED
     assert play.position().state is PositionState.MONITORING
+    asked = play.later(10 * MINUTE)
+    assert not play.asked(LookUpOrder, asked)
+    assert not play.asked(ReadFills, asked), "there is nothing left to ask about"
 
 
 # --- late fills --------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 from typing import Final
 
@@ -25,7 +24,7 @@ class Credentials:
         """Whether `signature` (hexadecimal for HMAC, base64 otherwise) was made for these bytes."""
         if _PUBLIC in self._secret:
             return _verified(self._secret, payload, signature)
-        right = hmac.new(self._secret.encode(), payload, hashlib.sha256).hexdigest()
+        right = hmac.digest(self._secret.encode(), payload, "sha256").hex()
         return hmac.compare_digest(right.encode(), signature.lower().encode())
 
 

@@ -1,0 +1,91 @@
+"""What the quick profile leaves out changes nothing: its ledger leaves the rows that SQLAlchemy leaves."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from agent.simulation.quick_ledger import QuickConnection, QuickLedger
+from agent.simulation.world import World
+from agent.store.batch import Batch
+from agent.store.ledger import CommitFailed, Ledger
+from agent.store.statements import statements
+from tests.store_ground import SCOPE, Store
+
+
+class NotingWorld(World):
+    """Keeps what was committed."""
+
+    def __init__(self, seed: int, days: float) -> None:
+        super().__init__(seed, days)
+        self.kept: list[Batch] = []
+
+    def around_commit(
+        self, before: dict[str, bytes], after: dict[str, bytes], batches: Sequence[Batch]
+    ) -> None:
+        self.kept += batches
+
+
+def dump(path: Path) -> dict[str, list[Any]]:
+    with closing(sqlite3.connect(path)) as connection:
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in sorted(tables)}
+
+
+def test_the_same_batches_leave_the_same_rows(tmp_path: Path) -> None:
+    world = NotingWorld(102, 0.4)
+    assert world.run().violation is None
+    assert sum(bool(batch.orders) for batch in world.kept) > 20
+    dumps = []
+    for kind in (Ledger, QuickLedger):
+        directory = tmp_path / kind.__name__
+        directory.mkdir()
+        store = Store(directory)
+        ledger = kind.open(store.path, SCOPE)
+        for batch in world.kept:
+            ledger.commit(batch)
+        ledger.close()
+        dumps.append(dump(store.path))
+    assert dumps[0] == dumps[1]
+    assert all(dumps[0][table] for table in ("orders", "fills", "trades", "documents", "decisions", "events"))
+
+
+def test_a_database_that_refuses_is_told_as_the_real_ledger_tells_it(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    ledger = QuickLedger.open(store.path, SCOPE)
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        raw = ledger._writing().connection.dbapi_connection
+        assert raw is not None
+        raw.execute("PRAGMA busy_timeout = 1").close()
+        with pytest.raises(CommitFailed, match="another process keeps the database locked"):
+            ledger.commit(Batch(0, documents={"a": 1}))
+        other.execute("ROLLBACK")
+    ledger.commit(Batch(0, documents={"a": 1}))
+    assert ledger.load().documents == {"a": 1}
+    ledger.close()
+
+
+def test_nothing_stays_of_a_transaction_that_broke(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    ledger = QuickLedger.open(store.path, SCOPE)
+    connection: Any = ledger._writing()
+    assert isinstance(connection, QuickConnection)
+    put = statements(connection).put_document
+    row = {**SCOPE.columns(), "key": "a", "updated_ms": 1, "body": "{}"}
+
+    def write() -> None:
+        with connection.begin():
+            connection.execute(put, row)
+            connection.execute(put, {**row, "body": None})
+
+    with pytest.raises(IntegrityError):
+        write()
+    assert ledger.load().documents == {}
+    ledger.close()
