@@ -11,15 +11,17 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from agent.config.availability import has_candle_stream
 from agent.config.model import Config
 from agent.core.ports import Clock, FeePrices, MarketData
 from agent.exchange.addresses import BINANCE, Addresses
 from agent.exchange.binance_public import BinancePublic
 from agent.exchange.binance_sockets import BinanceSockets
 from agent.exchange.ccxt_public import CcxtPublic, gate_for
-from agent.exchange.feed import MarketFeed
+from agent.exchange.feed import MarketFeed, MarketSockets
 from agent.exchange.feed_terms import CandleArchive, FeedTerms
 from agent.exchange.quote_feed import QuoteFeed
+from agent.exchange.unified.sockets import UnifiedSockets
 from agent.exchange.weight_gate import WeightGate
 from agent.options import ExchangeAddress, RunOptions
 from agent.shell.clock import ExchangeClock, SystemClock
@@ -82,7 +84,7 @@ def market_feed(
     chance: random.Random,
 ) -> MarketFeed:
     """Sockets where we have them and the config wants them, REST otherwise."""
-    sockets = _sockets(market, addresses, config, clock, chance, (market.source.interval,))
+    sockets = _sockets(market, addresses, config, clock, chance, market.source.interval)
     return MarketFeed(market, sockets, market.source, clock, _terms(config), archive)
 
 
@@ -90,7 +92,7 @@ def quote_feed(
     market: PublicMarket, addresses: Addresses, config: Config, clock: Clock, chance: random.Random
 ) -> QuoteFeed:
     """Best bid and ask alone, of the market where orders go."""
-    sockets = _sockets(market, addresses, config, clock, chance, ())
+    sockets = _sockets(market, addresses, config, clock, chance, None)
     return QuoteFeed(market, sockets, clock, _terms(config))
 
 
@@ -100,18 +102,32 @@ def _sockets(
     config: Config,
     clock: Clock,
     chance: random.Random,
-    intervals: tuple[str, ...],
-) -> BinanceSockets | None:
+    interval: str | None,
+) -> MarketSockets | None:
     settings = config.data_feed
-    if not isinstance(market, BinancePublic) or not settings.use_websocket or addresses.ws is None:
+    if not settings.use_websocket:
         return None
-    return BinanceSockets(
+    if isinstance(market, BinancePublic):
+        if addresses.ws is None:
+            return None
+        return BinanceSockets(
+            addresses,
+            market.symbol,
+            () if interval is None else (interval,),
+            clock,
+            ping_interval_s=settings.websocket_ping_interval,
+            chance=chance,
+        )
+    somewhere = addresses.environment != "replaced" or addresses.ws is not None
+    if not somewhere or not has_candle_stream(addresses.exchange, config.timeframe):
+        return None
+    return UnifiedSockets(
         addresses,
-        market.symbol,
-        intervals,
+        config.exchange.trading_pair,
+        interval,
+        market,
         clock,
         ping_interval_s=settings.websocket_ping_interval,
-        chance=chance,
     )
 
 

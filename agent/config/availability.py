@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from agent.config.capabilities import CAPABILITIES, with_proven_orders
 from agent.config.findings import Finding
 from agent.config.model import Config
-from agent.config.venues import FIRST_CLASS
 
 _LATER = "not available yet"
 
@@ -59,7 +58,14 @@ def _refused(config: Config) -> list[Finding]:
 
 def _ignored(config: Config) -> list[Finding]:
     found = []
-    if config.exchange.exchange_name != FIRST_CLASS and config.data_feed.use_websocket:
-        reason = f"sockets of {config.exchange.exchange_name} are {_LATER}: candles and prices come by REST"
+    name = config.exchange.exchange_name
+    if config.data_feed.use_websocket and not has_candle_stream(name, config.timeframe):
+        reason = f"no stream of {name} tells {config.timeframe} candles here: candles and prices come by REST"
         found.append(Finding("data_feed.use_websocket", True, reason, "set it to false to say so"))
     return found
+
+
+def has_candle_stream(exchange_name: str, timeframe: str) -> bool:
+    """Whether candles of a timeframe are listened to. Of parts that no flag closes no bar can be built."""
+    row = CAPABILITIES.get(exchange_name)
+    return row is not None and row.candle_stream and (row.closed_flag or timeframe in row.timeframes)

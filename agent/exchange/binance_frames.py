@@ -15,6 +15,7 @@ import orjson
 
 from agent.core.market import Candle
 from agent.core.money import money
+from agent.exchange.market_frames import KlineFrame, TopFrame, Unreadable
 
 #: How much of an unreadable frame is kept to be shown.
 _SHOWN: Final = 120
@@ -23,33 +24,8 @@ _LARGEST_EXPONENT: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
-class KlineFrame:
-    """The bar in progress, or its end."""
-
-    interval: str
-    candle: Candle
-    closed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class TopFrame:
-    """Best bid and ask. `update_id` grows with every change of the book."""
-
-    update_id: int
-    bid: Decimal
-    bid_qty: Decimal
-    ask: Decimal
-    ask_qty: Decimal
-
-
-@dataclass(frozen=True, slots=True)
 class ShutdownFrame:
     """The server will close this connection soon."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    detail: str
 
 
 Frame = KlineFrame | TopFrame | ShutdownFrame | Unreadable

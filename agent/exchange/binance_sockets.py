@@ -23,8 +23,9 @@ from websockets.exceptions import ConnectionClosed
 
 from agent.core.ports import Clock
 from agent.exchange.addresses import Addresses
-from agent.exchange.binance_frames import KlineFrame, ShutdownFrame, TopFrame, Unreadable, read_frame
+from agent.exchange.binance_frames import ShutdownFrame, read_frame
 from agent.exchange.dialing import NotOpened, dial
+from agent.exchange.market_frames import KlineFrame, TopFrame, Unreadable
 from agent.exchange.waiting import BackOff, first_of
 
 _log = logging.getLogger(__name__)
@@ -110,6 +111,11 @@ class BinanceSockets:
         self._reconnect_reason = ""
         self._last_heard_ms = float("-inf")
         self.counters = SocketCounters()
+
+    @property
+    def tells_closing(self) -> bool:
+        """Whether a bar's last push says that it is the last."""
+        return True
 
     @property
     def last_heard_ms(self) -> float:

@@ -133,15 +133,16 @@ def _instance(addresses: Addresses, gate: WeightGate, timeout_ms: int) -> Any:
     )
     if addresses.environment == "sandbox" and addresses.rest is None:
         client.set_sandbox_mode(True)
-    api = _with_hostname(client.urls["api"], getattr(client, "hostname", None))
+    api = with_hostname(client.urls["api"], getattr(client, "hostname", None))
     client.urls = {**client.urls, "api": addresses.rest_urls(api)}
     client.allowed_hosts = hosts_in(client.urls["api"])
     return client
 
 
-def _with_hostname(urls: Any, hostname: str | None) -> Any:
+def with_hostname(urls: Any, hostname: str | None) -> Any:
+    """URLs with the host they are written for, of an exchange that has several."""
     if isinstance(urls, Mapping):
-        return {name: _with_hostname(inner, hostname) for name, inner in urls.items()}
+        return {name: with_hostname(inner, hostname) for name, inner in urls.items()}
     return urls.replace("{hostname}", hostname) if isinstance(urls, str) and hostname else urls
 
 

@@ -74,6 +74,13 @@ class CcxtPublic:
             raise MarketDataError(f"{what}: {self._api.id} has no spot market {self.pair}", permanent=True)
         return _instrument(market, self._api.precisionMode, what)
 
+    async def loaded(self) -> Any:
+        """ccxt with its markets known, for those who read its words elsewhere. Raises MarketDataError."""
+        if self._api.markets is None:
+            what = f"the markets of {self._api.id}"
+            await self._client.ask(Urgency.WATCH, 1, what, lambda: self._api.load_markets())
+        return self._api
+
     async def candles(self, since_ms: int, limit: int) -> list[Candle]:
         return await self._read(Urgency.WATCH, since_ms, limit)
 

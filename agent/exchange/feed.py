@@ -20,12 +20,12 @@ from agent.core.ports import Clock, MarketData, Sink
 from agent.exchange import feed_terms as terms
 from agent.exchange.ailments import Ailments
 from agent.exchange.bar_builder import BarBuilder
-from agent.exchange.binance_frames import KlineFrame, TopFrame, Unreadable
 from agent.exchange.binance_sockets import SocketListener
 from agent.exchange.feed_bars import BarDesk
 from agent.exchange.feed_quotes import QuoteDesk
 from agent.exchange.feed_rest import FeedRest
 from agent.exchange.feed_terms import CandleArchive, FeedCounters, FeedTerms
+from agent.exchange.market_frames import KlineFrame, TopFrame, Unreadable
 from agent.exchange.pace import Pace
 from agent.exchange.timeframes import BarSource
 
@@ -33,7 +33,12 @@ _log = logging.getLogger(__name__)
 
 
 class MarketSockets(Protocol):
-    """What the feed needs of its sockets (`BinanceSockets`)."""
+    """What the feed needs of its sockets (`BinanceSockets`, `UnifiedSockets`)."""
+
+    @property
+    def tells_closing(self) -> bool:
+        """Whether a bar's last push says that it is; otherwise the clock closes bars, through REST."""
+        ...
 
     @property
     def last_heard_ms(self) -> float: ...
@@ -127,6 +132,7 @@ class _Life:
             sink,
             self._ailments,
             counters,
+            flags=sockets is None or sockets.tells_closing,
         )
         self._quotes = QuoteDesk(self._rest, clock, self._pace, told, sink, self._heard_ms)
         self._builder = BarBuilder(source.part_ms, source.bar_ms) if source.is_built else None

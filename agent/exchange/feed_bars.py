@@ -34,7 +34,10 @@ _VERIFY_ATTEMPTS: Final = 3
 
 
 class BarDesk:
-    """Bars of `bar_ms` after the one opened at `after_open_ms`."""
+    """Bars of `bar_ms` after the one opened at `after_open_ms`.
+
+    `flags` false: no push says that a bar is over, so the clock does, and REST has it right after.
+    """
 
     def __init__(
         self,
@@ -48,8 +51,11 @@ class BarDesk:
         sink: Sink,
         ailments: Ailments,
         counters: FeedCounters,
+        *,
+        flags: bool = True,
     ) -> None:
         self._bar_ms = bar_ms
+        self._flags = flags
         self._sequence = BarSequence(bar_ms, after_open_ms)
         self._rest = rest
         self._archive = archive
@@ -283,7 +289,7 @@ class BarDesk:
 
     @property
     def _patience(self) -> Wait:
-        return terms.FLAG_WAIT if self._by_socket else terms.REST_WAIT
+        return terms.FLAG_WAIT if self._by_socket and self._flags else terms.REST_WAIT
 
     def _ms(self, wait: Wait) -> int:
         return self._pace.patience_ms(*wait)

@@ -17,9 +17,9 @@ from agent.core.events import QuoteSeen
 from agent.core.market import DataSource, Quote
 from agent.core.ports import Clock, Sink
 from agent.exchange import feed_terms as terms
-from agent.exchange.binance_frames import TopFrame
 from agent.exchange.feed_rest import FeedRest
 from agent.exchange.feed_terms import FeedTerms, Wait
+from agent.exchange.market_frames import TopFrame
 from agent.exchange.pace import Pace
 from agent.exchange.waiting import first_of
 

@@ -13,11 +13,11 @@ from collections.abc import Callable
 
 from agent.core.ports import Clock, MarketData, Sink
 from agent.exchange import feed_terms as terms
-from agent.exchange.binance_frames import KlineFrame, TopFrame, Unreadable
 from agent.exchange.feed import MarketSockets
 from agent.exchange.feed_quotes import QuoteDesk
 from agent.exchange.feed_rest import FeedRest
 from agent.exchange.feed_terms import FeedCounters, FeedTerms
+from agent.exchange.market_frames import KlineFrame, TopFrame, Unreadable
 from agent.exchange.pace import Pace
 
 _log = logging.getLogger(__name__)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import bisect
 import itertools
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ ORDINARY_SHARE: Final = 0.40
 HISTORY_SHARE: Final = 0.25
 #: Not to be able to close a position is worse than a full minute, so these may go nearly to the limit.
 URGENT_SHARE: Final = 0.95
+#: On exchanges that space requests: how many turns an ordinary one waits for those before it.
+_PATIENT_SPACINGS: Final = 3
 #: Binance's limit per address; exchangeInfo tells the current one.
 BINANCE_LIMIT: Final = 6_000
 
@@ -60,13 +63,16 @@ class _Waiting:
     urgency: Urgency
     number: int
     weight: int = field(compare=False)
+    since_ms: int = field(compare=False)
     turn: asyncio.Event = field(compare=False, default_factory=asyncio.Event)
 
 
 class WeightGate:
     """Every request passes `admit` before it is sent and `answered` when its answer is there.
 
-    `spacing_ms` (machine time) keeps ordinary requests apart on exchanges that count no weights.
+    `spacing_ms` (venue time) keeps ordinary requests apart on exchanges that count no weights. There a price
+    asked for again and again could keep closed bars waiting for ever, so who has waited for so many turns as
+    `_PATIENT_SPACINGS` goes before all that are ordinary.
     """
 
     def __init__(
@@ -88,7 +94,7 @@ class WeightGate:
         self._on_blocked = on_blocked
         self._minute = 0
         self._used = 0
-        self._last_ordinary_ms = float("-inf")
+        self._last_ordinary_ms = -1
         self._numbers = itertools.count()
         self._queue: list[_Waiting] = []
 
@@ -121,7 +127,7 @@ class WeightGate:
         if not self._queue and self._wait_until_ms(urgency, weight) is None and not self._gap_ms(urgency):
             self._count(urgency, weight)
             return
-        me = _Waiting(urgency, next(self._numbers), weight)
+        me = _Waiting(urgency, next(self._numbers), weight, self._clock.now_ms())
         bisect.insort(self._queue, me)
         try:
             while not self._may_go(me):
@@ -129,6 +135,7 @@ class WeightGate:
             self._count(urgency, weight)
         finally:
             self._queue.remove(me)
+            self._let_forward()
             if self._queue:
                 self._queue[0].turn.set()
 
@@ -177,7 +184,7 @@ class WeightGate:
         if until_ms is not None:
             sleep = self._clock.sleep_until(until_ms)
         else:
-            sleep = self._clock.sleep_machine(self._gap_ms(me.urgency))
+            sleep = self._clock.sleep_until(self._clock.now_ms() + self._gap_ms(me.urgency))
         await first_of(me.turn.wait(), sleep)
 
     def _wait_until_ms(self, urgency: Urgency, weight: int) -> int | None:
@@ -190,17 +197,29 @@ class WeightGate:
             return None
         return (self._minute + 1) * MINUTE_MS
 
-    def _gap_ms(self, urgency: Urgency) -> float:
-        """Machine time that an ordinary request must still keep from the one before."""
-        if urgency is Urgency.LEAVE or not self._spacing_ms:
-            return 0.0
-        return max(0.0, self._last_ordinary_ms + self._spacing_ms - self._clock.machine_ms())
+    def _gap_ms(self, urgency: Urgency) -> int:
+        """Venue time that an ordinary request must still keep from the one before."""
+        if urgency is Urgency.LEAVE or not self._spacing_ms or self._last_ordinary_ms < 0:
+            return 0
+        # A clock that was set back must not make anybody wait for longer than once.
+        since_ms = max(0, self._clock.now_ms() - self._last_ordinary_ms)
+        return max(0, math.ceil(self._spacing_ms - since_ms))
+
+    def _let_forward(self) -> None:
+        """Let who has waited long enough go before ordinary requests that came later."""
+        if not self._spacing_ms:
+            return
+        waited_ms = self._clock.now_ms() - _PATIENT_SPACINGS * self._spacing_ms
+        for waiting in [w for w in self._queue if w.urgency > Urgency.ENTER and w.since_ms <= waited_ms]:
+            self._queue.remove(waiting)
+            waiting.urgency = Urgency.ENTER
+            bisect.insort(self._queue, waiting)
 
     def _count(self, urgency: Urgency, weight: int) -> None:
         self._turn()
         self._used += weight
         if urgency is not Urgency.LEAVE:
-            self._last_ordinary_ms = self._clock.machine_ms()
+            self._last_ordinary_ms = self._clock.now_ms()
 
     def _turn(self) -> None:
         minute = self._clock.now_ms() // MINUTE_MS

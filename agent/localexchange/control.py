@@ -6,17 +6,16 @@ nothing here is counted, limited or disturbed; whatever cannot be done is a 400 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeAlias
 
 import orjson
 from aiohttp import web
 
 from agent.localexchange.exchange import Exchange
-from agent.localexchange.faults import BadFaultError
+from agent.localexchange.faults import BadFaultError, Fault
 from agent.localexchange.publisher import Publisher
 from agent.localexchange.rest import json_response
-from agent.localexchange.sockets import Sockets
 from agent.localexchange.trading.side import TradingSide
 from agent.localexchange.trading.strangers import StrangerError
 from agent.localexchange.wishes import CannotGrantError, grant
@@ -28,9 +27,19 @@ class RefusedError(Exception):
     """What was asked for cannot be done; the text says why and what would."""
 
 
+class Suffers(Protocol):
+    """Open connections, as a fault sees them."""
+
+    def suffer(self, fault: Fault) -> None: ...
+
+
 class Control:
     def __init__(
-        self, exchange: Exchange, publisher: Publisher, sockets: Sockets, trading: TradingSide
+        self,
+        exchange: Exchange,
+        publisher: Publisher,
+        sockets: Sequence[Suffers],
+        trading: TradingSide,
     ) -> None:
         self._exchange = exchange
         self._trading = trading
@@ -110,7 +119,8 @@ class Control:
                     self._exchange.limits.pardon()
         for entry in _listed(body, "add"):
             fault = board.add(entry)
-            self._sockets.suffer(fault)
+            for side in self._sockets:
+                side.suffer(fault)
             self._trading.suffer(fault)
         self._trading.standing.refresh()
         return {"faults": board.described()}

@@ -24,6 +24,7 @@ from agent.localexchange.exchange import Exchange
 from agent.localexchange.faults import FaultBoard
 from agent.localexchange.faults_stream import FrameFaults
 from agent.localexchange.intervals import DAY_MS, MINUTE_MS
+from agent.localexchange.kraken.side import KrakenSide
 from agent.localexchange.line import Pulse
 from agent.localexchange.market import HISTORY_MS, Instrument, Market
 from agent.localexchange.market_csv import read_candles
@@ -76,6 +77,7 @@ class Running:
     """Sends the streams. It ends only when closed or by a fault of ours."""
     _runner: web.AppRunner
     _sockets: Sockets
+    _kraken: KrakenSide
 
     @property
     def rest(self) -> str:
@@ -104,6 +106,7 @@ class Running:
     async def close(self) -> None:
         """Disconnect everybody and stop listening."""
         self._sockets.close_all()
+        self._kraken.close_all()
         await asyncio.sleep(0)
         self.streaming.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -134,7 +137,8 @@ async def serve(settings: Settings) -> Running:
     trading = TradingSide(exchange)
     publisher = Publisher(exchange, settings.pulse.read_within_s)
     sockets = Sockets(exchange, publisher, trading, settings.pulse)
-    application = _application(exchange, publisher, sockets, trading)
+    kraken = KrakenSide(exchange, trading.standing)
+    application = _application(exchange, publisher, sockets, trading, kraken)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     site = web.TCPSite(runner, HOST, settings.port)
@@ -145,7 +149,7 @@ async def serve(settings: Settings) -> Running:
         raise
     port = runner.addresses[0][1]
     streaming = asyncio.create_task(_keep_going(publisher, exchange.desk))
-    return Running(exchange, port, opened.start_ms, streaming, runner, sockets)
+    return Running(exchange, port, opened.start_ms, streaming, runner, sockets, kraken)
 
 
 async def _keep_going(publisher: Publisher, desk: Desk) -> None:
@@ -200,10 +204,11 @@ def _iso(at_ms: int) -> str:
 
 
 def _application(
-    exchange: Exchange, publisher: Publisher, sockets: Sockets, trading: TradingSide
+    exchange: Exchange, publisher: Publisher, sockets: Sockets, trading: TradingSide, kraken: KrakenSide
 ) -> web.Application:
     application = web.Application(client_max_size=2**20)
-    application.add_routes(Control(exchange, publisher, sockets, trading).routes())
+    application.add_routes(Control(exchange, publisher, (sockets, kraken), trading).routes())
+    application.add_routes(kraken.routes())
     application.router.add_get("/ws-api/v3", sockets.handle_api)
     for path in ("/ws", "/ws/{names:.*}", "/stream", "/stream/ws", "/stream/ws/{names:.*}"):
         application.router.add_get(path, sockets.handle_streams)

@@ -13,8 +13,8 @@ from aiohttp import web
 from websockets.asyncio.server import ServerConnection, serve
 
 from agent.exchange.addresses import Addresses
-from agent.exchange.binance_frames import KlineFrame, TopFrame, Unreadable
 from agent.exchange.binance_sockets import BinanceSockets
+from agent.exchange.market_frames import KlineFrame, TopFrame, Unreadable
 from tests.clocks import ManualClock, settle
 from tests.exchange.feed_ground import ground
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.exchange.binance_frames import KlineFrame, ShutdownFrame, TopFrame, Unreadable, read_frame
+from agent.exchange.binance_frames import ShutdownFrame, read_frame
+from agent.exchange.market_frames import KlineFrame, TopFrame, Unreadable
 
 KLINE: dict[str, Any] = {
     "e": "kline",

@@ -13,10 +13,10 @@ from agent.core.events import Event, QuoteSeen
 from agent.core.instrument import Instrument
 from agent.core.market import Book, Candle, DataSource, Quote
 from agent.core.ports import MarketDataError
-from agent.exchange.binance_frames import TopFrame
 from agent.exchange.feed_quotes import QuoteDesk
 from agent.exchange.feed_rest import FeedRest
 from agent.exchange.feed_terms import FeedCounters, FeedTerms
+from agent.exchange.market_frames import TopFrame
 from agent.exchange.pace import Pace
 from tests.clocks import ManualClock
 

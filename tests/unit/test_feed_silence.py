@@ -22,10 +22,10 @@ from agent.core.events import (
 from agent.core.instrument import Instrument
 from agent.core.market import MINUTE_MS, Book, Candle, DataSource, Quote
 from agent.core.ports import MarketDataError
-from agent.exchange.binance_frames import KlineFrame, TopFrame
 from agent.exchange.binance_sockets import SocketListener
 from agent.exchange.feed import MarketFeed
 from agent.exchange.feed_terms import FeedTerms, NoArchive
+from agent.exchange.market_frames import KlineFrame, TopFrame
 from agent.exchange.timeframes import BINANCE_INTERVALS, bar_source
 from tests.clocks import ManualClock, settle
 
@@ -77,6 +77,8 @@ class Market:
 
 class Sockets:
     """Sockets that the test speaks through."""
+
+    tells_closing = True
 
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock

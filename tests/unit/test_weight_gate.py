@@ -241,3 +241,18 @@ async def test_a_request_that_could_never_pass_is_our_mistake() -> None:
     gate = WeightGate(ManualClock(), limit_per_minute=100)
     with pytest.raises(AssertionError, match="never be sent"):
         await gate.admit(Urgency.WATCH, 41)
+
+
+async def test_where_requests_keep_a_distance_nobody_waits_for_ever() -> None:
+    """A price asked for again and again is before a closed bar only so many times."""
+    clock = ManualClock()
+    gate = WeightGate(clock, spacing_ms=1_000)
+    queue = Queue(gate)
+    await queue.join("price 0", Urgency.RECONCILE)
+    await queue.join("bar", Urgency.WATCH)
+    for turn in range(1, 6):
+        await queue.join(f"price {turn}", Urgency.RECONCILE)
+        await clock.advance(1_000)
+        await settle()
+    assert "bar" in queue.left[:5]
+    await queue.leave()

@@ -1,8 +1,9 @@
 """Commissions.
 
 Belongs here: what a trade costs and in which asset. Stays true: a commission is taken from what the trade
-brought (base of a purchase, quote of a sale), or in BNB at a discount when the account wants that and has
-enough of it: then not from what it brought. Rounded down to eight decimals.
+brought (base of a purchase, quote of a sale), or from quote where the order asks for that, or in BNB at a
+discount when the account wants that and has enough of it: then not from what it brought. Rounded down to
+eight decimals.
 Source: Binance's commission FAQ, standard commission only; tax and special rates are zero here.
 """
 

@@ -145,6 +145,9 @@ class Floor:
         twist = self.twist(order)
         rate = self.rates.of(maker) if twist.fee_rate is None else twist.fee_rate
         plain_one = plain_fee(asset, received, rate)
+        if order.terms.fee_in_quote:
+            in_quote = plain_fee(order.quote, quote, rate)
+            return in_quote if in_quote.amount <= self.ledger.balance(order.quote).free else plain_one
         wants_bnb = self.rates.in_bnb if twist.bnb_fills is None else self._fills[order.id] < twist.bnb_fills
         if not wants_bnb:
             return plain_one

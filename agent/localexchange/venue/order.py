@@ -55,6 +55,8 @@ class Terms:
     prevention: Prevention = Prevention.EXPIRE_MAKER
     strategy_id: int | None = None
     strategy_type: int | None = None
+    fee_in_quote: bool = False
+    """The commission is taken from quote currency on both sides, as far as it is free."""
 
     def starts_at(self, price: Decimal) -> bool:
         """Whether a trade at `price` starts this conditional order."""
