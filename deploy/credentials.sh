@@ -20,7 +20,7 @@ need_root
 command -v systemd-creds >/dev/null || refuse "systemd here is older than 250 and cannot encrypt" \
     "keep the keys in /var/lib/agent/$name/.env, mode 0600"
 store="/etc/agent/credentials/$name"
-units="agent@$name.service agent-emergency@$name.service"
+units="agent@$name.service agent-emergency@$name.service agent-vnc@$name.service"
 
 if [ "${1:-}" = --remove ]; then
     rm -rf "$store"
@@ -43,7 +43,7 @@ for credential in "$@"; do
         refuse "systemd could not encrypt $credential" "systemd-creds setup"
     value=
 done
-# The same keys for the service and for its emergency stop.
+# The same keys for the service, for its emergency stop, and for the one that the window starts.
 for unit in $units; do
     mkdir -p "/etc/systemd/system/$unit.d"
     {

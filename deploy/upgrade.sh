@@ -72,6 +72,8 @@ change_to() {
     switch_to "$1"
     install_units "$1"
     for name in $RUNNING; do do_it systemctl start "agent@$name.service" || return 1; done
+    # A window of the other version could only pause and stop.
+    for name in $(agents); do do_it systemctl try-restart "agent-vnc@$name.service" || true; done
     [ "$DRY_RUN" = 0 ] || return 0
     for name in $RUNNING; do
         if healthy "$name" "$1"; then

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -49,7 +50,9 @@ class Bridge(QObject):
         self.place = place
         self.link = Link(LinkKind.LOOKING, "Looking for a running engine")
         self.engine: DetachedProcess | None = None
-        self.may_start = True
+        #: The unit that runs the engine, where one does: then no window may start another beside it.
+        self.service = os.environ.get("AGENT_SERVICE", "")
+        self.may_start = not self.service
         self.lack = Lack.NOTHING
         self.secrets: Mapping[str, str] = {}
         self._client: ControlClient | None = None
@@ -94,6 +97,10 @@ class Bridge(QObject):
         elif self.may_start:
             self.may_start = False
             await self._launch()
+        elif self.service:
+            why = f"No engine is running: {self.service} is stopped or did not start."
+            fix = f"sudo systemctl start {self.service}; why it ended: journalctl -u {self.service} -n 30"
+            self._tell(LinkKind.NONE, why, fix)
         elif self.link.kind is not LinkKind.FAILED:
             self._tell(LinkKind.NONE, "No engine is running for this data directory.")
 
@@ -112,7 +119,7 @@ class Bridge(QObject):
             self.secrets = secrets
         if live:
             self.place = replace(self.place, live=True)
-        self.may_start, self._was_attached = True, False
+        self.may_start, self._was_attached = not self.service, False
         self._tell(LinkKind.LOOKING, "Looking for a running engine")
 
     async def _follow(self, client: ControlClient) -> None:

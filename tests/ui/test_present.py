@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,8 @@ from window_ground import document, position
 
 from agent.core.records import DecisionRow, Outcome
 from ui.arming import Lack, arming_question, lack_of
-from ui.bridge import last_words
+from ui.bridge import Bridge, last_words
+from ui.launching import Place
 from ui.link import Link, LinkKind
 from ui.picture import Picture, Strategy
 from ui.present import banners, decisions, footer, header, log_lines, positions, questions, stats
@@ -114,6 +116,23 @@ def test_a_bare_position_is_named_only_where_a_stop_is_promised():
     assert shown(positions=[bare]) == ("Position 7 not protected by a stop on the exchange.",)
     without = {**document()["strategy"], "stop_enforced": False}
     assert shown(positions=[bare], strategy=without) == ()
+
+
+def test_where_a_service_runs_the_engine_no_window_starts_one(qapp, monkeypatch, tmp_path):
+    monkeypatch.setenv("AGENT_SERVICE", "agent@main")
+
+    async def scenario():
+        bridge = Bridge(Place(tmp_path / "config.json", tmp_path))
+        await bridge._nobody()
+        bridge.start_engine()
+        await bridge._nobody()
+        return bridge
+
+    bridge = asyncio.run(scenario())
+    assert bridge.engine is None
+    (found,) = banners.banners(None, bridge.link, Ages())
+    assert "agent@main is stopped or did not start. sudo systemctl start agent@main" in found.text
+    assert found.act is None
 
 
 @pytest.mark.parametrize("kind", [LinkKind.LOST, LinkKind.SILENT, LinkKind.FAILED, LinkKind.NONE])

@@ -79,6 +79,8 @@ def _of_link(picture: Picture | None, link: Link, ages: Ages, remedy: Act) -> li
         case LinkKind.FAILED:
             text = f"The engine did not start: {link.text} {link.fix}".strip()
             return [Banner("link", "danger", text, remedy, _REMEDIES[remedy])]
+        case LinkKind.NONE if link.fix:
+            return [Banner("link", "warning", f"{link.text} {link.fix}")]
         case LinkKind.NONE:
             return [Banner("link", "warning", link.text, Act.START_ENGINE, "Start the engine")]
         case LinkKind.MISMATCH:
