@@ -27,6 +27,7 @@ from ui.panels.control import ControlPanel
 from ui.panels.decisions import DecisionsPanel
 from ui.panels.keys import KeysCard
 from ui.panels.log import LogPanel
+from ui.panels.pieces import corner
 from ui.panels.position import PositionPanel
 from ui.panels.question import QuestionCard
 from ui.panels.report import ReportCard
@@ -129,6 +130,7 @@ class MainWindow(QMainWindow):
         self.upper.setStretchFactor(1, 0)
         self.lower_tabs = QTabWidget()
         self.lower_tabs.setAccessibleName("Decisions, trades and log")
+        self.lower_age = corner(self.lower_tabs, "Age of what is listed")
         self.lower_tabs.addTab(self.decisions, "Decisions")
         self.lower_tabs.addTab(self.trades, "Trades")
         self.lower_tabs.addTab(self.log, "Log")

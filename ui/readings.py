@@ -48,6 +48,8 @@ class Readings(QObject):
         self._told_meanwhile: list[str] = []
         self._statistics_due_s = 0.0
         self._around: int | None = None
+        #: Machine time at which rows of a kind were last read, or a line of the log came.
+        self.read_s: dict[str, float] = {}
         window = controller.window
         window.decisions.bar_chosen.connect(self._show_bar)
         window.decisions.telling_changed.connect(lambda _on: self.wake())
@@ -121,8 +123,12 @@ class Readings(QObject):
         QTimer.singleShot(round(STATISTICS_EVERY_S * 1000) + 50, self, self._wanted.set)
         now_ms = round(picture.status.at.timestamp() * 1000)
         statistics = await self._of.records.statistics(market, now_ms, picture.status.day.pnl)
+        self._was_read("statistics")
         if statistics is not None:
             self._of.recorded = recorded(statistics)
+
+    def _was_read(self, what: str) -> None:
+        self.read_s[what] = asyncio.get_running_loop().time()
 
     async def _read_decisions(self, market: Market, picture: Picture) -> None:
         of = self._of
@@ -134,11 +140,13 @@ class Readings(QObject):
         local = of.settings.is_on("local_time")
         digits = numbers.digits_of(picture.tick) if picture.tick else 4
         shown = [decisions.decision(row, picture.strategy, digits, local) for row in rows]
+        self._was_read("decisions")
         panel.show_decisions(decisions.columns(picture.strategy), shown, numbers.zone_name(local))
 
     def _show_trades(self, rows: tuple[TradeRow, ...], picture: Picture) -> None:
         local = self._of.settings.is_on("local_time")
         shown = [trades.trade(row, picture.tick, picture.quote, local) for row in rows]
+        self._was_read("trades")
         self._signal_bars = {trade.id: trade.signal_ms for trade in shown}
         self._of.window.trades.show_rows(trades.COLUMNS, [_trade_row(trade) for trade in shown])
 
@@ -222,6 +230,7 @@ class Readings(QObject):
 
     def _show_log(self, lines: list[str], *, news: bool = True) -> None:
         if lines:
+            self._was_read("log")
             self._of.window.log.add(log_lines.parse("\n".join(lines)), news=news)
 
     # --- decisions as they are made --------------------------------------------------------------
@@ -230,6 +239,7 @@ class Readings(QObject):
         """A bar was decided: its row stands above the others before the next reading."""
         picture = self._of.picture
         row = decisions.row_of(body)
+        self._was_read("decisions")
         if picture is None or row is None:
             return
         local = self._of.settings.is_on("local_time")

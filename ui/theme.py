@@ -127,6 +127,7 @@ QLabel[role="quiet"] {{ color: {MUTED}; font-size: {SMALL_PX}px; }}
 QLabel[role="title"] {{ color: {SECONDARY}; font-weight: bold; }}
 QFrame[role="panel"] {{ background: {PANEL}; border: 1px solid {LINE}; border-radius: 4px; }}
 QFrame[role="panel"] QLabel {{ background: transparent; }}
+QFrame[role="panel"][money="real"] {{ border: 2px solid {RED}; background: #1d1313; }}
 QFrame[role="card"] {{ background: {PANEL}; border: 1px solid {PRIMARY_BORDER}; border-radius: 6px; }}
 QFrame[role="card"] QLabel, QFrame[role="card"] QCheckBox {{ background: transparent; }}
 QFrame[role="card"][tone="danger"] {{ border: 2px solid {RED}; }}
@@ -149,6 +150,11 @@ QPushButton[tone="danger"] {{ background: {DANGER}; border-color: {DANGER_BORDER
 QPushButton[tone="danger"]:hover {{ background: {DANGER_BORDER}; }}
 QPushButton[tone="danger"]:focus {{ border: 1px solid {TEXT}; }}
 QPushButton[tone="danger"]:disabled {{ color: #7c6262; }}
+QPushButton[tone="small"] {{ background: {DANGER}; border-color: {DANGER_BORDER}; color: {DANGER_TEXT};
+  padding: 3px 10px; }}
+QPushButton[tone="small"]:hover {{ background: {DANGER_BORDER}; }}
+QPushButton[tone="small"]:focus {{ border: 1px solid {TEXT}; }}
+QPushButton[tone="small"]:disabled {{ color: #7c6262; }}
 QPushButton[tone="stop"] {{ background: {STOP_RED}; border: 1px solid {RED}; color: #ffffff;
   font-weight: bold; padding: 7px 14px; }}
 QPushButton[tone="stop"]:hover {{ background: {STOP_RED_HOVER}; }}

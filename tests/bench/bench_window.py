@@ -227,7 +227,7 @@ def _watch_paints(directory: Path, *, full_rate: bool) -> tuple[list[float], int
         again.stop()
         seen = frames
         await controller.end()
-        controller._leaving = True
+        controller.leaving.begun = True
         window.close()
         frames = seen
 

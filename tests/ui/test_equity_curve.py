@@ -62,17 +62,17 @@ def test_the_point_under_the_cursor_is_read_out(curve: EquityCurve, qtbot: QtBot
     assert plot is not None
     scene = plot.widget.getViewBox().mapViewToScene(QPointF(NOON_S + 2 * HOUR_S, 10_000))
     plot.widget.scene().sigMouseMoved.emit(scene)
-    assert QToolTip.text() == "18 Jun 12:00  9,900.00, 10.0 % below its highest"
+    assert QToolTip.text() == "18 Jun 12:00 UTC  9,900.00, 10.0 % below its highest"
     QToolTip.hideText()
 
 
 @pytest.mark.parametrize(
     ("equity", "peak", "text"),
     [
-        (10_000.0, 10_000.0, "18 Jun 10:00  10,000.00"),
-        (9_999.0, 10_000.0, "18 Jun 10:00  9,999.00"),
-        (9_000.0, 10_000.0, "18 Jun 10:00  9,000.00, 10.0 % below its highest"),
-        (-5.0, 0.0, "18 Jun 10:00  −5.00"),
+        (10_000.0, 10_000.0, "18 Jun 10:00 UTC  10,000.00"),
+        (9_999.0, 10_000.0, "18 Jun 10:00 UTC  9,999.00"),
+        (9_000.0, 10_000.0, "18 Jun 10:00 UTC  9,000.00, 10.0 % below its highest"),
+        (-5.0, 0.0, "18 Jun 10:00 UTC  −5.00"),
     ],
 )
 def test_the_words(equity: float, peak: float, text: str) -> None:

@@ -143,7 +143,7 @@ def test_the_doctor_examines_a_stored_directory_while_the_window_goes_on(qapp, t
 def test_a_doctor_that_cannot_be_started_says_so(qapp, tmp_path, monkeypatch):
     async def scenario(eyes: Eyes) -> None:
         monkeypatch.setattr(errands_module.sys, "executable", str(tmp_path / "gone"))
-        eyes.controller._pressed("doctor")
+        eyes.controller.acts.pressed("doctor")
         await eyes.until("told", lambda: not eyes.controller.errands.examining)
         assert "could not be started" in eyes.window.doctor_card.verdict.text()
 
@@ -157,11 +157,11 @@ def test_a_drill_asks_first_and_shows_what_it_says(qapp, tmp_path, monkeypatch):
     async def scenario(eyes: Eyes) -> None:
         window = eyes.window
         show(eyes, document(mode="live"))
-        eyes.controller._pressed("drill")
+        eyes.controller.acts.pressed("drill")
         assert window.question.isHidden()
         assert "paper mode" in window.toasts.texts[-1]
         show(eyes, document())
-        eyes.controller._pressed("settings")
+        eyes.controller.acts.pressed("settings")
         eyes.click(window.settings_card.entries["drill"])
         assert "scratch directory" in window.question.lines.text()
         assert "not touched" in window.question.lines.text()

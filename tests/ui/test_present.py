@@ -197,8 +197,8 @@ def test_a_card_has_everything_of_a_position():
         "Entry": "0.5100  15:15:02",
         "Now (bid)": "0.5101",
         "Worth": "10,001.94 USDT",
-        "Target": "0.5297  +3.84 %",
-        "Stop": "0.4983  −2.31 %",
+        "Target": "0.5297  +3.84 %  +386.27 USDT",
+        "Stop": "0.4983  −2.31 %  −229.41 USDT",
         "R so far": "+0.01 R",
         "Held": "29 min 2 s  2 bars of 96",
     }

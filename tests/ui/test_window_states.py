@@ -132,7 +132,7 @@ def test_five_positions_have_five_cards_and_each_is_closed_by_its_own_button(qap
 def test_a_question_shows_the_numbers_of_now(qapp, tmp_path):
     async def scenario(eyes: Eyes) -> None:
         show(eyes, document(positions=[position()]))
-        eyes.controller._close_wanted(7)
+        eyes.controller.acts.close_wanted(7)
         assert "PnL about +2.10 USDT" in eyes.window.question.lines.text()
         show(eyes, document(positions=[position(unrealized_pnl="-3.5")]))
         assert "PnL about −3.50 USDT" in eyes.window.question.lines.text()
@@ -209,7 +209,7 @@ def test_a_lost_engine_is_said_with_what_was_open(qapp, tmp_path):
 def test_every_control_has_an_accessible_name(qapp, tmp_path):
     async def scenario(eyes: Eyes) -> None:
         show(eyes, document(positions=[position()]))
-        eyes.controller._pressed("settings")
+        eyes.controller.acts.pressed("settings")
         nameless = [
             widget
             for widget in eyes.window.findChildren(QWidget)
@@ -297,7 +297,7 @@ def test_what_is_switched_is_remembered(qapp, tmp_path):
         show(eyes, document())
         eyes.press(Qt.Key.Key_U, CTRL)
         eyes.press(Qt.Key.Key_M, CTRL)
-        eyes.controller._pressed("settings")
+        eyes.controller.acts.pressed("settings")
         eyes.window.settings_card.boxes["blue_orange"].click()
         eyes.window.remember()
         later = Settings(tmp_path / "window.ini")

@@ -138,7 +138,7 @@ async def window_on(
             started.end()
             await asyncio.to_thread(started._process.wait, 60)
         await controller.end()
-        controller._leaving = True
+        controller.leaving.begun = True
         window.close()
         window.deleteLater()
         await asyncio.sleep(0)

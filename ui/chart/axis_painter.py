@@ -49,6 +49,7 @@ def paint_axes(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts) -> l
     if frame.volume is not None and known:
         top = frame.volume.top() + 12
         painter.drawText(QPointF(frame.prices.left() + AXIS_PAD_PX, top), compact(frame.volume_top))
+        labels.append(top - 4)
     edge = QColor(palette.faded(palette.frame, 0.7))
     painter.fillRect(QRectF(frame.prices.left(), 0, line, frame.times.bottom()), edge)
     painter.fillRect(QRectF(0, frame.times.top(), frame.prices.right(), line), edge)

@@ -17,6 +17,7 @@ from ui.chart.palette import LADDER_COLOURS, mix
 from ui.chart.scene import Scene
 
 _SHADE = 0.11
+_LABEL_PX = 13.0
 
 
 class OverlayPainter:
@@ -82,17 +83,15 @@ class OverlayPainter:
                 line = QRectF(left, y, right - left, frame.hairline)
                 painter.fillRect(line, QColor(palette.faded(colour, 0.6)))
         painter.setFont(fonts.small.font)
-        free_below = frame.plot.bottom()
-        for level, colour, y in visible:
+        bases = _spread([y - 4 for _, _, y in visible], frame.plot.top() + 11, frame.plot.bottom() - 3)
+        for (level, colour, _), base in zip(visible, bases, strict=True):
             words = level_words(level, scene.instrument.price_decimals)
             start = right - fonts.small.width(words) - 6
-            base = y - 4 if y - 15 >= frame.plot.top() else y + 13
-            if base + 4 <= free_below and start >= left:
+            if start >= left:
                 plate = QRectF(start - 3, base - 10, right - start + 3, 13)
                 painter.fillRect(plate, QColor(palette.background))
                 painter.setPen(QColor(mix(colour, palette.text, 0.8)))
                 painter.drawText(QPointF(start, base), words)
-                free_below = y - 14
 
     def _lines(self, painter: QPainter, frame: Frame, scene: Scene, position: OpenPosition) -> None:
         palette = scene.palette
@@ -122,6 +121,28 @@ class OverlayPainter:
         self._batch.rects(
             painter, [left + index * dash * 1.75 for index in range(count)], y, dash, frame.hairline
         )
+
+
+def _spread(wished: list[float], top: float, bottom: float) -> list[float]:
+    """Heights of labels, lowest on the screen first, moved apart as little as their order allows."""
+    if not wished:
+        return []
+    if (len(wished) - 1) * _LABEL_PX > bottom - top:
+        return wished
+    # As a whole they move up or down by half of what the pushing apart would add.
+    pushed = _upwards(wished, bottom)
+    half = sum(wish - base for wish, base in zip(wished, pushed, strict=True)) / len(wished)
+    pushed = _upwards([wish + half for wish in wished], bottom)
+    short = top - pushed[-1]
+    return [base + short for base in pushed] if short > 0 else pushed
+
+
+def _upwards(wished: list[float], bottom: float) -> list[float]:
+    edge, bases = bottom, []
+    for wish in wished:
+        bases.append(min(wish, edge))
+        edge = bases[-1] - _LABEL_PX
+    return bases
 
 
 def level_words(level: Level, decimals: int) -> str:

@@ -28,6 +28,8 @@ class Scene:
     zone: tzinfo = UTC
     now_ms: int | None = None
     live: bool = True
+    #: What the last price's tag says while it is not live.
+    age: str = "not live"
     selected_ms: int | None = None
     message: str = ""
 

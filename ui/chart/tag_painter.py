@@ -77,7 +77,7 @@ class TagPainter:
         lines = [f"{arrow(closed - opened)} {price(closed, scene.instrument.price_decimals)}"]
         lines.append(percent(change) + (" 24h" if day is not None else ""))
         if not scene.live:
-            return Tag(frame.y_of(closed), [lines[0], lines[1], "not live"], palette.neutral, True)
+            return Tag(frame.y_of(closed), [lines[0], lines[1], scene.age], palette.neutral, True)
         if scene.shown.countdown and scene.now_ms is not None:
             closes_ms = int(candles.open_ms[-1]) + scene.instrument.bar_ms
             lines.append(remaining(closes_ms - scene.now_ms))

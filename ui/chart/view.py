@@ -153,10 +153,10 @@ class ChartView(ChartCanvas):
         self._scene.now_ms = now_ms
         self._refresh(self._picture.living())
 
-    def set_live(self, live: bool) -> None:
-        """False: the last price is old (no fresh data, no engine) and must not look alive."""
-        if live != self._scene.live:
-            self._scene.live = live
+    def set_live(self, live: bool, age: str = "not live") -> None:
+        """False: the last price is old (no fresh data, no engine) and must not look alive; `age` says so."""
+        if (live, age) != (self._scene.live, self._scene.age):
+            self._scene.live, self._scene.age = live, age
             self._refresh(self._picture.living())
 
     def set_message(self, text: str) -> None:

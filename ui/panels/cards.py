@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import partial
 
@@ -121,7 +122,7 @@ class SettingsCard(Card):
     )
 
     def __init__(self, parent: QWidget, settings: Settings) -> None:
-        super().__init__(parent, "Look into it", 460)
+        super().__init__(parent, "Menu", 460)
         entries = QHBoxLayout()
         self.entries: dict[str, QPushButton] = {}
         for name, label, hint in self._ENTRIES:
@@ -151,7 +152,7 @@ class SettingsCard(Card):
 
 
 class EmergencyCard(Card):
-    """Each step as it is done, the newest last."""
+    """Each step as it is done, with the seconds since the click; the newest last."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent, "Emergency stop", 560)
@@ -160,9 +161,13 @@ class EmergencyCard(Card):
         self.steps.setWordWrap(True)
         self.column.addWidget(self.steps)
         self._lines: list[str] = []
+        self._times: list[float] = []
+        self._began_s = 0.0
 
     def begin(self) -> None:
         self._lines.clear()
+        self._times.clear()
+        self._began_s = time.monotonic()
         self.steps.show_text("")
         self.title.say("Emergency stop: under way", theme.RED, bold=True, pixels=theme.LARGE_PX)
         self.appear()
@@ -175,7 +180,9 @@ class EmergencyCard(Card):
         if self._lines and self._lines[-1] == text:
             return
         self._lines.append(text)
-        self.steps.show_text("\n".join(f"✓ {line}" for line in self._lines[-12:]))
+        self._times.append(time.monotonic() - self._began_s)
+        told = list(zip(self._times, self._lines, strict=True))[-12:]
+        self.steps.show_text("\n".join(f"{at_s:5.1f} s  {line}" for at_s, line in told))
         if over:
             self.title.say("Emergency stop: over", theme.RED, bold=True, pixels=theme.LARGE_PX)
         if self.isVisible():

@@ -105,7 +105,8 @@ class ControlPanel(QFrame):
         self.demo.setVisible(header.is_demo)
         _badge(self.demo, "DEMO", theme.YELLOW)
         self.badge.setVisible(bool(header.badge))
-        _badge(self.badge, header.badge, self._colours.of(header.badge_tone))
+        _badge(self.badge, header.badge, self._colours.of(header.badge_tone), filled=header.is_live)
+        set_property(self, "money", "real" if header.is_live else "")
         wide = self.width() >= _NARROW_PX
         self.market.show_text(f"{header.market}  {header.venue}" if wide else header.market)
         self.balance.say(header.balance, theme.TEXT, bold=True)
@@ -163,9 +164,12 @@ def _figure(label: str) -> tuple[Text, QVBoxLayout]:
     return value, box
 
 
-def _badge(label: Text, text: str, colour: str) -> None:
+def _badge(label: Text, text: str, colour: str, *, filled: bool = False) -> None:
     label.show_text(text)
-    sheet = f"color: {colour}; border: 1px solid {colour}; border-radius: 3px; padding: 1px 6px;"
+    look = f"color: {colour};"
+    if filled:
+        look = f"color: #ffffff; background: {theme.STOP_RED}; font-weight: bold;"
+    sheet = f"{look} border: 1px solid {colour}; border-radius: 3px; padding: 1px 6px;"
     if label.styleSheet() != sheet:
         label.setStyleSheet(sheet)
 

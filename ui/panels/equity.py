@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
 from PySide6.QtCore import QObject, QSize, Qt, Signal
@@ -46,6 +46,7 @@ class EquityCurve(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._points: Points = ()
+        self._local = False
         self._plot: _Plot | None = None
         self._loading: _Loading | None = None
         self._words = QLabel(_NOT_YET)
@@ -68,10 +69,11 @@ class EquityCurve(QWidget):
         """Whether the curve is drawn, and not only told."""
         return self._plot is not None and self._stack.currentWidget() is self._plot.widget
 
-    def show_points(self, points: Points, summary: str) -> None:
-        if points == self._points:
+    def show_points(self, points: Points, summary: str, local: bool = False) -> None:
+        """`local`: times are of this machine's zone instead of UTC."""
+        if points == self._points and local == self._local:
             return
-        self._points = points
+        self._points, self._local = points, local
         self.setAccessibleDescription(summary)
         self.setToolTip(summary)
         if len(points) < 2:
@@ -93,7 +95,7 @@ class EquityCurve(QWidget):
         import numpy as np
 
         assert self._plot is not None
-        self._plot.show(np.array(self._points, dtype=np.float64))
+        self._plot.show(np.array(self._points, dtype=np.float64), numbers.zone(self._local))
         self._stack.setCurrentWidget(self._plot.widget)
 
 
@@ -104,9 +106,7 @@ class _Plot:
         import numpy as np
         import pyqtgraph as pg
 
-        self.widget: Any = pg.PlotWidget(
-            background=theme.BLACK, axisItems={"bottom": pg.DateAxisItem(utcOffset=0)}
-        )
+        self.widget: Any = pg.PlotWidget(background=theme.BLACK)
         self.widget.setAccessibleName("Equity curve, plotted")
         self.widget.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.widget.setMenuEnabled(False)
@@ -119,8 +119,10 @@ class _Plot:
             axis = self.widget.getAxis(side)
             axis.setPen(theme.BORDER)
             axis.setTextPen(theme.SECONDARY)
-            axis.setStyle(tickLength=-3, maxTickLevel=1, tickFont=small, autoExpandTextSpace=True)
-        self.widget.getPlotItem().setContentsMargins(2, 8, 8, 2)
+            axis.setStyle(tickLength=-3, tickFont=small, autoExpandTextSpace=True, hideOverlappingLabels=True)
+        self.widget.getPlotItem().setContentsMargins(2, 8, 12, 2)
+        self.widget.disableAutoRange()
+        self._zone: tzinfo | None = UTC
         nothing = pg.mkPen(None)
         self._peak = self.widget.plot(pen=nothing)
         self._line = self.widget.plot(pen=pg.mkPen(theme.PRIMARY_BORDER, width=1))
@@ -132,14 +134,32 @@ class _Plot:
         self.widget.scene().sigMouseMoved.connect(self._hovered)
         self._points = np.empty((0, 2))
 
-    def show(self, points: np.ndarray[Any, np.dtype[np.float64]]) -> None:
+    def show(self, points: np.ndarray[Any, np.dtype[np.float64]], zone: tzinfo | None) -> None:
         import numpy as np
 
-        self._points = points
+        self._points, self._zone = points, zone
         times, equity = points[:, 0], points[:, 1]
         self._line.setData(times, equity)
         # What lies between the highest so far and the curve is the drawdown.
         self._peak.setData(times, np.maximum.accumulate(equity))
+        self._scale(float(times[0]), float(times[-1]), float(equity.min()), float(equity.max()))
+
+    def _scale(self, begin_s: float, end_s: float, low: float, high: float) -> None:
+        """Round labels where the curve is; a flat one gets a range of its own."""
+        from ui.chart import local_zone
+        from ui.chart.ticks import price_ticks, time_ticks
+
+        room = max((high - low) * 0.08, abs(high) * 0.0005, 1e-9)
+        low, high = low - room, high + room
+        end_s = max(end_s, begin_s + 1)
+        self.widget.setXRange(begin_s, end_s, padding=0.02)
+        self.widget.setYRange(low, high, padding=0)
+        digits = 0 if high - low >= 10 else 2
+        marks = [(value, numbers.number(value, digits)) for value in price_ticks(low, high, 4, digits)]
+        self.widget.getAxis("left").setTicks([marks])
+        zone = local_zone() if self._zone is None else UTC
+        ticks = time_ticks(begin_s * 1000, end_s * 1000, max(self.widget.width() - 70, 120), 64, zone)
+        self.widget.getAxis("bottom").setTicks([[(tick.ms / 1000, tick.text) for tick in ticks]])
 
     def _hovered(self, at: Any) -> None:
         box = self.widget.getViewBox()
@@ -152,13 +172,13 @@ class _Plot:
         nearest = int(np.abs(self._points[:, 0] - box.mapSceneToView(at).x()).argmin())
         when, equity = self._points[nearest]
         self._cursor.setPos(when)
-        text = told(when, equity, float(self._points[: nearest + 1, 1].max()))
+        text = told(when, equity, float(self._points[: nearest + 1, 1].max()), self._zone)
         QToolTip.showText(self.widget.mapToGlobal(self.widget.mapFromScene(at)), text, self.widget)
 
 
-def told(when_s: float, equity: float, peak: float) -> str:
-    """`12 May 14:30  10,012.40, 0.3 % below its highest`."""
-    moment = f"{datetime.fromtimestamp(when_s, UTC):%-d %b %H:%M}"
+def told(when_s: float, equity: float, peak: float, zone: tzinfo | None = UTC) -> str:
+    """`12 May 14:30 UTC  10,012.40, 0.3 % below its highest`; a zone of None is this machine's."""
+    moment = f"{datetime.fromtimestamp(when_s, UTC).astimezone(zone):%-d %b %H:%M %Z}"
     below = (peak - equity) / peak * 100 if peak > 0 else 0.0
     text = f"{moment}  {numbers.number(equity)}"
     return f"{text}, {below:.1f} % below its highest" if below >= 0.05 else text

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPlainTextEdit,
 
 from ui import theme
 from ui.panels.pieces import Text, button
+from ui.present import numbers
 from ui.present.log_lines import LEVELS, LogLine, matches
 
 CAP = 5_000
@@ -154,7 +155,8 @@ class LogPanel(QWidget):
             cursor.insertText(line.text, style)
         cursor.endEditBlock()
         bar.setValue(bar.maximum() if following else kept)
-        whole = f"{self.view.blockCount() if not self.view.document().isEmpty() else 0:,} lines"
+        zone = numbers.zone_name(self.local_time)
+        whole = f"{self.view.blockCount() if not self.view.document().isEmpty() else 0:,} lines, {zone}"
         self.found.show_text(whole)
 
     def _scrolled(self, value: int) -> None:

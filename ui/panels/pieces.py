@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QSizePolicy, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QSizePolicy, QTabWidget, QWidget
 
 from ui import theme
 from ui.present.tone import Tone
@@ -88,6 +88,14 @@ def next_inside(widgets: Sequence[QWidget], *, forward: bool) -> bool:
     reason = Qt.FocusReason.TabFocusReason if forward else Qt.FocusReason.BacktabFocusReason
     able[(focused + (1 if forward else -1)) % len(able)].setFocus(reason)
     return True
+
+
+def corner(tabs: QTabWidget, name: str) -> Text:
+    """A small text to the right of the tabs."""
+    made = Text(name, role="quiet")
+    made.setContentsMargins(0, 0, 8, 0)
+    tabs.setCornerWidget(made)
+    return made
 
 
 def panel(role: str = "panel") -> QFrame:

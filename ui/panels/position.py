@@ -6,7 +6,6 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QScrollArea,
     QVBoxLayout,
@@ -32,23 +31,26 @@ class _Card(QFrame):
         self.protection.setWordWrap(True)
         self.notes = Text("Notes", role="quiet")
         self.notes.setWordWrap(True)
-        self.close_button = button("Close…", lambda: self.close_wanted.emit(self._id), tone="danger")
+        self.close_button = button("Close…", lambda: self.close_wanted.emit(self._id), tone="small")
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(10)
         self._grid.setVerticalSpacing(1)
         self._grid.setColumnStretch(1, 1)
         self._rows: list[tuple[QLabel, Text]] = []
-        foot = QHBoxLayout()
-        foot.addWidget(self.protection, 1)
-        foot.addWidget(self.close_button, 0, Qt.AlignmentFlag.AlignBottom)
+        head = QGridLayout()
+        head.setHorizontalSpacing(10)
+        head.setVerticalSpacing(1)
+        head.setColumnStretch(0, 1)
+        head.addWidget(self.title, 0, 0)
+        head.addWidget(self.result, 1, 0)
+        head.addWidget(self.close_button, 0, 1, 2, 1, Qt.AlignmentFlag.AlignTop)
         column = QVBoxLayout(self)
         column.setContentsMargins(10, 7, 8, 7)
         column.setSpacing(3)
-        for part in (self.title, self.result):
-            column.addWidget(part)
+        column.addLayout(head)
         column.addLayout(self._grid)
+        column.addWidget(self.protection)
         column.addWidget(self.notes)
-        column.addLayout(foot)
 
     def show_card(self, card: PositionCard) -> None:
         self._id = card.id
@@ -66,6 +68,8 @@ class _Card(QFrame):
                 label.setText(field.label)
                 value.setAccessibleName(field.label)
             value.say(field.text, self._colours.of(field.tone))
+            if value.toolTip() != field.hint:
+                value.setToolTip(field.hint)
         self.protection.say(card.protection, self._colours.of(card.protection_tone), pixels=theme.SMALL_PX)
         self.notes.show_text(card.notes)
         self.notes.setVisible(bool(card.notes))

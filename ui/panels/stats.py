@@ -7,7 +7,8 @@ from PySide6.QtWidgets import QGridLayout, QScrollArea, QTabWidget, QVBoxLayout,
 
 from ui import theme
 from ui.panels.equity import EquityCurve
-from ui.panels.pieces import Text
+from ui.panels.pieces import Text, corner
+from ui.present.ages import Age
 from ui.present.stats import Section, Stats
 
 
@@ -80,6 +81,8 @@ class StatsPanel(QTabWidget):
         super().__init__()
         self.setAccessibleName("Statistics")
         self.setDocumentMode(False)
+        self._colours = colours
+        self.age = corner(self, "Age of the statistics")
         self.results = _Sections(colours, "Results")
         self.curve = EquityCurve()
         self.results.column.insertWidget(1, self.curve, 10)
@@ -99,9 +102,15 @@ class StatsPanel(QTabWidget):
             scroll.setAccessibleName(title)
             self.addTab(scroll, title)
 
-    def show_stats(self, stats: Stats) -> None:
+    def show_age(self, age: Age) -> None:
+        """How old the page in view is."""
+        self.age.say(age.text, self._colours.of(age.tone))
+        if self.age.toolTip() != age.hint:
+            self.age.setToolTip(age.hint)
+
+    def show_stats(self, stats: Stats, local: bool = False) -> None:
         self.results.show_sections(stats.results)
-        self.curve.show_points(stats.curve, stats.curve_summary)
+        self.curve.show_points(stats.curve, stats.curve_summary, local)
         self.backtest.show_sections(stats.backtest)
         self.health.show_sections(stats.health)
         self.phases.show_sections(stats.phases)

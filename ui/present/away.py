@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from agent.insight.away import AwayReport
+from agent.insight.facts import Down
 from agent.insight.wording import span
 from ui.present import numbers
 from ui.present.doctor import Entry, Findings
 from ui.present.tone import Tone
+
+#: So many bars closed on old data, all judged later and without a signal, are worth a line of their own.
+_FEW_BARS: Final = 4
 
 
 def name_of(report: AwayReport, market: str) -> str:
@@ -19,7 +24,9 @@ def name_of(report: AwayReport, market: str) -> str:
 def is_news(report: AwayReport) -> bool:
     """Whether to say it unasked: a quick restart on which nothing happened and all agreed is none."""
     warned = any(event.level not in ("DEBUG", "INFO") for event in report.found)
-    return bool(report.bars or report.fills or report.ended or warned)
+    told = report.signals or report.fills or report.ended or report.lost or warned
+    was_off = any(cause is not Down.FEED_STALE for cause in report.absence.causes)
+    return bool(told) or report.bars >= (1 if was_off else _FEW_BARS)
 
 
 def headline(report: AwayReport) -> str:

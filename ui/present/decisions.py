@@ -114,10 +114,10 @@ def _threshold(value: float | None) -> str:
 
 
 def _why(row: DecisionRow, strategy: Strategy) -> str:
-    """The engine's own reason, else which conditions were missing."""
+    """The engine's reason; without a signal the conditions that were missing, with their values beside."""
     border = " (borderline)" if row.borderline else ""
-    if row.reason:
-        return row.reason + border
+    if row.reason and row.outcome is not Outcome.NO_SIGNAL:
+        return numbers.true_minus(row.reason) + border
     if row.outcome is not Outcome.NO_SIGNAL:
         return border.strip()
     names = ("no downtrend", "volume", "range", "close in bar")
@@ -128,5 +128,5 @@ def _why(row: DecisionRow, strategy: Strategy) -> str:
     ]
     undefined = any(condition.met is None for condition in conditions(row, strategy, 4))
     if not missing:
-        return ("an indicator is not defined yet" if undefined else "") + border
+        return ("an indicator is not defined yet" if undefined else numbers.true_minus(row.reason)) + border
     return f"missing: {', '.join(missing)}{border}"

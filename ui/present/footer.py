@@ -73,7 +73,9 @@ def footer(
 def _feed(picture: Picture, link: Link) -> Cell:
     feed = picture.status.feed
     if feed.source == "none":
-        return Cell("● feed: none yet", Tone.NOTICE)
+        if feed.last_closed_bar is None:
+            return Cell("● feed: none yet", Tone.NOTICE if link.is_up else Tone.QUIET)
+        return Cell("● feed: none", Tone.BAD if link.is_up else Tone.QUIET, "no prices and no candles come")
     state = "" if feed.fresh else ", STALE"
     tone = Tone.QUIET if not link.is_up else Tone.GOOD if feed.fresh else Tone.BAD
     return Cell(f"● feed: {feed.source}{state}", tone, "where prices and candles come from")

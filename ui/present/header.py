@@ -75,6 +75,7 @@ class Header:
     badge: str
     badge_tone: Tone
     is_demo: bool
+    is_live: bool
     market: str
     venue: str
     balance: str
@@ -87,15 +88,18 @@ class Header:
     stop: Action
 
 
-def header(picture: Picture | None, link: Link) -> Header:
-    """Without a picture everything is unknown and nothing but the emergency stop can be pressed."""
+def header(picture: Picture | None, link: Link, picture_age_s: float | None = None) -> Header:
+    """Without a picture everything is unknown and nothing but the emergency stop can be pressed.
+
+    `picture_age_s`: machine seconds since the engine last told its state.
+    """
     if picture is None:
         state = {LinkKind.STARTING: "STARTING", LinkKind.LOOKING: "LOOKING"}.get(link.kind, "NO ENGINE")
         off = Action("Start", False, "no engine is attached")
         tone = Tone.NOTICE if link.kind in (LinkKind.STARTING, LinkKind.LOOKING) else Tone.BAD
         return Header(
-            PRODUCT, state, link.text or "looking for the engine", tone, False, "", Tone.QUIET, False, "", "",
-            numbers.UNKNOWN, numbers.UNKNOWN, numbers.UNKNOWN, "", Tone.QUIET, off,
+            PRODUCT, state, link.text or "looking for the engine", tone, False, "", Tone.QUIET, False, False,
+            "", "", numbers.UNKNOWN, numbers.UNKNOWN, numbers.UNKNOWN, "", Tone.QUIET, off,
             Action("Pause", False, off.hint), Action("Stop", False, off.hint),
         )  # fmt: skip
     status = picture.status
@@ -113,12 +117,13 @@ def header(picture: Picture | None, link: Link) -> Header:
     return Header(
         title=title,
         state=f"{_STATE_MARKS[status.state]} {status.state}",
-        state_words=words if link.is_up else "last known state",
+        state_words=words if link.is_up else _last_known(picture_age_s),
         state_tone=_STATE_TONES[status.state] if link.is_up else Tone.QUIET,
         flashing=status.state == "ERROR" and link.is_up,
         badge=badge,
         badge_tone=badge_tone,
         is_demo=demo,
+        is_live=status.mode == "live",
         market=f"{status.pair}  {status.timeframe}",
         venue=_venue(status.venue),
         balance=numbers.money(status.balance, status.quote),
@@ -130,6 +135,10 @@ def header(picture: Picture | None, link: Link) -> Header:
         pause=_pause(picture, link),
         stop=_stop(picture, link),
     )
+
+
+def _last_known(age_s: float | None) -> str:
+    return "last known state" if age_s is None else f"last known, {numbers.span(age_s)} old"
 
 
 def _venue(venue: str | None) -> str:

@@ -6,12 +6,19 @@ unless it would show little money as none. Unknown is a dash, never zero.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
 MINUS: Final = "\u2212"
 UNKNOWN: Final = "–"
+_ASCII_MINUS: Final = re.compile(r"(?<![\w.])-(?=\d)")
+
+
+def true_minus(text: str) -> str:
+    """A sentence from elsewhere, with the minus signs of its numbers as we write them."""
+    return _ASCII_MINUS.sub(MINUS, text)
 
 
 def digits_of(grid: Decimal | None) -> int:

@@ -16,6 +16,7 @@ class Field:
     label: str
     text: str
     tone: Tone = Tone.PLAIN
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,20 @@ class PositionCard:
 
 
 def cards(
-    picture: Picture, now: datetime | None, local: bool = False, *, attached: bool = True
+    picture: Picture,
+    now: datetime | None,
+    local: bool = False,
+    *,
+    attached: bool = True,
+    price_age_s: float | None = None,
 ) -> tuple[PositionCard, ...]:
-    """Oldest first. `now` is venue time; without an engine `attached` nothing can be closed."""
+    """Oldest first. `now` is venue time; without an engine `attached` nothing can be closed.
+
+    `price_age_s`: machine seconds since the price was last another one, or confirmed.
+    """
     at = now or picture.status.at
-    return tuple(_card(picture, holding, at, local, attached) for holding in picture.holdings)
+    old = price_age_s if not attached or not picture.status.feed.fresh else None
+    return tuple(_card(picture, holding, at, local, attached, old) for holding in picture.holdings)
 
 
 def nothing_held(picture: Picture, last_decision: str) -> str:
@@ -51,7 +61,12 @@ def nothing_held(picture: Picture, last_decision: str) -> str:
 
 
 def _card(
-    picture: Picture, holding: Holding, now: datetime | None, local: bool, attached: bool
+    picture: Picture,
+    holding: Holding,
+    now: datetime | None,
+    local: bool,
+    attached: bool,
+    old_s: float | None,
 ) -> PositionCard:
     position, tick = holding.position, picture.tick
     bid, entry = picture.price.bid, position.entry_price
@@ -66,18 +81,18 @@ def _card(
         id=position.id,
         title=f"#{position.id}  LONG {held}{leaving}",
         result=f"{numbers.money(pnl, picture.quote, signed=True)}{percent}",
-        result_tone=result_tone(pnl),
+        result_tone=result_tone(pnl) if old_s is None else Tone.QUIET,
         fields=(
             Field("Entry", f"{numbers.average_price(entry, tick)}  {_at(position.opened_at, now, local)}"),
-            Field("Now (bid)", numbers.price(bid, tick)),
+            _price_now(bid, tick, old_s),
             Field("Worth", numbers.money(worth, picture.quote)),
-            Field("Target", _level(position.target or position.take_profit, bid, tick)),
-            Field("Stop", _level(position.stop, bid, tick) if position.stop else "none", _stop_tone(holding)),
+            _level("Target", position.target or position.take_profit, picture, holding),
+            _level("Stop", position.stop, picture, holding),
             Field("R so far", _r_so_far(holding, bid)),
             Field("Held", _held(holding, now)),
         ),
-        protection=_protection(picture, holding, now),
-        protection_tone=_protection_tone(picture, holding),
+        protection=_protection(picture, holding, now, attached),
+        protection_tone=_protection_tone(picture, holding, attached),
         notes="; ".join(holding.notes),
         can_close=attached and position.leaving is None,
     )
@@ -92,15 +107,27 @@ def _at(opened: datetime | None, now: datetime | None, local: bool) -> str:
     return here.strftime("%H:%M:%S" if today and today.date() == here.date() else "%d %b %H:%M")
 
 
-def _level(level: Decimal | None, bid: Decimal | None, tick: Decimal | None) -> str:
+def _price_now(bid: Decimal | None, tick: Decimal | None, old_s: float | None) -> Field:
+    text, hint = numbers.price(bid, tick), "the best bid: what a sale would bring now"
+    if old_s is None:
+        return Field("Now (bid)", text, hint=hint)
+    return Field(
+        "Last bid", f"{text}  {numbers.span(old_s)} old", Tone.BUSY, "not fresh: the market may be elsewhere"
+    )
+
+
+def _level(name: str, level: Decimal | None, picture: Picture, holding: Holding) -> Field:
+    """Where it lies, how far away, and what the position would have made or lost there."""
     if level is None:
-        return "none"
+        return Field(name, "none", Tone.QUIET)
+    bid, position = picture.price.bid, holding.position
     away = f"  {numbers.percent((level - bid) / bid)}" if bid else ""
-    return f"{numbers.price(level, tick)}{away}"
-
-
-def _stop_tone(holding: Holding) -> Tone:
-    return Tone.PLAIN if holding.position.stop is not None else Tone.QUIET
+    text, hint = f"{numbers.price(level, picture.tick)}{away}", "distance from the bid"
+    if position.entry_price is not None:
+        worth = (level - position.entry_price) * position.size
+        text += f"  {numbers.money(worth, picture.quote, signed=True)}"
+        hint += "; what the position would have made there, before fees"
+    return Field(name, text, hint=hint)
 
 
 def _r_so_far(holding: Holding, bid: Decimal | None) -> str:
@@ -125,9 +152,11 @@ def _bars(count: int) -> str:
     return f"{count} bar{'' if count == 1 else 's'}"
 
 
-def _protection(picture: Picture, holding: Holding, now: datetime | None) -> str:
+def _protection(picture: Picture, holding: Holding, now: datetime | None, attached: bool) -> str:
     position = holding.position
     if position.protected_by is not None:
+        if not attached:
+            return f"Protected by order {position.protected_by} when last seen"
         ago = ""
         if picture.reconciled_at is not None and now is not None:
             ago = f", verified {numbers.span(now - picture.reconciled_at)} ago"
@@ -139,7 +168,7 @@ def _protection(picture: Picture, holding: Holding, now: datetime | None) -> str
     return f"NOT PROTECTED for {numbers.span(now - position.unprotected_since)}"
 
 
-def _protection_tone(picture: Picture, holding: Holding) -> Tone:
+def _protection_tone(picture: Picture, holding: Holding, attached: bool) -> Tone:
     if holding.position.protected_by is not None:
-        return Tone.GOOD
+        return Tone.GOOD if attached else Tone.BUSY
     return Tone.BAD if picture.strategy.stop_enforced else Tone.QUIET

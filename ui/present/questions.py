@@ -145,7 +145,13 @@ def leave(picture: Picture | None, *, attached: bool, ours: bool) -> Question | 
     """Closing the window; None when there is nothing to decide. `ours`: this window started the engine."""
     if picture is None or not attached:
         return None
-    keep = Choice("keep", "Keep trading without the window", "primary")
+    goes_on = picture.status.state in ("RUNNING", "STARTING")
+    words = (
+        "Keep trading without the window"
+        if goes_on
+        else f"Leave it {picture.status.state}, without the window"
+    )
+    keep = Choice("keep", words, "primary")
     if picture.status.state in ("STOPPED", "HALTED") and not picture.holdings:
         if not ours:
             return None

@@ -51,7 +51,9 @@ _CURVE_POINTS: Final = 600
 def recorded(statistics: Statistics) -> Recorded:
     ever = statistics.all_time
     every = max(1, len(ever.curve) // _CURVE_POINTS)
-    points = (*ever.curve[::every], *ever.curve[-1:])
+    points = ever.curve[::every]
+    if points and points[-1] != ever.curve[-1]:
+        points = (*points, ever.curve[-1])
     return Recorded(
         all_time=(_all_time(ever, statistics.scope.quote),),
         backtest=_backtest(statistics.against_backtest),

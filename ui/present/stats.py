@@ -95,14 +95,16 @@ def _health(picture: Picture | None, link: Link, price_age_s: float | None) -> t
     status = picture.status
     feed, seen = status.feed, status.exchange
     latency = f"{seen.latency_ms:.0f} ms" if seen.latency_ms is not None else numbers.UNKNOWN
-    offset = f"{seen.clock_offset_ms:.0f} ms" if seen.clock_offset_ms is not None else numbers.UNKNOWN
+    offset = numbers.UNKNOWN
+    if seen.clock_offset_ms is not None:
+        offset = f"{numbers.number(seen.clock_offset_ms, 0, signed=True)} ms"
     weight = f"{seen.used_weight:,}" if seen.used_weight is not None else numbers.UNKNOWN
     age = f"{numbers.span(price_age_s)} ago" if price_age_s is not None else numbers.UNKNOWN
     bound = status.warmup.error_bound
     rows = (
         Row("Feed", feed.source, Tone.GOOD if feed.fresh else Tone.BAD, "fresh" if feed.fresh else "STALE"),
         Row("Last price", age),
-        Row("Last closed bar", numbers.stamp(feed.last_closed_bar)),
+        Row("Last closed bar", f"{numbers.stamp(feed.last_closed_bar)} UTC"),
         Row(
             "Exchange",
             "reachable" if seen.reachable else "NOT REACHABLE",
