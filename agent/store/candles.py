@@ -3,7 +3,8 @@
 Belongs here: the file, its format, one writer and any number of readers in other processes. Stays true: a
 series is known by venue, pair and timeframe, so a demo market's candles never stand among another venue's;
 reading never waits for the writer; a file that is damaged or of another format is deleted and begun anew,
-because everything in it can be fetched again; a write that fails costs the next start a request, no more.
+because everything in it can be fetched again; a write that fails, or a disk on which the file cannot even be
+opened, costs the next start a request, no more.
 
 How it works: candles are kept in chunks of 256 bar lengths, one row each, its bars packed as little-endian
 records (`BAR`), sorted by open time. 20,000 bars are 79 rows, read in about a millisecond.
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 from agent.core.market import Candle, bar_ms
 from agent.core.series import CandleSeries
+from agent.store.log_index import has_room, no_room, take_blocks
 
 _log = logging.getLogger(__name__)
 
@@ -71,42 +73,44 @@ class CandleStore:
         self._path = path
         self._lock = threading.Lock()
         self._failing = False
-        self._connection = self._opened()
+        self._connection: sqlite3.Connection | None = None
+        self._attempt(lambda connection: None)
 
     def series(self, key: SeriesKey) -> StoredSeries:
         return StoredSeries(self, key)
 
     def close(self) -> None:
         with self._lock:
-            self._connection.close()
+            self._let_go()
 
     # -- for StoredSeries ------------------------------------------------------------------------
 
     def write(self, key: SeriesKey, bars: Bars) -> None:
         """Insert or replace. What cannot be written is left out, and told in the log."""
-        self._attempt(lambda: self._merge(key, bars))
+        self._attempt(lambda connection: self._merge(connection, key, bars))
 
     def read(self, key: SeriesKey, since_ms: int, until_ms: int) -> Bars:
-        bars = self._attempt(lambda: _read(self._connection, key, since_ms, until_ms))
+        bars = self._attempt(lambda connection: _read(connection, key, since_ms, until_ms))
         return np.empty(0, BAR) if bars is None else bars
 
     def discard(self, key: SeriesKey) -> None:
         """Forget a whole series."""
-        self._attempt(lambda: self._forget(key))
+        self._attempt(lambda connection: self._forget(connection, key))
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _attempt(self, action: Callable[[], T]) -> T | None:
+    def _attempt(self, action: Callable[[sqlite3.Connection], T]) -> T | None:
         """Do it; on a damaged file once more with a new one. None when the disk does not let us."""
         with self._lock:
             try:
                 try:
-                    result = action()
+                    result = action(self._open())
                 except sqlite3.OperationalError:
                     raise
                 except (sqlite3.DatabaseError, ValueError) as error:
-                    self._begin_anew(error)
-                    result = action()
+                    self._let_go()
+                    self._delete(error)
+                    result = action(self._open())
             except (sqlite3.Error, OSError) as error:
                 if not self._failing:
                     _log.warning("candles.db does not work at the moment (%s): candles are not kept", error)
@@ -115,14 +119,14 @@ class CandleStore:
             self._failing = False
             return result
 
-    def _forget(self, key: SeriesKey) -> None:
-        with self._transaction() as connection:
+    def _forget(self, connection: sqlite3.Connection, key: SeriesKey) -> None:
+        with _transaction(connection):
             found = _series_id(connection, key)
             connection.execute("DELETE FROM chunks WHERE series = ?", (found,))
 
-    def _merge(self, key: SeriesKey, bars: Bars) -> None:
+    def _merge(self, connection: sqlite3.Connection, key: SeriesKey, bars: Bars) -> None:
         length_ms = bar_ms(key.timeframe) * _CHUNK
-        with self._transaction() as connection:
+        with _transaction(connection):
             found = _series_id(connection, key)
             if found is None:
                 found = connection.execute(
@@ -140,26 +144,19 @@ class CandleStore:
                     (found, chunk, merged.tobytes()),
                 )
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._connection
-        except BaseException:
-            self._connection.rollback()
-            raise
-        self._connection.commit()
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
 
-    def _opened(self) -> sqlite3.Connection:
-        try:
-            return self._connect()
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError as error:
-            self._delete(error)
-            return self._connect()
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _connect(self) -> sqlite3.Connection:
+        if not has_room(self._path):
+            raise no_room()
         connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
         try:
             connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
@@ -173,15 +170,11 @@ class CandleStore:
                     f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_FORMAT}; COMMIT;"
                 )
             connection.execute("SELECT count(*) FROM series").fetchone()
+            take_blocks(self._path)
         except BaseException:
             connection.close()
             raise
         return connection
-
-    def _begin_anew(self, error: Exception) -> None:
-        self._connection.close()
-        self._delete(error)
-        self._connection = self._connect()
 
     def _delete(self, error: Exception) -> None:
         _log.warning("%s is damaged (%s): begun anew, candles will be fetched again", self._path.name, error)
@@ -301,6 +294,17 @@ def holes_in(series: CandleSeries, since_ms: int, until_ms: int, bar_length_ms: 
     times = np.concatenate(([since_ms - bar_length_ms], series.open_ms, [until_ms]))
     before = np.flatnonzero(np.diff(times) > bar_length_ms)
     return [(int(times[i]) + bar_length_ms, int(times[i + 1])) for i in before]
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
 
 
 def _series_id(connection: sqlite3.Connection, key: SeriesKey) -> int | None:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from agent.store.log_index import has_room, no_room
 from agent.store.schema import SCHEMA_REVISION
 from agent.store.server import Server, server_engine, server_trouble
 from agent.store.trouble import StoreTrouble, file_trouble
@@ -56,7 +57,12 @@ def _file(path: Path, read_only: bool) -> Engine:
     uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
 
     def connect() -> sqlite3.Connection:
-        return opened(f"{uri}&immutable=1" if read_only and _cannot_share(uri, path) else uri)
+        alone = f"{uri}&immutable=1"
+        if has_room(path):
+            return opened(alone if read_only and _cannot_share(uri, path) else uri)
+        if read_only and not _has_log(path):
+            return opened(alone)
+        raise no_room()
 
     def opened(uri: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -92,8 +98,7 @@ def _cannot_share(uri: str, path: Path) -> bool:
     Without a log, or with one that holds nothing, nobody has written since the last clean end; then a reader
     that shares nothing sees all there is.
     """
-    log = path.with_name(f"{path.name}-wal")
-    if log.exists() and log.stat().st_size:
+    if _has_log(path):
         return False
     probe = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_MS / 1000)
     try:
@@ -104,6 +109,11 @@ def _cannot_share(uri: str, path: Path) -> bool:
     finally:
         probe.close()
     return False
+
+
+def _has_log(path: Path) -> bool:
+    log = path.with_name(f"{path.name}-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def revision_of(connection: Connection, place: Place) -> str | None:

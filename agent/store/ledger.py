@@ -12,13 +12,14 @@ from collections import ChainMap
 from pathlib import Path
 from typing import Final, Self
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, PoolProxiedConnection
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, ProgrammingError, StatementError
 
 from agent.store.batch import Batch, Scope, Stored
 from agent.store.codec import Undecodable
 from agent.store.database import Place, database_trouble, open_engine, open_for_reading
 from agent.store.loading import load_everything
+from agent.store.log_index import take_blocks
 from agent.store.rehearsal import rehearsal
 from agent.store.statements import statements
 from agent.store.trouble import StoreTrouble
@@ -41,6 +42,8 @@ class Ledger:
         self.scope = scope
         self._read_only = read_only
         self._connection: Connection | None = None
+        #: Keeps the log and its index in being while the writing connection is renewed.
+        self._anchor: PoolProxiedConnection | None = None
         self._on_file: dict[str, OnFile] = {}
 
     @classmethod
@@ -54,12 +57,19 @@ class Ledger:
             with ledger._writing().begin():
                 ledger._writing().execute(statements(ledger._writing()).open_scope, scope.columns())
             if isinstance(place, Path):
+                ledger._keep_index(place)
                 # No order waits for a server to have compiled its statements.
                 ledger._rehearse()
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.Error) as error:
             ledger.close()
             raise database_trouble(error, place, "opening") from None
         return ledger
+
+    def _keep_index(self, path: Path) -> None:
+        """Take the space of the log's index now: on a full disk a page without it would end the process."""
+        self._anchor = self._engine.raw_connection()
+        self._anchor.cursor().execute("PRAGMA schema_version")
+        take_blocks(path)
 
     def _rehearse(self) -> None:
         """Compile every statement of an entry now (see `rehearsal`); nothing of it is kept."""
@@ -127,6 +137,9 @@ class Ledger:
 
     def close(self) -> None:
         self._hang_up()
+        if self._anchor is not None:
+            self._anchor.close()
+            self._anchor = None
         self._engine.dispose()
 
     def _writing(self) -> Connection:

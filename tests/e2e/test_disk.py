@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 from account_books import Theirs, compared
-from agent_process import cli, rows_of
+from agent_process import cli, command, rows_of
 from configurations import WISH, quick, written
 from ledgers import Books
 from testnet_ground import TESTNET, credentials
@@ -136,6 +136,63 @@ async def test_a_full_disk_blocks_entries_and_stops_in_an_emergency_all_the_same
         filler.unlink()
         await watch.until("halted and flat", lambda s: s["halt"] and s["halt"]["flat"])
     assert await agent.stopped() == 0
+
+
+#: A writer of the ledger on a disk that is filled under it, and whoever comes next; the last word proves that
+#: neither was ended by the system.
+ON_A_FULL_DISK = """
+import contextlib, sys
+from pathlib import Path
+from agent.store.candles import BAR, CandleStore, SeriesKey
+from agent.store.ledger import CommitFailed
+from agent.store.trouble import StoreTrouble
+from tests.store_ground import Store, bar_batch
+import numpy as np
+
+directory = Path(sys.argv[1])
+store = Store(directory)
+ledger, candles = store.ledger(), CandleStore(directory / "candles.db")
+key, minute = SeriesKey("v", "p", "1m"), 60_000
+
+def filled(name):
+    with (directory / name).open("wb", buffering=0) as file:
+        for size in (65_536, 4_096, 512, 1):
+            with contextlib.suppress(OSError):
+                while file.write(bytes(size)):
+                    pass
+
+def written(numbers):
+    failed = 0
+    for number in numbers:
+        try:
+            ledger.commit(bar_batch(number))
+        except CommitFailed:
+            failed += 1
+        candles.write(key, np.array([(number * 256 * minute, 1, 1, 1, 1, 1)], BAR))
+    return failed
+
+filled("filler")
+failed = written(range(1, 150))
+# What an end gives back is taken as well, so that whoever opens next finds no room for anything.
+ledger.close()
+candles.close()
+filled("rest")
+for name in "reading", "writing":
+    with contextlib.suppress(StoreTrouble):
+        store.ledger(read_only=name == "reading").close()
+CandleStore(directory / "candles.db").close()
+(directory / "filler").unlink()
+ledger = store.ledger()
+assert written(range(150, 160)) == 0
+print("alive, failed", failed)
+"""
+
+
+async def test_no_process_is_ended_by_a_full_disk(disk):
+    ended = await command("-c", ON_A_FULL_DISK, str(disk.place))
+    assert ended.code == 0, (ended.code, ended.err)
+    failed = int(ended.out.rpartition("failed")[2])
+    assert failed > 0, "the disk was full"
 
 
 async def test_a_database_that_somebody_keeps_locked_blocks_entries_and_is_named(house, tmp_path):

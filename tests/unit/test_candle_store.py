@@ -184,6 +184,20 @@ def test_a_write_that_fails_is_told_once_and_raises_nothing(
     store.close()
 
 
+def test_a_file_that_cannot_be_opened_yet_is_tried_again(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.mkdir()
+    store = CandleStore(path)
+    store.series(KEY).save([bar(1)])
+    assert len(store.series(KEY).read(0, END)) == 0
+    assert caplog.text.count("does not work at the moment") == 1
+    path.rmdir()
+    store.series(KEY).save([bar(2)])
+    assert [c.open_ms for c in store.series(KEY).read(0, END)] == [bar(2).open_ms]
+    store.close()
+
+
 def test_several_threads_may_save_at_once(path: Path) -> None:
     store = CandleStore(path)
     series = store.series(KEY)

@@ -1,0 +1,93 @@
+"""The index of SQLite's write-ahead log (`-shm`): a file that every process maps into its memory.
+
+Writing to a mapped page that has no block on the disk is, on a full disk, not an error but the end of the
+process (SIGBUS). SQLite takes one block for each of its pages, which is not enough where blocks are smaller
+than pages of memory: a small ext4, or a machine with large pages. Hence two rules: an index is begun only
+where there is room for it, and the process that writes takes all of its blocks as soon as it is there.
+
+Belongs here: looking for room, taking it. Stays true: no descriptor of the file is closed here, because that
+would drop the locks that SQLite holds on it in this process (POSIX).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import tempfile
+from pathlib import Path
+from typing import Final
+
+#: Two of the regions that SQLite maps one by one: a log of 8,000 pages, twice what it is folded back at.
+BYTES: Final = 65_536
+#: One region and the sectors around it: what a process needs that only reads or begins.
+_LEAST: Final = 32_768
+#: With so much free nobody has to try.
+_PLENTY: Final = 1_048_576
+#: What counts blocks in `stat`.
+_SECTOR: Final = 512
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_OWN_DESCRIPTORS: Final = Path("/proc/self/fd")
+
+
+def index_of(database: Path) -> Path:
+    return database.with_name(f"{database.name}-shm")
+
+
+def has_room(database: Path) -> bool:
+    """Whether the index of `database` can be begun, or is there with all its blocks."""
+    try:
+        # Who comes first begins it anew; then these very blocks are free.
+        if index_of(database).stat().st_blocks * _SECTOR >= _LEAST:
+            return True
+    except (OSError, AttributeError):
+        pass
+    return _is_free(database.parent, BYTES)
+
+
+def no_room() -> sqlite3.OperationalError:
+    """What SQLite says itself where it notices in time."""
+    error = sqlite3.OperationalError("no space for the index of the write-ahead log")
+    error.sqlite_errorname = "SQLITE_FULL"
+    return error
+
+
+def _is_free(directory: Path, size: int) -> bool:
+    if not hasattr(os, "posix_fallocate"):
+        return True
+    try:
+        disk = os.statvfs(directory)
+        if disk.f_bavail * disk.f_frsize >= _PLENTY:
+            return True
+        with tempfile.TemporaryFile(dir=directory) as trial:
+            os.posix_fallocate(trial.fileno(), 0, size)
+    except OSError as error:
+        # A directory that takes no file at all has another trouble, which SQLite tells better.
+        return error.errno not in _FULL
+    return True
+
+
+def take_blocks(database: Path) -> None:
+    """Take all blocks of the index, which a connection of this process must have open.
+
+    Raises OperationalError when the disk is too full for that. Does nothing on other systems than Linux.
+    """
+    if not _OWN_DESCRIPTORS.is_dir() or not hasattr(os, "posix_fallocate"):
+        return
+    if not index_of(database).exists():
+        # A database that keeps no log.
+        return
+    wanted = index_of(database).stat()
+    for name in os.listdir(_OWN_DESCRIPTORS):
+        try:
+            found = os.fstat(int(name))
+        except OSError:
+            # The one that listed them is closed by now.
+            continue
+        if os.path.samestat(found, wanted):
+            try:
+                os.posix_fallocate(int(name), 0, BYTES)
+            except OSError as error:
+                if error.errno in _FULL:
+                    raise no_room() from None
+            return
