@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent.command_line import questions
 from agent.command_line.engine_link import EngineLink, lock_holder
+from agent.command_line.latching import Latching
 from agent.command_line.outcome import Ended, ExitCode
 from agent.command_line.place import data_dir_of, our_versions
 from agent.command_line.terminal import Terminal
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from agent.options import ExchangeAddress
 
 ACKNOWLEDGE_S: Final = 1.0
+DISK_PATIENCE_S: Final = 3.0
 PRELOAD_S: Final = 0.15
 LOOK_EVERY_S: Final = 0.25
 
@@ -74,14 +75,18 @@ def emergency_command(
     link = EngineLink(directory, our_versions())
     if not yes:
         terminal.consent(_question(link), "emergency-stop")
-    trouble = _latch(directory)
+    latching = Latching(directory)
+    latching.wait(ACKNOWLEDGE_S)
     try:
         left = asyncio.run(_stop(link, terminal, wait_s))
         if left.engine != "acknowledged":
-            left = _ourselves(left, directory, config, env_file, exchange, wait_s, terminal)
+            # A disk that is only slow is worth a moment: without it, what is sold is written elsewhere.
+            latching.wait(DISK_PATIENCE_S)
+            disk = latching.trouble
+            left = _ourselves(left, directory, config, env_file, exchange, wait_s, terminal, disk)
     except KeyboardInterrupt:
         left = Leftover("silent", ("unknown: watching was interrupted",), "Look at `status`.")
-    return _report(terminal, left, trouble)
+    return _report(terminal, left, latching.trouble)
 
 
 def _question(link: EngineLink) -> str:
@@ -92,31 +97,6 @@ def _question(link: EngineLink) -> str:
             "EMERGENCY STOP: refuse every entry until the halt is cleared, and let the engine, when one "
             "runs, cancel our orders and sell what we own. Numbers are not known: no engine answers."
         )
-
-
-def _latch(directory: Path) -> str | None:
-    """Set the latch; None when it is durable, else why not. It overrides the halt of a daily loss.
-
-    A disk that does not answer is not waited for: a running engine sells without it.
-    """
-    from agent.store.latch import NAME, Latch
-    from agent.store.trouble import StoreTrouble
-
-    latch, trouble = Latch(directory / NAME), ["the disk does not answer"]
-
-    def write() -> None:
-        found = latch.read()
-        try:
-            if found is None or found.reason != "emergency":
-                latch.set("emergency", time.time_ns() // 1_000_000)
-            trouble.clear()
-        except StoreTrouble as why:
-            trouble[:] = [str(why)]
-
-    writing = threading.Thread(target=write, name="halt latch", daemon=True)
-    writing.start()
-    writing.join(ACKNOWLEDGE_S)
-    return trouble[0] if trouble else None
 
 
 async def _stop(link: EngineLink, terminal: Terminal, wait_s: float) -> Leftover:
@@ -192,6 +172,7 @@ def _ourselves(
     exchange: ExchangeAddress | None,
     wait_s: float,
     terminal: Terminal,
+    disk_trouble: str | None,
 ) -> Leftover:
     """No engine does it: take the lock, whoever holds it, and cancel and sell from here."""
     from agent.command_line.place import DEFAULT_CONFIG
@@ -207,7 +188,7 @@ def _ourselves(
     known = (noted_env_file(directory), beside, directory / ".env")
     env_path = env_file or next((p for p in known if p is not None and p.exists()), beside)
     given = check_file(path).config if path.exists() else None
-    asked = Asked(directory, env_path, exchange, given, wait_s)
+    asked = Asked(directory, env_path, exchange, given, wait_s, disk_trouble)
     try:
         done = stop_here(asked, terminal.say)
     except NotEnded as why:
@@ -238,9 +219,10 @@ def _report(terminal: Terminal, left: Leftover, trouble: str | None) -> int:
     if left.others:
         terminal.say(f"Not ours, left alone: {', '.join(left.others)}.")
     if not latched:
+        sold = f"Still open: {'; '.join(left.remaining)}." if left.remaining else "Everything is sold."
         raise Ended(
             ExitCode.NOT_FLAT,
-            "NOT LATCHED: nothing keeps the next start from trading.",
+            f"NOT LATCHED: nothing keeps the next start from trading. {sold}",
             "correct the data directory and repeat emergency-stop at once",
         )
     if flat:

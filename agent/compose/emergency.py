@@ -14,7 +14,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from agent.compose.live import emergency_arming
 from agent.compose.market import markets_of
 from agent.compose.parts import Parts
 from agent.compose.progress import WarmupProgress
+from agent.compose.rescue import copy_of, told
 from agent.config.check import check_config
 from agent.config.load import Loaded
 from agent.config.model import Config
@@ -74,35 +75,43 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the command line was given. `exchange` None: the exchange's own addresses."""
+    """What the command line was given, and found out. `exchange` None: the exchange's own addresses."""
 
     directory: Path
     env_path: Path
     exchange: ExchangeAddress | None
     given: Config | None
     wait_s: float
+    #: Why the directory cannot be written; None where it can.
+    disk_trouble: str | None = None
 
 
 # --- the lock ------------------------------------------------------------------------------------
 
 
-def take_over(directory: DataDir, say: Callable[[str], None], patience_s: float) -> InstanceLock:
+def take_over(
+    directory: DataDir, say: Callable[[str], None], patience_s: float, *, named: bool = True
+) -> InstanceLock:
     """End whoever holds the lock, and hold it; another emergency stop is given `patience_s` to finish.
 
-    Raises NotEnded, and StoreTrouble where the lock cannot be used.
+    Not `named`: nothing is written, for a disk that takes nothing. Raises NotEnded, and StoreTrouble where
+    the lock cannot be used.
     """
     began_s = time.monotonic()
     until_s = began_s + _GONE_WITHIN_S
     seen: set[int] = set()
     while True:
         try:
-            return InstanceLock.take(directory.lock_file, at_ms=time.time_ns() // 1_000_000, errand=ERRAND)
+            wall_ms = time.time_ns() // 1_000_000
+            return InstanceLock.take(directory.lock_file, at_ms=wall_ms, errand=ERRAND, named=named)
         except LockHeld as held:
             holder = held.holder
         now_s = time.monotonic()
-        if holder is not None and holder.errand == ERRAND and now_s < began_s + patience_s:
+        # Who holds it without a name works on a disk that takes none: another emergency stop.
+        stopping = holder is None or not holder.is_alive or holder.errand == ERRAND
+        if stopping and now_s < began_s + patience_s:
             until_s = now_s + _GONE_WITHIN_S
-            if -holder.pid not in seen:
+            if holder is not None and holder.errand == ERRAND and -holder.pid not in seen:
                 seen.add(-holder.pid)
                 say(f"Process {holder.pid} is stopping everything already; waiting for it.")
         elif now_s >= until_s:
@@ -190,20 +199,33 @@ def stop_here(asked: Asked, say: Callable[[str], None]) -> Done:
     Raises NotEnded when somebody holds the lock who cannot be ended.
     """
     directory, secrets = DataDir(asked.directory), Secrets()
-    close_log = opened_log(directory, secrets)
+    writable = asked.disk_trouble is None
+    close_log = opened_log(directory if writable else None, secrets)
     try:
-        with take_over(directory, say, asked.wait_s):
-            return _all_cases(directory, asked, secrets)
+        with take_over(directory, say, asked.wait_s, named=writable):
+            if writable:
+                return _all_cases(directory, asked, secrets)
+            return _on_a_copy(directory, asked, secrets, say)
     except StoreTrouble as trouble:
         return Done(1, (f"unknown, the store cannot be read: {trouble}",), (), False)
     finally:
         close_log()
 
 
+def _on_a_copy(directory: DataDir, asked: Asked, secrets: Secrets, say: Callable[[str], None]) -> Done:
+    """The directory takes nothing: work beside it, and say where that was."""
+    copy = copy_of(directory)
+    done = _all_cases(copy, replace(asked, directory=copy.path), secrets)
+    if done.cases:
+        say(f"NOTE: {told(copy, directory)}.")
+    return done
+
+
 def _all_cases(directory: DataDir, asked: Asked, secrets: Secrets) -> Done:
     if not directory.trades_db.exists():
         return Done(0, (), (), False)
-    ready_store(directory)
+    if asked.disk_trouble is None:
+        ready_store(directory)
     found = cases(directory, asked.given)
     results = [flatten(case, asked, secrets) for case in found]
     open_cases = [result for result in results if not result.flat]
@@ -229,7 +251,7 @@ def flatten(case: Case, asked: Asked, secrets: Secrets) -> Flattened:
     there = markets_of(case.config, exchange).orders.venue
     if there != case.scope.venue:
         # Flat at another exchange says nothing about this one.
-        why = f"{where} was not looked at, only {there}: name its address with --exchange-url"
+        why = f"{where} was not looked at, because this command was given {there}: {_way_to(case.scope)}"
         return Flattened(reached=True, remaining=(why, *exposure_of(directory.trades_db, case.scope)))
     options = RunOptions(
         config=Loaded(case.config, (), asked.directory),
@@ -248,7 +270,7 @@ def flatten(case: Case, asked: Asked, secrets: Secrets) -> Flattened:
         return Flattened(remaining=(access,))
     errand = Flatten(install_tag(asked.directory))
     errand.result.remaining = tuple(exposure_of(directory.trades_db, case.scope)) or errand.result.remaining
-    parts = FlattenParts(directory.path, errand)
+    parts = FlattenParts(directory.path, errand, journal_too=asked.disk_trouble is not None)
     engine = Engine(options, case.config, directory, access.why or None, parts, access)
     asyncio.run(_within(engine, asked.wait_s))
     if access.account is None and case.config.mode != "paper":
@@ -265,6 +287,15 @@ async def _within(engine: Engine, wait_s: float) -> None:
         timer.cancel()
 
 
+def _way_to(scope: Scope) -> str:
+    """How to reach the exchange of `scope`, for a person who named another one."""
+    simulated = _simulated(scope)
+    if simulated is None:
+        return "repeat emergency-stop without --exchange-url"
+    words = f"repeat emergency-stop with --exchange-url {simulated.rest}"
+    return f"{words}; if that simulated exchange is gone for good, trade on with another --data-dir"
+
+
 def _simulated(scope: Scope) -> ExchangeAddress | None:
     """A simulated exchange is found under the address it was traded at; sockets are not needed."""
     host = scope.venue.partition("@")[2]
@@ -273,11 +304,11 @@ def _simulated(scope: Scope) -> ExchangeAddress | None:
     return None
 
 
-def opened_log(directory: DataDir, secrets: Secrets) -> Callable[[], None]:
+def opened_log(directory: DataDir | None, secrets: Secrets) -> Callable[[], None]:
     """Warnings to standard error, and to the log file where there is one; returns what closes it."""
     forbid_float_money()
     forbid_core_dumps()
-    file = directory.log_file if directory.logs.is_dir() else None
+    file = directory.log_file if directory is not None and directory.logs.is_dir() else None
     return set_up_logging(LogSettings(file, "WARNING"), secrets).close
 
 
@@ -295,9 +326,10 @@ class FlattenParts(Parts):
 
     trades_alone = False
 
-    def __init__(self, directory: Path, errand: Flatten) -> None:
+    def __init__(self, directory: Path, errand: Flatten, *, journal_too: bool = False) -> None:
         self.errand = errand
         self._journal = SpillFile(directory)
+        self._journal_too = journal_too
         self._writable = True
 
     def ledger(self, path: Path, scope: Scope) -> Ledger:
@@ -309,7 +341,9 @@ class FlattenParts(Parts):
             return Ledger.open(path, scope, read_only=True)
 
     def writer(self, ledger: Ledger, watch: Watch) -> Writer:
-        return Writer(LedgerOrJournal(ledger if self._writable else None, self._journal, ledger.scope), watch)
+        writable = ledger if self._writable else None
+        kept = LedgerOrJournal(writable, self._journal, ledger.scope, both=self._journal_too)
+        return Writer(kept, watch)
 
     def candles(self, path: Path) -> CandleStore:
         return _NoCandles()
@@ -327,18 +361,26 @@ class FlattenParts(Parts):
 
 
 class LedgerOrJournal:
-    """Commits to the ledger while that works; from the first failure on everything goes to the journal."""
+    """Commits to the ledger while that works; from the first failure on everything goes to the journal.
 
-    def __init__(self, ledger: Ledger | None, journal: SpillFile, scope: Scope) -> None:
+    `both`: to the journal as well from the beginning, because the ledger is a copy that the next start does
+    not see.
+    """
+
+    def __init__(
+        self, ledger: Ledger | None, journal: SpillFile, scope: Scope, *, both: bool = False
+    ) -> None:
         self._ledger = ledger
         self._journal = journal
         self._scope = scope
+        self._both = both
 
     def commit(self, *batches: Batch) -> None:
         if self._ledger is not None:
             try:
                 self._ledger.commit(*batches)
-                return
+                if not self._both:
+                    return
             except CommitFailed as failed:
                 LOG.warning("%s: what is done is kept in %s", failed, self._journal.path.name)
                 self._ledger = None

@@ -10,8 +10,10 @@ from agent.store.ledger import Ledger
 from agent.store.spill import IMPORTED, SpillFile
 
 
-def import_spilled(directory: Path, database: Path) -> tuple[Scope, ...]:
+def import_spilled(directory: Path, database: Path, *, keep: bool = False) -> tuple[Scope, ...]:
     """Import the journal of `directory`; says whose rows were added. Only the lock holder may call it.
+
+    `keep` leaves it as it is, for another database that shall read it in too.
 
     Raises StoreTrouble, then nothing was lost: the next start tries again.
     """
@@ -28,6 +30,6 @@ def import_spilled(directory: Path, database: Path) -> tuple[Scope, ...]:
             found.append(scope)
         finally:
             ledger.close()
-    if file.scopes():
+    if file.scopes() and not keep:
         file.clear()
     return tuple(found)

@@ -64,17 +64,24 @@ class LockHeld(StoreTrouble):
 class InstanceLock:
     """Take it with `InstanceLock.take`; it is held until `release` or the end of the process."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int, *, named: bool = True) -> None:
         self._path = path
         self._descriptor: int | None = descriptor
+        self._named = named
 
     @classmethod
-    def take(cls, path: Path, *, at_ms: int, errand: str = "") -> Self:
-        """`at_ms` is wall time, for people. Raises LockHeld, or StoreTrouble when the file cannot be used."""
-        descriptor = _opened(path)
+    def take(cls, path: Path, *, at_ms: int, errand: str = "", named: bool = True) -> Self:
+        """`at_ms` is wall time, for people. Raises LockHeld, or StoreTrouble when the file cannot be used.
+
+        Not `named`: the lock is held without saying by whom, and the file is only read. That works on a disk
+        that takes nothing, where even opening a file to write it may never return.
+        """
+        descriptor = _opened(path) if named else _opened_to_read(path)
         try:
             if not _lock_patiently(descriptor):
                 raise LockHeld(path, _named_in(descriptor))
+            if not named:
+                return cls(path, descriptor, named=False)
             me = os.getpid()
             text = json.dumps({"pid": me, "taken_ms": at_ms, "birth": process_birth(me), "errand": errand})
             _overwrite(descriptor, text)
@@ -92,7 +99,8 @@ class InstanceLock:
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             try:
-                _overwrite(descriptor, "")
+                if self._named:
+                    _overwrite(descriptor, "")
             finally:
                 os.close(descriptor)
 
@@ -112,7 +120,7 @@ def holder_of(path: Path) -> Holder | None:
     """
     if not path.exists():
         return None
-    descriptor = _opened(path)
+    descriptor = _opened_to_read(path)
     try:
         named = _named_in(descriptor)
         # Asking the lock itself takes it for a moment, so that is left for when the name proves nothing.
@@ -142,6 +150,16 @@ def process_birth(pid: int) -> str:
 def _opened(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
+    except OSError as error:
+        raise file_trouble(error, path, "opening the lock file") from None
+
+
+def _opened_to_read(path: Path) -> int:
+    """A lock needs no right to write, and asking for it may never return on a frozen disk."""
+    if sys.platform == "win32":
+        return _opened(path)
+    try:
+        return os.open(path, os.O_RDONLY | _FLAGS)
     except OSError as error:
         raise file_trouble(error, path, "opening the lock file") from None
 

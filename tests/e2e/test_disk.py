@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -26,6 +27,7 @@ from configurations import WISH, quick, written
 from ledgers import Books
 from testnet_ground import TESTNET, credentials
 
+from agent.store.importing import import_spilled
 from agent.store.latch import Latch
 
 STORE_FAILING = "store failing"
@@ -340,3 +342,44 @@ async def test_an_emergency_does_not_wait_for_a_disk_that_does_not_answer(house,
         assert (stopped.code, stopped.document["engine"]) == (0, "acknowledged"), stopped.err
     assert await agent.stopped() == 0
     assert Latch(data / "halt.latch").read() is not None, "written as soon as that was possible"
+
+
+async def test_without_an_engine_what_is_held_is_sold_beside_a_disk_that_does_not_answer(
+    house, disk, tmp_path
+):
+    market = await house.market(*credentials.options)
+    config = written(tmp_path, quick(**TESTNET))
+    data, env = disk.place / "data", credentials.environment(tmp_path)
+    agent = await house.agent(data, *market.address, config=config, env=env)
+    async with agent.watched() as watch:
+        await watch.enters(market, **WISH)
+        await agent.kill()
+    # Coins of somebody else must stay, also when it is pressed twice.
+    await market.control("account", {"deposit": {"ADA": "100000"}})
+    words = ("emergency-stop", "--yes", "--json", "--data-dir", str(data), *market.address)
+    await disk.freeze()
+    try:
+        both = await asyncio.gather(
+            *(command("-m", "agent.cli", *words, env=env, cwd=tmp_path, within_s=90) for _ in range(2))
+        )
+    finally:
+        await disk.thaw()
+    for ended in both:
+        assert (ended.code, ended.document["remaining"]) == (6, []), ended.err
+        assert "NOT LATCHED" in ended.err
+        assert "Everything is sold" in ended.err
+    theirs = await Theirs.read(market)
+    sold = [o for o in theirs.orders.values() if o["side"] == "SELL" and o["filled"] != "0"]
+    assert len(sold) == 1
+    assert 100_000 <= theirs.total("ADA") < 100_001
+    # What waited for the disk is written now; what was done elsewhere is read in by the next start.
+    while Latch(data / "halt.latch").read() is None:  # noqa: ASYNC110 - another process writes it
+        await asyncio.sleep(0.05)
+    journal = re.search(r"copy (\S+) over (\S+):", both[0].err)
+    assert journal is not None, both[0].err
+    shutil.copyfile(journal[1], journal[2])
+    shutil.rmtree(Path(journal[1]).parent)
+    assert import_spilled(data, data / "trades.db")
+    assert [row for row in compared(data, theirs) if "ADA" not in row] == []
+    (trade,) = rows_of(data, "trades")
+    assert trade["reason"] == "EMERGENCY"

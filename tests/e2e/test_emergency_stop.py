@@ -241,7 +241,9 @@ async def test_flat_at_another_exchange_is_not_flat(house, tmp_path):
     ended = await emergency(another, tmp_path, env)
     assert ended.code == 6
     assert (ended.document["latched"], ended.document["flat"]) == (True, False)
-    assert "was not looked at" in ended.document["remaining"][0]
+    told = ended.document["remaining"][0]
+    assert f"was not looked at, because this command was given binance@{another.rest[7:]}" in told
+    assert f"repeat emergency-stop with --exchange-url {market.rest}" in told
     assert "position 1" in ended.document["remaining"][1]
     # Where it was traded is known, and may come from the environment as an engine's address may.
     known = {"EXCHANGE_URL": market.rest, "EXCHANGE_WS_URL": market.ws, **env}
