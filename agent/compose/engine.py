@@ -64,6 +64,7 @@ from agent.core.events import (
     StopRequested,
     WarmedUp,
 )
+from agent.core.gate import entry_overtaken
 from agent.core.phase import Phase
 from agent.core.ports import Clock, Feed, MarketData, MarketDataError
 from agent.core.signal import SignalWindow
@@ -281,7 +282,9 @@ class Engine:
             runtime.observe(scrutiny)
             supervisor.keep("parity worker", scrutiny.run)
 
-        desk = self._desk(found, market, LedgerPaperStore(rows, writer, clock), gate, clock, latch_file)
+        desk = self._desk(
+            found, market, LedgerPaperStore(rows, writer, clock), gate, clock, runtime, latch_file
+        )
         rules = RulesWatch(runtime.sink)
         prices = fee_prices(market)
         connection = Dispatcher(desk.exchange, market, latch_file, rules.hear, runtime.intent_of, prices)
@@ -404,6 +407,7 @@ class Engine:
         paper: LedgerPaperStore,
         gate: WeightGate,
         clock: Clock,
+        runtime: Runtime,
         latch: LatchFile,
     ) -> OrderDesk:
         """Where orders go in this run."""
@@ -414,7 +418,13 @@ class Engine:
             why = found.exits_only_because or access.why
             return WaitingDesk(why, access.look, self._start_again, clock)
         patience = self._parts.patience(config)
-        return SignedDesk(access.account, config, gate, clock, self._chance, latch.is_set, patience)
+
+        def overtaken(client_id: str) -> str | None:
+            return entry_overtaken(runtime.state, client_id)
+
+        return SignedDesk(
+            access.account, config, gate, clock, self._chance, latch.is_set, overtaken, patience
+        )
 
     def _start_again(self) -> None:
         self._again = True

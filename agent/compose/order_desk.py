@@ -148,6 +148,7 @@ class SignedDesk:
         clock: Clock,
         chance: random.Random,
         halted: Callable[[], bool],
+        overtaken: Callable[[str], str | None],
         patience: Patience,
     ) -> None:
         self._clock = clock
@@ -160,6 +161,7 @@ class SignedDesk:
             clock,
             chance=chance,
             halted=halted,
+            overtaken=overtaken,
             arming=account.arming,
             use_stream=config.data_feed.use_websocket,
             patience=patience,

@@ -55,5 +55,11 @@ def entries_blocked_by(state: AgentState) -> tuple[str, ...]:
     return tuple(found)
 
 
+def entry_overtaken(state: AgentState, client_id: str) -> str | None:
+    """What became known after an entry was approved and keeps it back while it has not left yet."""
+    unknown = [o for o in state.unknown_orders() if o.intent.client_id != client_id]
+    return f"{len(unknown)} order(s) of unknown outcome" if unknown else None
+
+
 def _signed(amount: Decimal) -> str:
     return f"{amount:+f}"

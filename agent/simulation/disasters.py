@@ -34,7 +34,7 @@ def storm(world: World) -> None:
     for way in ("event_lost", "event_doubled", "event_swapped"):
         if chance.random() < 0.4:
             setattr(weather, way, chance.choice((0.1, 0.5)))
-    world.weather_for(weather, chance.choice((2, 10, 40)) * MINUTE)
+    world.weather_for(weather, chance.choice((2, 8, 25)) * MINUTE)
 
 
 def stream_disorder(world: World) -> None:
@@ -47,7 +47,7 @@ def ambush(world: World) -> None:
     chance = world.chance
     fault = chance.choice(("F1", "F2", "F2", "F3", "F4", "F5", "F5", "F9", "F9", "F10"))
     mute_us = chance.choice((0, 0, 8, 40, 200)) * SECOND
-    blind_us = chance.choice((0, 0, 0, 30, 120, 400)) * SECOND
+    blind_us = chance.choice((0, 0, 0, 30, 90, 240)) * SECOND
     world.network.ambushes.append((fault, mute_us, blind_us))
     if chance.random() < 0.3:
         world.set_fault({"fault": "F37", "params": {"age_ms": 30_000}, "count": 4}, 20 * MINUTE)
@@ -56,7 +56,7 @@ def ambush(world: World) -> None:
 def account_unreadable(world: World) -> None:
     """The account cannot be read for a while, and the agent starts anew meanwhile."""
     world.network.counters.fire("F3")
-    for_us = world.chance.choice((2, 10)) * MINUTE
+    for_us = world.chance.choice((1, 6)) * MINUTE
     world.network.blind_until_us["GET /api/v3/account"] = world.agenda.now_us + for_us
     world.lasting(for_us, lambda: None)
     if world.chance.random() < 0.7:
@@ -66,7 +66,7 @@ def account_unreadable(world: World) -> None:
 def unreachable(world: World) -> None:
     world.network.counters.fire("F8")
     world.network.drop_sockets()
-    world.weather_for(Weather(unreachable=True), world.chance.choice((20 * SECOND, 5 * MINUTE, 40 * MINUTE)))
+    world.weather_for(Weather(unreachable=True), world.chance.choice((20 * SECOND, 4 * MINUTE, 15 * MINUTE)))
 
 
 def silent_sockets(world: World) -> None:
@@ -192,7 +192,7 @@ def maintenance(world: World) -> None:
     }
     world.network.drop_sockets(1001)
     world.set_fault(
-        {"fault": "F38", "params": params}, world.chance.choice((5 * MINUTE, 2 * HOUR)), standing=True
+        {"fault": "F38", "params": params}, world.chance.choice((5 * MINUTE, 50 * MINUTE)), standing=True
     )
 
 
@@ -310,10 +310,10 @@ USUAL: Final[dict[Act, float]] = {
     sockets_end: 1.5,
     too_many_requests: 0.4,
     ban: 0.15,
-    crash: 2.0,
+    crash: 1.2,
     crash_at_next_order: 2.5,
-    crash_at_commit: 1.0,
-    power_cut: 0.7,
+    crash_at_commit: 0.8,
+    power_cut: 0.6,
     suspend: 0.3,
     clock_step: 0.3,
     disk_full: 0.5,

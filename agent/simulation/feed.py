@@ -28,6 +28,7 @@ from agent.simulation.network import MarketLine, Network
 FLAG_WAIT_MS: Final = 5_000
 #: With every quote, and with those of closing bars alone.
 SILENT_AFTER_MS: Final = (420_000, 1_000_000)
+ASK_AGAIN_MS: Final = 15_000
 POLL_CLOSELY_MS: Final = 10_000
 POLL_IDLE_MS: Final = 120_000
 
@@ -68,17 +69,22 @@ class QuickFeed:
             self._line.closely = self._watching
         await self._read_bars(ClosedBy.BACKFILL)
         await self._read_quote()
+        again_ms = 0
         while True:
             now_ms = self._clock.now_ms()
             due_ms = self._sequence.due_at_ms(FLAG_WAIT_MS)
             silent = not self._alive
             pause_ms = POLL_CLOSELY_MS if self._watching else POLL_IDLE_MS
-            until_ms = now_ms + pause_ms if silent else max(now_ms + 1_000, min(due_ms, now_ms + 900_000))
+            # A bar that is due and does not come is asked for again, never at the speed of the network.
+            until_ms = (
+                now_ms + pause_ms if silent else max(again_ms, now_ms + 1_000, min(due_ms, now_ms + 900_000))
+            )
             await self._clock.sleep_until(until_ms)
             if not self._alive:
                 await self._read_quote()
             if self._sequence.missing(self._clock.now_ms(), FLAG_WAIT_MS) is not None:
                 await self._read_bars(ClosedBy.REST)
+                again_ms = self._clock.now_ms() + ASK_AGAIN_MS
             self._report()
 
     @property

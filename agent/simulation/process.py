@@ -26,7 +26,7 @@ from agent.compose.parts import Parts
 from agent.config.credentials import ExchangeKeys
 from agent.config.secret import Secret
 from agent.core import engine as core_engine
-from agent.core import reconcile
+from agent.core import fees, reconcile
 from agent.core.commands import Command
 from agent.core.ports import Clock, Sink
 from agent.core.state import AgentState
@@ -70,6 +70,9 @@ QUICK: Final = Patience(
 )
 #: The quick profile's minutes: what happens every one in the product happens every thirty here.
 QUICK_MINUTE_MS: Final = 1_800_000
+QUICK_LOOK_AGAIN_MS: Final = 15_000
+#: What is read again every hour, or every few minutes without much depending on it.
+QUICK_HOUR_MS: Final = 14_400_000
 QUICK_LATCH_LOOK_S: Final = 1_800.0
 PROBE_EVERY_MS: Final = 1_800_000.0
 LONGEST_NAP_S: Final = 600.0
@@ -208,6 +211,8 @@ class SimulatedParts(Parts):
             others |= {
                 (core_engine, "BALANCE_ROW_EVERY_MS"): QUICK_MINUTE_MS,
                 (reconcile, "RECONCILE_EVERY_MS"): QUICK_MINUTE_MS,
+                (reconcile, "LOOK_AGAIN_MS"): QUICK_LOOK_AGAIN_MS,
+                (fees, "PRICE_AGAIN_MS"): QUICK_HOUR_MS,
                 (ledger_journal, "STATUS_EVERY_MS"): QUICK_MINUTE_MS,
                 (ccxt_client, "_instance"): public,
                 (signed_client, "_instance"): signed,
@@ -246,15 +251,12 @@ class SimulatedParts(Parts):
     def probe(self, market: Any, gate: WeightGate, clock: Clock, sink: Sink) -> HealthProbe:
         if self.world.thorough:
             return super().probe(market, gate, clock, sink)
-        return HealthProbe(cast(BinancePublic, market), gate, clock, sink, every_ms=PROBE_EVERY_MS)
+        return _quick_probe(market, gate, clock, sink)
 
     def signed_probe(self, market: Any, gate: WeightGate, clock: Clock, sink: Sink) -> HealthProbe:
         if self.world.thorough:
             return super().signed_probe(market, gate, clock, sink)
-        return HealthProbe(
-            cast(BinancePublic, market), gate, clock, sink,
-            every_ms=PROBE_EVERY_MS, offset_ms=SIGNED_OFFSET_MS,
-        )  # fmt: skip
+        return _quick_probe(market, gate, clock, sink, offset_ms=SIGNED_OFFSET_MS)
 
     def control(self, door: Any, versions: Any) -> Any:
         self.process.door = door
@@ -297,6 +299,11 @@ def substitute(others: dict[tuple[ModuleType, str], object]) -> None:
         assert hasattr(module, name), f"{module.__name__} has no {name} any more"
         _OURS.setdefault((module, name), getattr(module, name))
         setattr(module, name, other)
+
+
+def _quick_probe(market: Any, gate: WeightGate, clock: Clock, sink: Sink, **others: Any) -> HealthProbe:
+    rhythm: dict[str, Any] = {"every_ms": PROBE_EVERY_MS, "rules_every_ms": float(QUICK_HOUR_MS)}
+    return HealthProbe(cast(BinancePublic, market), gate, clock, sink, **rhythm, **others)
 
 
 def _unlocked(traded: Any, at_ms: int) -> Any:

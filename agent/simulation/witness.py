@@ -7,7 +7,6 @@ changes nothing and believes nothing the agent says about itself where the venue
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -67,7 +66,6 @@ class Witness:
         self.world = world
         self.figures = Figures()
         self._flattening_since_ms: int | None = None
-        self._reader: sqlite3.Connection | None = None
         self._acked: set[str] = set()
         self._acked_fills: set[tuple[str, str]] = set()
         self._bars: dict[int, int] = {}
@@ -335,11 +333,10 @@ class Witness:
 
     def after_death(self, *, lost_power: bool) -> None:
         """What was acknowledged before is on the disk now."""
-        with self._reading() as connection:
-            kept = {row[0] for row in connection.execute("SELECT client_id FROM orders")}
-            fills = {(a, b) for a, b in connection.execute("SELECT client_id, trade_id FROM fills")}
-            check = connection.execute("PRAGMA quick_check") if lost_power else None
-            verdict = "ok" if check is None else check.fetchone()[0]
+        read = self.world.disk.read
+        kept = {row[0] for row in read("SELECT client_id FROM orders")}
+        fills = {(a, b) for a, b in read("SELECT client_id, trade_id FROM fills")}
+        verdict = read("PRAGMA quick_check")[0][0] if lost_power else "ok"
         if verdict != "ok":
             raise Violation(17, f"the database is damaged: {verdict}")
         if lost := self._acked - kept:
@@ -347,21 +344,8 @@ class Witness:
         if lost_fills := self._acked_fills - fills:
             raise Violation(17, f"acknowledged fills are lost: {sorted(lost_fills)[:3]}")
 
-    def _reading(self) -> Any:
-        path = self.world.disk.path / "trades.db"
-        return _Closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True))
-
-    def close(self) -> None:
-        """Hang up: the files are about to be other ones."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
-
     def _row(self, question: str, *given: str) -> Any:
-        if self._reader is None:
-            path = self.world.disk.path / "trades.db"
-            self._reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-        return self._reader.execute(question, given).fetchone()
+        return next(iter(self.world.disk.read(question, *given)), None)
 
     # --- at rest ----------------------------------------------------------------------------------------
 
@@ -372,36 +356,26 @@ class Witness:
             return
         self.look()
         registry, tag = world.venue.desk.venue.registry, world.tag
-        with self._reading() as connection:
-            known = {row[0] for row in connection.execute("SELECT client_id FROM orders")}
-            ours = {
-                (c, t, Decimal(p), Decimal(q), Decimal(f), a)
-                for c, t, p, q, f, a in connection.execute(
-                    "SELECT client_id, trade_id, price, qty, fee, fee_currency FROM fills"
-                )
-            }
-            count = connection.execute("SELECT count(*) FROM fills").fetchone()[0]
-            dust = sum((Decimal(r[0]) for r in connection.execute("SELECT qty FROM dust")), ZERO)
-            entries = connection.execute(
-                "SELECT client_id, position_id FROM intents WHERE purpose = 'entry'"
-            ).fetchall()
+        read = world.disk.read
+        known = {row[0] for row in read("SELECT client_id FROM orders")}
+        rows = read("SELECT client_id, trade_id, price, qty, fee, fee_currency FROM fills")
+        ours = {(c, t, Decimal(p), Decimal(q), Decimal(f), a) for c, t, p, q, f, a in rows}
+        dust = sum((Decimal(r[0]) for r in read("SELECT qty FROM dust")), ZERO)
+        entries = read("SELECT client_id, position_id FROM intents WHERE purpose = 'entry'")
         tagged = [o for o in registry.all_orders() if o.terms.client_id.startswith(tag)]
         if orphans := {o.terms.client_id for o in tagged} - known:
             raise Violation(1, f"orders at the venue that are in no row: {sorted(orphans)[:3]}")
         ids = [o.terms.client_id for o in tagged]
         if len(ids) != len(set(ids)):
             raise Violation(2, "one client id, two orders at the venue")
-        with self._reading() as connection:
-            refused = {
-                row[0] for row in connection.execute("SELECT client_id FROM orders WHERE status = 'REJECTED'")
-            }
+        refused = {row[0] for row in read("SELECT client_id FROM orders WHERE status = 'REJECTED'")}
         if wrong := refused & set(ids):
             raise Violation(5, f"called refused, but at the venue: {sorted(wrong)[:3]}")
         theirs = {
             (t.client_id, str(t.id), t.price, t.qty, t.fee, t.fee_asset)
             for t in registry.trades if t.client_id.startswith(tag)
         }  # fmt: skip
-        if ours != theirs or count != len(theirs):
+        if ours != theirs or len(rows) != len(theirs):
             missing, extra = theirs - ours, ours - theirs
             raise Violation(3, f"fills differ: missing {sorted(missing)[:2]}, not theirs {sorted(extra)[:2]}")
         positions: dict[int, set[str]] = {}
@@ -452,21 +426,17 @@ class Witness:
                 own -= trade.fee if trade.fee_asset == "USDT" else ZERO
         outside = cash - world.terms.cash - own
         booked = ZERO
-        with self._reading() as connection:
-            for (text,) in connection.execute("SELECT text FROM events WHERE kind = 'account'"):
-                found = _FLOW.match(text)
-                if found:
-                    booked += Decimal(found[2]) * (1 if found[1] == "deposit" else -1)
+        for (text,) in world.disk.read("SELECT text FROM events WHERE kind = 'account'"):
+            found = _FLOW.match(text)
+            if found:
+                booked += Decimal(found[2]) * (1 if found[1] == "deposit" else -1)
         if booked != outside:
             raise Violation(4, f"{booked} USDT were booked as flows, {outside} came from outside")
 
     def check_decisions(self) -> None:
         """Each bar was decided once, in order, and as the whole history says."""
         world = self.world
-        with self._reading() as connection:
-            rows = connection.execute(
-                "SELECT bar_open_ms, exhaustion, close, ema_s FROM decisions ORDER BY id"
-            ).fetchall()
+        rows = world.disk.read("SELECT bar_open_ms, exhaustion, close, ema_s FROM decisions ORDER BY id")
         opens = sorted(row[0] for row in rows)
         if len(opens) != len(set(opens)):
             raise Violation(11, "a bar was decided twice")
@@ -480,14 +450,3 @@ class Witness:
             row = expected[at]
             if bool(exhaustion) != row[0] or abs(close - row[1]) > 1e-9 or abs(ema_s - row[2]) > 1e-7:
                 raise Violation(11, f"bar {at}: decided {(exhaustion, close, ema_s)}, whole history {row}")
-
-
-class _Closing:
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> sqlite3.Connection:
-        return self._connection
-
-    def __exit__(self, *error: object) -> None:
-        self._connection.close()

@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import random
-import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -301,7 +300,6 @@ class World:
             if process.account_read_ms is None and process.number > 1:
                 self.counters.fire("F33")
         self.process = None
-        self.witness.close()
         process.lose(power=power, chance=self.chance)
         self._dead.append(process)
         self.witness.after_death(lost_power=process.lost_power)
@@ -563,35 +561,23 @@ class World:
         total = hashlib.sha256()
         for sent in self.network.log:
             total.update(f"{sent.at_ms} {sent.request} {sent.fate} {sent.status}\n".encode())
-        connection = sqlite3.connect(f"file:{self.disk.path / 'trades.db'}?mode=ro", uri=True)
-        try:
-            for table in (
-                "trades",
-                "intents",
-                "verdicts",
-                "orders",
-                "fills",
-                "decisions",
-                "events",
-                "balances",
-                "documents",
-                "dust",
-            ):
-                for row in connection.execute(f"SELECT * FROM {table} ORDER BY id"):
-                    total.update(repr(row).encode())
-        finally:
-            connection.close()
+        for table in (
+            "trades", "intents", "verdicts", "orders", "fills", "decisions", "events", "balances",
+            "documents", "dust",
+        ):  # fmt: skip
+            for row in self.disk.read(f"SELECT * FROM {table} ORDER BY id"):
+                total.update(repr(row).encode())
         return total.hexdigest()
 
     def _bury(self) -> None:
         if self.process is not None:
             process, self.process = self.process, None
-            self.witness.close()
             process.lose(power=False, chance=self.chance)
             self._dead.append(process)
         for process in self._dead:
             process.bury()
         self._dead.clear()
+        self.disk.close()
 
 
 def _short(text: str) -> str:

@@ -70,6 +70,7 @@ class Ground:
         self.blocked: list[int] = []
         self.gate = WeightGate(clock, on_blocked=self.blocked.append)
         self.latched = False
+        self.overtaken_by: str | None = None
         self.exchange = SignedBinance(
             Addresses.replaced("binance", stub.rest, stub.ws),
             keys,
@@ -78,6 +79,7 @@ class Ground:
             clock,
             chance=random.Random(5),
             halted=lambda: self.latched,
+            overtaken=lambda client_id: self.overtaken_by,
             use_stream=stream,
             patience=patience,
         )

@@ -319,6 +319,18 @@ async def test_an_entry_does_not_leave_once_the_latch_has_fallen_and_an_exit_doe
         assert isinstance(await here.exchange.look_up(sale), OrderReported)
 
 
+async def test_what_became_known_after_the_approval_keeps_an_entry_back_and_no_exit() -> None:
+    async with ground(stream=False) as here:
+        here.stub.plan = [("0.5", "100")]
+        here.overtaken_by = "1 order(s) of unknown outcome"
+        blocked = await here.exchange.place(approved(here.intent()))
+        assert isinstance(blocked, PlacingBlocked)
+        assert "unknown outcome" in blocked.detail
+        assert here.stub.count(POST) == 0
+        sale = here.intent(side=Side.SELL, purpose=Purpose.EXIT)
+        assert isinstance(await here.exchange.place(approved(sale)), OrderReported)
+
+
 async def test_the_latch_is_asked_when_the_connection_stands_and_nothing_is_written() -> None:
     async with ground(stream=False) as here:
         asked = []

@@ -6,7 +6,7 @@ import pytest
 
 from agent.core import events as e
 from agent.core.commands import Alert, AlertLevel, CancelOrder, LookUpOrder, PlaceOrder, ReadFills
-from agent.core.gate import entries_blocked_by
+from agent.core.gate import entries_blocked_by, entry_overtaken
 from agent.core.market import DAY_MS
 from agent.core.order import Fact, Intent, OrderStatus
 from tests.playbook import MINUTE, D, Playbook, PositionState, make_setup
@@ -76,6 +76,14 @@ def test_a_second_signal_cannot_enter_while_an_outcome_is_unknown() -> None:
     play.signal()
     assert play.decisions()[-1].outcome == "blocked"
     assert "unknown outcome" in play.decisions()[-1].reason
+
+
+def test_an_entry_that_has_not_left_is_overtaken_by_another_orders_unknown_outcome(play: Playbook) -> None:
+    entry = play.entry()
+    assert entry_overtaken(play.state, "another") is None
+    play.loses_answer(entry)
+    assert entry_overtaken(play.state, entry.client_id) is None, "its own doubt is no reason"
+    assert "unknown outcome" in (entry_overtaken(play.state, "another") or "")
 
 
 def _fields(limits: object) -> dict[str, object]:

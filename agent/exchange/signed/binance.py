@@ -57,10 +57,10 @@ _ANOTHER: Final = "the answer speaks of another order"
 class SignedBinance:
     """Orders of one pair (`ADA/USDT`) on the account of `keys`.
 
-    `gate` counts the requests to this host and no other. `halted` is asked right before an entry is written
-    to the wire. `use_stream` false, or no socket address: the account is polled instead. Raises
-    LiveRefusedError where the address trades real money without `arming`, ValueError for a key that cannot
-    sign.
+    `gate` counts the requests to this host and no other. `halted` and `overtaken` (why not, by client id) are
+    asked right before an entry is written to the wire. `use_stream` false, or no socket address: the account
+    is polled instead. Raises LiveRefusedError where the address trades real money without `arming`,
+    ValueError for a key that cannot sign.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class SignedBinance:
         *,
         chance: random.Random,
         halted: Callable[[], bool],
+        overtaken: Callable[[str], str | None] = lambda client_id: None,
         arming: LiveArming | None = None,
         use_stream: bool = True,
         patience: Patience | None = None,
@@ -80,6 +81,7 @@ class SignedBinance:
         self._pair = Pair.of(pair)
         self._clock = clock
         self._halted = halted
+        self._overtaken = overtaken
         self._patience = patience or Patience()
         self._sink: Sink | None = None
         self._untold: list[Event] = []
@@ -304,6 +306,8 @@ class SignedBinance:
     def _may_not_leave(self, intent: Intent) -> str | None:
         if intent.purpose is Purpose.ENTRY and self._halted():
             return "the halt latch is set"
+        if intent.purpose is Purpose.ENTRY and (why := self._overtaken(intent.client_id)) is not None:
+            return why
         waited_ms = self._clock.now_ms() - intent.created_ms
         if waited_ms > PROVEN_ABSENT_AFTER_MS:
             return f"the order waited for {waited_ms / 1_000:.0f} s"
