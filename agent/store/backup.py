@@ -126,7 +126,7 @@ def _opened(path: Path, mode: str, timeout_s: float = 2.0) -> Iterator[sqlite3.C
 
 def _row_counts(connection: sqlite3.Connection) -> dict[str, int]:
     names = connection.execute(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'spool'"
     )
     return {
         name: int(connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0])

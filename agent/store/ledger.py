@@ -21,6 +21,7 @@ from agent.store.database import Place, database_trouble, open_engine, open_for_
 from agent.store.loading import load_everything
 from agent.store.log_index import take_blocks
 from agent.store.rehearsal import rehearsal
+from agent.store.spool import Spool, copy_in
 from agent.store.statements import statements
 from agent.store.trouble import StoreTrouble
 from agent.store.writing import OnFile, write_batch
@@ -45,6 +46,8 @@ class Ledger:
         #: Keeps the log and its index in being while the writing connection is renewed.
         self._anchor: PoolProxiedConnection | None = None
         self._on_file: dict[str, OnFile] = {}
+        #: Numbers every change where the ledger is kept on a server too; `Ledger.open` knows.
+        self.spool: Spool | None = None
 
     @classmethod
     def open(cls, place: Place, scope: Scope, *, read_only: bool = False) -> Self:
@@ -60,6 +63,7 @@ class Ledger:
                 ledger._keep_index(place)
                 # No order waits for a server to have compiled its statements.
                 ledger._rehearse()
+                ledger._number_changes()
         except (DBAPIError, sqlite3.Error) as error:
             ledger.close()
             raise database_trouble(error, place, "opening") from None
@@ -81,6 +85,12 @@ class Ledger:
         finally:
             transaction.rollback()
 
+    def _number_changes(self) -> None:
+        with self._writing().begin():
+            copy = copy_in(self._writing())
+        if copy is not None and copy.is_on:
+            self.spool = Spool(copy)
+
     def commit(self, *batches: Batch) -> None:
         """Write all of `batches`, in their order, durably. Raises CommitFailed, then none was written.
 
@@ -88,12 +98,15 @@ class Ledger:
         """
         assert not self._read_only, "this ledger was opened for reading"
         written: dict[str, OnFile] = {}
+        last = 0
         try:
             connection = self._writing()
             with connection.begin():
                 for batch in batches:
                     known = ChainMap(written, self._on_file)
                     written |= write_batch(connection, self.scope, batch, known)
+                if self.spool is not None and batches:
+                    last = self.spool.add(connection, self.scope, batches)
         except (IntegrityError, ProgrammingError, InterfaceError) as error:
             raise AssertionError(f"the batch contradicts the ledger: {error}") from error
         except DBAPIError as error:
@@ -104,6 +117,8 @@ class Ledger:
         except StatementError as error:
             raise AssertionError(f"the batch cannot be written: {error.orig or error}") from error
         self._on_file |= written
+        if last and self.spool is not None:
+            self.spool.committed(last)
 
     def tidy(self) -> None:
         """Fold the write-ahead log back into the file once it is worth it. Waits for nobody, never raises.

@@ -10,7 +10,6 @@ from psycopg.abc import RV, PQGen
 
 from agent.store.server import LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS, Server
 
-APPLICATION: Final = "seller-exhaustion-agent"
 #: A dead client's session, and with it its lock, is gone after some 25 s on the server too.
 _KEEPALIVE: Final = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
 
@@ -43,7 +42,7 @@ def connect(server: Server, *, read_only: bool) -> PatientConnection:
     connection = PatientConnection.connect(
         server.conninfo,
         connect_timeout=max(2, round(server.patience_s)),
-        fallback_application_name=APPLICATION,
+        application_name=server.agent_id,
     )
     connection.patience_s = server.patience_s
     settings = {

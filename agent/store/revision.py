@@ -5,4 +5,4 @@ from __future__ import annotations
 from typing import Final
 
 #: The newest migration. Numbers only grow, so that a newer database is recognised.
-SCHEMA_REVISION: Final = "0001"
+SCHEMA_REVISION: Final = "0002"

@@ -1,7 +1,7 @@
-"""The tables of `trades.db`, as the newest migration leaves them.
+"""The tables of a ledger, in a file or on a server, as the newest migration leaves them.
 
-Every table says whose its rows are: agent, venue, mode, account, pair. Every uniqueness is per scope, so
-several agents, accounts and modes can share one database and never meet. Money is text, times are
+Every fact says whose it is: agent, venue, mode, account, pair. Every uniqueness is per scope, so several
+agents, accounts and modes can share one database and never meet. Money is text, times are
 milliseconds, floats appear only in decisions, where they are indicators. A change here needs a migration;
 a test compares the two.
 """
@@ -193,6 +193,27 @@ dust: Final = _table(
     Column("position_id", Integer, nullable=False),
     Column("currency", Text, nullable=False),
     Column("qty", Money, nullable=False),
+)
+
+#: Where a ledger is kept twice, in a file and on a server: whose rows, which file wrote them, and the number
+#: of the last change in here. A file has at most one row, a server one for each agent.
+copies: Final = Table(
+    "copies",
+    metadata,
+    Column("agent_id", Text, primary_key=True),
+    Column("install", Text, nullable=False),
+    Column("seq", Millis, nullable=False),
+    Column("is_on", Boolean, nullable=False),
+    Column("updated_ms", Millis, nullable=False),
+)
+
+#: Changes of the file that the server may not have yet, by their number.
+spool: Final = Table(
+    "spool",
+    metadata,
+    Column("seq", RowId, primary_key=True, autoincrement=False),
+    Column("scope", Text, nullable=False),
+    Column("body", Text, nullable=False),
 )
 
 #: One row per paper account; the scope's account names it, so a new account is a new scope.

@@ -35,8 +35,13 @@ _UNREADABLE: Final = (
     "agent.database_url is no address that can be used: write postgresql://USER@HOST:5432/DATABASE and leave "
     "the password to ~/.pgpass; signs like @ : / # in a name are written %40 %3A %2F %23"
 )
+_NAMELESS: Final = (
+    f"{NAME_PARAMETER} in agent.database_url names this agent: write up to 60 letters, digits, - or _ there"
+)
 #: A refusal that a second try may cure, in the words of the server.
-_PASSING: Final = re.compile(r"starting up|shutting down|in recovery|too many|connection slots|terminating")
+_PASSING: Final = re.compile(
+    r"starting up|not yet accepting|shutting down|in recovery|too many|connection slots|terminating"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,8 @@ class Server:
         if not parts.database or not isinstance(host, str) or re.search(r"[@\s]", host + parts.database):
             raise StoreTrouble(_UNREADABLE)
         named = parts.query.get(NAME_PARAMETER)
+        if named is not None and not re.fullmatch(r"[\w.-]{1,60}", str(named), re.ASCII):
+            raise StoreTrouble(_NAMELESS)
         where = f"{host}:{parts.port}" if parts.port else host
         shown = f"the PostgreSQL database {parts.database} at {where}"
         return cls(url, named if isinstance(named, str) and named else agent_id, shown)

@@ -10,17 +10,12 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Mapping
-from dataclasses import fields
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from agent.core.order import Fill, Order
-from agent.core.position import Position
-from agent.core.records import Row
-from agent.store.batch import Batch, PaperChange, PaperOrder, Scope
-from agent.store.codec import Undecodable, decode_as, encode_as, from_text, to_text
+from agent.store.batch import Batch, Scope
+from agent.store.batch_codec import decode_batch, encode_batch
+from agent.store.codec import Undecodable, from_text, to_text
 from agent.store.trouble import StoreTrouble, file_trouble
 
 NAME: Final = "emergency.journal"
@@ -31,7 +26,6 @@ IMPORTED: Final = "imported_journal"
 _FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK", "O_BINARY"))
 _LENGTH: Final = 8
 _HEAD: Final = 2 * _LENGTH
-_ORDER_AMOUNTS: Final = ("qty", "price", "executed_qty")
 
 
 class SpillFile:
@@ -57,7 +51,7 @@ class SpillFile:
 
     def append(self, scope: Scope, *batches: Batch) -> None:
         """All of them or none, durable when it returns. Raises StoreTrouble."""
-        body = to_text([list(scope.columns().values()), [_encoded(batch) for batch in batches]]).encode()
+        body = to_text([list(scope.columns().values()), [encode_batch(batch) for batch in batches]]).encode()
         record = b"%08x%08x" % (len(body), zlib.crc32(body)) + body
         try:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
@@ -82,7 +76,7 @@ class SpillFile:
         try:
             records = [from_text(body.decode()) for body in _bodies(content)]
             of_mine: list[Any] = [r[1] for r in records if isinstance(r, list) and r[0] == mine]
-            batches = tuple(_decoded(batch) for record in of_mine for batch in record)
+            batches = tuple(decode_batch(batch) for record in of_mine for batch in record)
         except (Undecodable, ValueError, KeyError, TypeError) as error:
             raise StoreTrouble(
                 f"{self.path} cannot be understood ({error}); install the version that wrote it"
@@ -141,49 +135,3 @@ def _bodies(content: bytes) -> list[bytes]:
 
 def _end(content: bytes) -> int:
     return sum(_HEAD + len(body) for body in _bodies(content))
-
-
-def _encoded(batch: Batch) -> Any:
-    return {
-        "at_ms": batch.at_ms,
-        "rows": encode_as(tuple[Row, ...], batch.rows),
-        "orders": encode_as(tuple[Order, ...], batch.orders),
-        "positions": encode_as(tuple[Position, ...], batch.positions),
-        "documents": dict(batch.documents),
-        "fee_values": [[*ids, str(amount)] for ids, amount in batch.fee_values.items()],
-        "paper": None if batch.paper is None else _encoded_paper(batch.paper),
-    }
-
-
-def _decoded(data: Any) -> Batch:
-    paper = data["paper"]
-    return Batch(
-        at_ms=int(data["at_ms"]),
-        rows=decode_as(tuple[Row, ...], data["rows"]),
-        orders=decode_as(tuple[Order, ...], data["orders"]),
-        positions=decode_as(tuple[Position, ...], data["positions"]),
-        documents=data["documents"],
-        fee_values={(order, trade): Decimal(amount) for order, trade, amount in data["fee_values"]},
-        paper=None if paper is None else _decoded_paper(paper),
-    )
-
-
-def _encoded_paper(change: PaperChange) -> Any:
-    return {
-        "document": change.document,
-        "orders": [_encoded_order(order) for order in change.orders],
-        "fills": encode_as(tuple[Fill, ...], change.fills),
-    }
-
-
-def _encoded_order(order: PaperOrder) -> dict[str, Any]:
-    row = {field.name: getattr(order, field.name) for field in fields(order)}
-    return row | {name: None if row[name] is None else str(row[name]) for name in _ORDER_AMOUNTS}
-
-
-def _decoded_paper(data: Mapping[str, Any]) -> PaperChange:
-    orders = tuple(
-        PaperOrder(**{**row, **{n: None if row[n] is None else Decimal(row[n]) for n in _ORDER_AMOUNTS}})
-        for row in data["orders"]
-    )
-    return PaperChange(data["document"], orders, decode_as(tuple[Fill, ...], data["fills"]))

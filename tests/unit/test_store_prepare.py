@@ -23,7 +23,7 @@ from agent.store.trouble import StoreTrouble
 from tests.store_ground import ROOT, SCOPE, T0, Store, bar_batch, position
 
 SECOND = """
-revision, down_revision = "0002", "0001"
+revision, down_revision = "0003", "0002"
 from alembic import op
 import sqlalchemy as sa
 
@@ -37,8 +37,8 @@ def next_version(directory: Path, after: str = "pass") -> Migrations:
     """Our migrations and one more."""
     copy = directory / "migrations"
     shutil.copytree(OURS.directory, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "versions" / "r0002_second.py").write_text(SECOND.format(after=after))
-    return Migrations(copy, "0002")
+    (copy / "versions" / "r0003_second.py").write_text(SECOND.format(after=after))
+    return Migrations(copy, "0003")
 
 
 def ask(path: Path, sql: str) -> list[tuple[object, ...]]:
@@ -115,10 +115,10 @@ def test_an_old_database_is_upgraded_after_a_copy_was_made(tmp_path: Path) -> No
     with closing(store.ledger()) as ledger:
         ledger.commit(Batch(T0, positions=(position(),)))
     copy = prepare(store.path, next_version(tmp_path))
-    assert copy == tmp_path / "backups" / "trades-before-schema-0002.db"
+    assert copy == tmp_path / "backups" / "trades-before-schema-0003.db"
     assert store.query("SELECT position_id, leverage FROM trades") == [(1, None)]
     assert ask(copy, "SELECT position_id FROM trades") == [(1,)]
-    assert ask(copy, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert ask(copy, "SELECT version_num FROM alembic_version") == [("0002",)]
 
 
 def test_readers_are_told_that_an_old_database_needs_an_upgrade(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_an_upgrade_that_fails_half_way_leaves_the_old_schema(tmp_path: Path) ->
     broken = next_version(tmp_path, after="raise RuntimeError('power cut')")
     with pytest.raises(RuntimeError, match="power cut"):
         prepare(store.path, broken)
-    assert store.query("SELECT version_num FROM alembic_version") == [("0001",)]
+    assert store.query("SELECT version_num FROM alembic_version") == [("0002",)]
     columns = [row[1] for row in store.query("PRAGMA table_info(trades)")]
     assert "leverage" not in columns
     with closing(store.ledger()) as ledger:
@@ -146,11 +146,11 @@ def test_an_upgrade_killed_half_way_leaves_the_old_schema(tmp_path: Path) -> Non
     killed = next_version(tmp_path, after="__import__('os').kill(__import__('os').getpid(), 9)")
     program = (
         "import sys; from pathlib import Path; from agent.store.prepare import Migrations, prepare;"
-        "prepare(Path(sys.argv[1]), Migrations(Path(sys.argv[2]), '0002'))"
+        "prepare(Path(sys.argv[1]), Migrations(Path(sys.argv[2]), '0003'))"
     )
     arguments = [sys.executable, "-c", program, str(store.path), str(killed.directory)]
     assert subprocess.run(arguments, timeout=60, cwd=ROOT).returncode == -9
-    assert store.query("SELECT version_num FROM alembic_version") == [("0001",)]
+    assert store.query("SELECT version_num FROM alembic_version") == [("0002",)]
     assert store.query("PRAGMA integrity_check") == [("ok",)]
     assert prepare(store.path) is None
 
