@@ -121,6 +121,10 @@ class PostgresServer:
                     raise NoPostgres(f"the server does not start: {said}") from error
                 time.sleep(0.02)
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate one: what a crash leaves behind."""
         if self._process is not None:

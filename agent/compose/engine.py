@@ -20,6 +20,7 @@ import agent
 from agent.compose.access import PAPER, Access
 from agent.compose.accounts import AccountTaken, Traded, trading_alone
 from agent.compose.alerting import Alerting, Joined
+from agent.compose.database import Database
 from agent.compose.door import Door
 from agent.compose.early_feed import Unjudged, examined_to_ms
 from agent.compose.errand import Site
@@ -79,12 +80,16 @@ from agent.shell.dispatch import Dispatcher
 from agent.shell.runtime import JournalError, Runtime
 from agent.shell.supervisor import Supervisor
 from agent.store.candles import SeriesKey, StoredSeries
+from agent.store.courier import Courier, Road
 from agent.store.data_dir import DataDir
+from agent.store.far_ledger import Claimed
 from agent.store.latch import Latch
+from agent.store.ledger import Ledger
 from agent.store.paper import paper_scope
 from agent.store.paper_rows import PaperRows
 from agent.store.revision import SCHEMA_REVISION
 from agent.store.scrutiny_findings import findings_in
+from agent.store.trouble import StoreTrouble
 from agent.store.writer import Watch
 
 T = TypeVar("T")
@@ -113,8 +118,10 @@ class Engine:
         parts: Parts | None = None,
         access: Access = PAPER,
         alerts: Alerting | None = None,
+        database: Database | None = None,
     ) -> None:
         self._alerts = alerts
+        self._database = database
         self._parts = parts or Parts()
         # A worker process has no place in another world than this one.
         self._is_real = parts is None
@@ -164,6 +171,7 @@ class Engine:
                 print(f"{found}.", file=sys.stderr)
                 return REFUSED
             self._exits_only_because = self._exits_only_because or found.exits_only_because
+            await self._claim_account(found)
             with self._alone(found):
                 return await self._run(clock, found, stopping)
         except AccountTaken as taken:
@@ -173,6 +181,8 @@ class Engine:
             waiting.cancel()
             if samples is not None:
                 await samples.close()
+            if self._database is not None:
+                await asyncio.to_thread(self._database.far.hang_up)
 
     def _wait_visibly(self, clock: Clock) -> asyncio.Task[None]:
         """Whoever supervises this process is told why it does not begin yet."""
@@ -195,6 +205,22 @@ class Engine:
             return Whose(next(s for s in exposed if (s.venue, s.pair) == (venue, pair)), self._access.why)
         gate = self._gate(self._markets.orders, clock)
         return await whose(AGENT_ID, self._config, account, self._directory.path, exposed, gate, clock)
+
+    async def _claim_account(self, found: Whose) -> None:
+        """Outside paper: one engine for each account and pair, also on other machines of one database."""
+        scope = found.scope
+        if self._database is None or scope.mode == "paper":
+            return
+        what = f"{scope.pair} on account {scope.account} at {scope.venue}"
+        far = self._database.far
+        try:
+            await asyncio.to_thread(far.claim, f"account {what}", what)
+        except Claimed as claimed:
+            if not claimed.by_namesake:
+                raise AccountTaken(str(claimed)) from None
+        except StoreTrouble as trouble:
+            LOG.warning("%s", trouble)
+            await asyncio.to_thread(far.hang_up)
 
     @contextmanager
     def _alone(self, found: Whose) -> Iterator[None]:
@@ -244,7 +270,8 @@ class Engine:
         latched = latched_halt(halted.reason, halted.at_ms) if halted else None
         state = state_from(core_setup, stored, clock.now_ms(), latched)
         writer = parts.writer(ledger, Watch(failed=_store_failed, broken=_store_broken))
-        journal = LedgerJournal(writer, agent.__version__)
+        courier = self._courier(ledger)
+        journal = LedgerJournal(writer, agent.__version__, courier.arrived if courier else None)
         journal.note_start(state)
         latch_file = LatchFile(latch)
         runtime = self._runtime = Runtime(state, clock, journal, latch_file, self._chance)
@@ -361,6 +388,7 @@ class Engine:
                 supervisor.keep("venue clock", clock.run)
             if self._exits_only_because is None:
                 await journal.accept_config(config.config_hash, config.canonical, clock.now_ms())
+            self._send_changes(runtime, courier)
             self._begin(runtime)
             desk.start(supervisor, runtime.sink)
             code = await _until(stopping, reach())
@@ -378,9 +406,42 @@ class Engine:
             left = await asyncio.to_thread(writer.close)
             if left:
                 LOG.error("%d changes could not be written before the end", left)
+            if courier is not None and (behind := await asyncio.to_thread(courier.close)):
+                LOG.warning("%d changes are kept here until the database is back", behind)
             rows.close()
             candles.close()
             ledger.close()
+
+    # --- the server ------------------------------------------------------------------------------
+
+    def _courier(self, ledger: Ledger) -> Courier | None:
+        """Who brings every change to the database, where there is one."""
+        if self._database is None or ledger.spool is None:
+            return None
+        loop = asyncio.get_running_loop()
+
+        def away(reason: str, final: bool) -> None:
+            told = Impaired(Impairment.DATABASE_AWAY, reason, permanent=final)
+            loop.call_soon_threadsafe(self._tell, told)
+
+        def in_step() -> None:
+            loop.call_soon_threadsafe(self._tell, Healed(Impairment.DATABASE_AWAY))
+
+        return Courier(self._database.far, ledger.spool, self._directory.trades_db, Road(away, in_step))
+
+    def _tell(self, event: Event) -> None:
+        if self._runtime is not None:
+            self._runtime.sink(event)
+
+    def _send_changes(self, runtime: Runtime, courier: Courier | None) -> None:
+        """Entries wait until the database has everything that was before."""
+        if self._database is None:
+            return
+        trouble = self._database.trouble
+        by, why = Impairment.DATABASE_AWAY, trouble or "the ledger is being compared"
+        runtime.sink(Impaired(by, why, permanent=courier is None, expected=trouble is None))
+        if courier is not None:
+            courier.start()
 
     # --- start -------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 import time
@@ -20,12 +21,14 @@ from typing import Any, Final
 from agent.compose.access import access_for
 from agent.compose.account_worth import account_worth
 from agent.compose.alerting import Alerting
-from agent.compose.engine import AGAIN, Engine
+from agent.compose.database import open_database
+from agent.compose.engine import AGAIN, AGENT_ID, Engine
 from agent.compose.env_file_note import note_env_file
 from agent.compose.live import live_start
 from agent.compose.stored_setup import decide_setup
 from agent.compose.whose import open_scopes
 from agent.config.findings import Report
+from agent.config.model import Config
 from agent.core.money import forbid_float_money
 from agent.options import RunOptions
 from agent.shell.logs import LogSettings, set_up_logging
@@ -33,9 +36,11 @@ from agent.shell.no_core_dump import forbid_core_dumps
 from agent.shell.redaction import Secrets
 from agent.shell.staying_awake import StayingAwake
 from agent.store.data_dir import DataDir
+from agent.store.far_ledger import Claimed
 from agent.store.importing import import_spilled
 from agent.store.instance_lock import InstanceLock, LockHeld
 from agent.store.prepare import prepare
+from agent.store.server import password_in
 from agent.store.spill import SpillFile
 from agent.store.trouble import StoreTrouble, file_trouble
 
@@ -135,6 +140,12 @@ def _run_once(options: RunOptions, directory: DataDir) -> int:
         keep_room_for_an_emergency(directory.path)
         for scope in import_spilled(directory.path, directory.trades_db):
             LOG.warning("what an emergency stop did for %s is in the ledger now", scope.pair)
+        _hide_password(asked, secrets)
+        try:
+            database = open_database(asked, directory, AGENT_ID)
+        except Claimed as claimed:
+            print(f"{claimed}.", file=sys.stderr)
+            return LOCKED
         decided = decide_setup(options, asked, directory)
         if isinstance(decided, str):
             print(decided, file=sys.stderr)
@@ -157,7 +168,9 @@ def _run_once(options: RunOptions, directory: DataDir) -> int:
             return REFUSED
         because = decided.exits_only_because or access.why or live.exits_only_because or None
         alerts = Alerting(decided.config, options.env_path, secrets)
-        engine = Engine(options, decided.config, directory, because, access=access, alerts=alerts)
+        engine = Engine(
+            options, decided.config, directory, because, access=access, alerts=alerts, database=database
+        )
         engine.follow_log = log.follow
         code = _loop_run(_serve(engine))
         return code
@@ -172,6 +185,13 @@ def _run_once(options: RunOptions, directory: DataDir) -> int:
             log.undo()
         else:
             log.close()
+
+
+def _hide_password(config: Config | None, secrets: Secrets) -> None:
+    """That of the database, wherever it comes from."""
+    secrets.add(os.environ.get("PGPASSWORD"))
+    if config is not None and config.agent.database_url is not None:
+        secrets.add(password_in(config.agent.database_url))
 
 
 def keep_room_for_an_emergency(directory: Path) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import Final
 
 from agent.core.boot import boot
 from agent.core.commands import AlertLevel
+from agent.core.order import Order, OrderStatus, Purpose
 from agent.core.position import Position
 from agent.core.records import DecisionRow, EventRow, Row
 from agent.core.snapshot import snapshot
@@ -22,13 +25,22 @@ DURABLE_KEY = "agent"
 STATUS_KEY = "status"
 #: The stored status is refreshed at least this often, so that `status` without an engine is not old news.
 STATUS_EVERY_MS = 60_000
+#: How long an entry waits for the server that its intent is kept on too.
+ENTRY_PATIENCE_S: Final = 0.8
 
 
 class LedgerJournal:
-    """`Journal` of the runtime over the ledger's writer."""
+    """`Journal` of the runtime over the ledger's writer.
 
-    def __init__(self, writer: Writer, version: str) -> None:
+    Where the ledger is kept on a server too, `arrived` says when all of it is there. An entry waits for that;
+    nothing else does, because leaving a position must not depend on a network.
+    """
+
+    def __init__(
+        self, writer: Writer, version: str, arrived: Callable[[], Future[None]] | None = None
+    ) -> None:
         self._writer = writer
+        self._arrived = arrived
         self._version = version
         self._status_at_ms = 0
         self._phase: str | None = None
@@ -48,7 +60,7 @@ class LedgerJournal:
             documents=documents,
             fee_values={(o.intent.client_id, t): v for o in changes.orders for t, v in o.fee_values.items()},
         )
-        return self._durable(batch)
+        return self._durable(batch, also_there=any(_is_new_entry(order) for order in changes.orders))
 
     def note_start(self, state: AgentState) -> None:
         """Begin a life of the engine in the events: what was before it was another one's, or nobody's."""
@@ -76,17 +88,35 @@ class LedgerJournal:
     def _status_is_old(self, at_ms: int) -> bool:
         return at_ms >= self._status_at_ms + STATUS_EVERY_MS
 
-    def _durable(self, batch: Batch) -> Awaitable[None]:
+    def _durable(self, batch: Batch, *, also_there: bool = False) -> Awaitable[None]:
         # Submitted now, in the order of the steps; only the waiting happens later.
         future = asyncio.wrap_future(self._writer.submit(batch))
 
         async def durable() -> None:
             try:
                 await future
+                if also_there and self._arrived is not None:
+                    there = asyncio.wrap_future(self._arrived())
+                    there.add_done_callback(_seen)
+                    await asyncio.wait_for(asyncio.shield(there), ENTRY_PATIENCE_S)
+            except TimeoutError:
+                raise JournalError(
+                    f"the database server has not taken the intent within {ENTRY_PATIENCE_S} s"
+                ) from None
             except (StoreTrouble, LedgerBroken) as error:
                 raise JournalError(str(error)) from None
 
         return durable()
+
+
+def _seen(done: asyncio.Future[None]) -> None:
+    """Nobody may wait for it any more when it fails."""
+    if not done.cancelled():
+        done.exception()
+
+
+def _is_new_entry(order: Order) -> bool:
+    return order.intent.purpose is Purpose.ENTRY and order.status is OrderStatus.PENDING_NEW
 
 
 def _engine_event(at_ms: int, text: str) -> EventRow:

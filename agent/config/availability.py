@@ -49,9 +49,10 @@ def _refused(config: Config) -> list[Finding]:
     if source != "exchange":
         reason = f"data from Polygon is {_LATER}"
         found.append(Finding("data_feed.data_source", source, reason, 'write "exchange"'))
-    if config.agent.database_url is not None:
-        reason = f"a database of your choice is {_LATER}"
-        fix = "set it to null: everything is kept in trades.db in the data directory"
+    url = config.agent.database_url
+    if url is not None and url.reveal().startswith("sqlite"):
+        reason = "SQLite is where the ledger is kept anyway: trades.db in the data directory"
+        fix = "set it to null, and choose the place with --data-dir"
         found.append(Finding("agent.database_url", None, reason, fix))
     return found
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from agent.config import names, strict_json
+from agent.config.address_parts import without_password
 from agent.config.agreement import disagreements
 from agent.config.canonical import canonical, content_hash
 from agent.config.draft import Draft, Tree, at
@@ -63,9 +64,17 @@ def _in_order(findings: list[Finding]) -> tuple[Finding, ...]:
 
 
 def _config(file: ConfigFile, tree: Tree) -> Config:
-    text = canonical(tree)
+    text = canonical(_without_password(tree))
     content = {name: getattr(file, name) for name in ConfigFile.model_fields}
     return Config(**content, config_hash=content_hash(text), canonical=text)
+
+
+def _without_password(tree: Tree) -> Tree:
+    """The tree as it may be stored: an address of a database loses the password in it."""
+    section = tree.get("agent")
+    if not isinstance(section, dict) or not isinstance(url := section.get("database_url"), str):
+        return tree
+    return {**tree, "agent": {**section, "database_url": without_password(url)}}
 
 
 def _model(tree: Tree) -> tuple[ConfigFile, dict[Loc, Any]]:

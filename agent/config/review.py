@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from agent.config import venues
+from agent.config.address_parts import has_password, is_readable_on_the_way
 from agent.config.draft import Draft
 from agent.config.findings import Finding
 from agent.config.model import FORMAT_VERSION, bar_counts, bars_for
@@ -177,8 +178,11 @@ def _database(draft: Draft) -> Iterator[Finding]:
     url = draft.file.agent.database_url
     if url is None or not draft.sound("agent.database_url"):
         return
-    login, at_sign, _ = url.reveal().partition("://")[2].partition("@")
-    if at_sign and ":" in login:
-        fix = "remove it from the address; PostgreSQL reads it from ~/.pgpass"
-        line = draft.lines.get(("agent", "database_url"))
+    line = draft.lines.get(("agent", "database_url"))
+    if has_password(url.reveal()):
+        fix = "remove it from the address; PostgreSQL reads it from ~/.pgpass or PGPASSWORD"
         yield Finding("agent.database_url", None, "the address holds a password", fix, line)
+    elif not url.reveal().startswith("sqlite") and is_readable_on_the_way(url.reveal()):
+        reason = "trades travel readable to another machine"
+        fix = "add ?sslmode=verify-full (or require) to the address"
+        yield Finding("agent.database_url", None, reason, fix, line)

@@ -116,6 +116,7 @@ class Impairment(StrEnum):
     BALANCE_UNREADABLE = "balance unreadable"
     LEDGER_DIFFERENCE = "ledger difference"
     STORE_FAILING = "store failing"
+    DATABASE_AWAY = "database away"
     CREDENTIALS_REFUSED = "credentials refused"
     KEY_RIGHTS = "key rights"
     USER_STREAM = "user stream not caught up"

@@ -102,7 +102,7 @@ def restore(backup: Path, database: Path, *, engine_running: Callable[[], bool],
         create_file(fresh)
         shutil.copyfile(backup, fresh)
         _sync(fresh)
-        kept = _set_aside(database, at_ms) if database.exists() else None
+        kept = set_aside(database, at_ms) if database.exists() else None
         os.replace(fresh, database)
         _sync(database.parent)
     except sqlite3.Error as error:
@@ -164,7 +164,7 @@ def _refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
         raise newer_schema(path, str(row[0]))
 
 
-def _set_aside(database: Path, at_ms: int) -> Path:
+def set_aside(database: Path, at_ms: int) -> Path:
     """Keep the file under a second name, with its log folded in, or beside it where that is impossible.
 
     The first name stays until it is replaced, so that a crash in between never leaves no database at all.

@@ -151,11 +151,22 @@ class Ledger:
             raise database_trouble(error, self.place, "reading") from None
 
     def close(self) -> None:
+        self._forget_what_was_sent()
         self._hang_up()
         if self._anchor is not None:
             self._anchor.close()
             self._anchor = None
         self._engine.dispose()
+
+    def _forget_what_was_sent(self) -> None:
+        """So that a file that is in step says so by itself. What is kept too long does no harm."""
+        if self.spool is None or self.spool.sent < self.spool.seq:
+            return
+        try:
+            with self._writing().begin():
+                self.spool.clear(self._writing())
+        except DBAPIError:
+            return
 
     def _writing(self) -> Connection:
         if self._connection is None:

@@ -83,6 +83,14 @@ class Server:
         return _plain(self.url)
 
 
+def password_in(url: Secret) -> str | None:
+    """So that it can be hidden from logs."""
+    try:
+        return make_url(_plain(url)).password
+    except (ArgumentError, ValueError):
+        return None
+
+
 def _plain(url: Secret) -> str:
     """The address without the name of a driver, which only SQLAlchemy knows."""
     scheme, separator, rest = url.reveal().partition("://")

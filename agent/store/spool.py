@@ -71,9 +71,14 @@ class Spool:
         last = self.seq + len(rows)
         connection.execute(update(copies).values(seq=last, updated_ms=_wall_ms()))
         if self.sent > self._cleared:
-            connection.execute(delete(table).where(table.c.seq <= self.sent))
-            self._cleared = self.sent
+            self.clear(connection)
         return last
+
+    def clear(self, connection: Connection) -> None:
+        """Throw away what the server has."""
+        sent = self.sent
+        connection.execute(delete(table).where(table.c.seq <= sent))
+        self._cleared = sent
 
     def committed(self, last: int) -> None:
         self.seq = last

@@ -42,9 +42,13 @@ def test_polygon_is_refused(source: str) -> None:
     assert keys(data_feed={"data_source": source}) == ({"data_feed.data_source"}, set())
 
 
-@pytest.mark.parametrize("url", ["postgresql+psycopg://h/d", "sqlite:///x.db"])
-def test_no_other_database_than_the_data_directorys_is_available(url: str) -> None:
-    assert keys(agent={"database_url": url}) == ({"agent.database_url"}, set())
+def test_another_sqlite_file_than_the_data_directorys_is_refused() -> None:
+    (refused,) = not_available_yet(accepted(agent={"database_url": "sqlite:///x.db"})).refused
+    assert (refused.key, refused.reason.partition(":")[0]) == (
+        "agent.database_url",
+        "SQLite is where the ledger is kept anyway",
+    )
+    assert keys(agent={"database_url": "postgresql+psycopg://h/d"}) == (set(), set())
 
 
 def test_alerts_and_metrics_are_available() -> None:

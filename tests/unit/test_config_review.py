@@ -52,6 +52,8 @@ def test_a_careful_paper_configuration_gets_no_warning() -> None:
         ({"agent": {"min_testnet_days": 0}}, "agent.min_testnet_days", "usual 7"),
         ({"agent": {"min_phase_trades": 9}}, "agent.min_phase_trades", "usual 10"),
         ({"agent": {"database_url": "postgresql://u:pw@h/d"}}, "agent.database_url", "password"),
+        ({"agent": {"database_url": "postgresql://u@h/d?password=pw"}}, "agent.database_url", "password"),
+        ({"agent": {"database_url": "postgresql://u@h/d"}}, "agent.database_url", "readable"),
     ],
 )
 def test_each_concern_has_one_warning(sections: dict[str, Any], key: str, words: str) -> None:
@@ -73,7 +75,9 @@ def test_each_concern_has_one_warning(sections: dict[str, Any], key: str, words:
         {"exchange": {"exchange_name": "kraken"}},
         {"exchange": {"testnet": False}},
         {"agent": {"min_paper_days": 7, "min_phase_trades": 10}},
-        {"agent": {"database_url": "postgresql://u@h/d"}},
+        {"agent": {"database_url": "postgresql://u@h/d?sslmode=verify-full"}},
+        {"agent": {"database_url": "postgresql://u@127.0.0.1:5433/d"}},
+        {"agent": {"database_url": "postgresql://u@/d?host=/var/run/postgresql"}},
         {"backtest_params": {"use_stop_loss": False}, "agent": {"disaster_stop_percent": 10}},
         {"seller_params": {"ema_fast": 671}},
         {"backtest_metrics": None},

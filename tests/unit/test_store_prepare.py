@@ -99,7 +99,7 @@ def test_a_database_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path)
         connection.execute("UPDATE alembic_version SET version_num = '0007'")
     before = path.read_bytes()
     sentence = (
-        r"written by a newer version .*its schema is 0007, this program knows 0001.*install that version"
+        r"written by a newer version .*its schema is 0007, this program knows 0002.*install that version"
     )
     with pytest.raises(StoreTrouble, match=sentence):
         prepare(path)
