@@ -86,8 +86,8 @@ class Ledger:
             transaction.rollback()
 
     def _number_changes(self) -> None:
-        with self._writing().begin():
-            copy = copy_in(self._writing())
+        with self._engine.connect() as connection:
+            copy = copy_in(connection)
         if copy is not None and copy.is_on:
             self.spool = Spool(copy)
 
