@@ -215,8 +215,12 @@ def test_scopes_in_one_database_never_meet(store: Store) -> None:
     assert len(store.reader().decisions(SCOPE.selection, limit=50)) == 1
 
 
-def test_every_table_says_whose_its_rows_are() -> None:
+def test_every_table_of_facts_says_whose_its_rows_are() -> None:
+    # How far a copy is tells of an agent as a whole; a change that is kept for one names its scope itself.
+    bookkeeping = (schema.copies, schema.spool)
     for table in schema.metadata.sorted_tables:
+        if table in bookkeeping:
+            continue
         columns = [column.name for column in table.columns][:6]
         assert columns == ["id", "agent_id", "venue", "mode", "account", "pair"]
         assert not any(table.c[name].nullable for name in columns)
