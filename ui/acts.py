@@ -170,6 +170,7 @@ class Acts:
                 self.show_tab("log")
 
     async def _show_gates(self) -> None:
+        self._of.window.toasts.show_toast("INFO", "Reading every gate of live trading…")
         document = await asyncio.to_thread(gates, self._of.place)
         pair = await asyncio.to_thread(pair_of, self._of.place)
         self._of.window.question.ask(arming_question(document, pair))

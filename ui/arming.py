@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
@@ -55,10 +56,10 @@ def gates(place: Place) -> dict[str, Any]:
 def arming_question(document: dict[str, Any], pair: str) -> Question:
     """Every gate with its numbers; the pair is typed only where all of them are open."""
     rows = [row for row in document.get("gates", []) if isinstance(row, dict)]
-    lines = []
-    for row in rows:
-        fix = f" ({row['fix']})" if row.get("fix") and not row.get("passed") else ""
-        lines.append(f"{'✓' if row.get('passed') else '✗'} {row.get('name')}: {row.get('numbers')}{fix}")
+    lines = [_line(row) for row in rows]
+    listed = [row for row in document.get("checklist", []) if isinstance(row, dict)]
+    if listed:
+        lines += ["Launch list:", *(f"   {_line(row)}" for row in listed)]
     is_open = bool(rows) and all(row.get("passed") for row in rows)
     if not rows:
         lines.append("The gates could not be read: run `python -m agent.cli arm`.")
@@ -70,6 +71,11 @@ def arming_question(document: dict[str, Any], pair: str) -> Question:
         lines.append("A gate is closed: live trading cannot start.")
     typed = pair if is_open else ""
     return Question("arm", "LIVE TRADING", tuple(lines), choices, "Stay safe", danger=True, typed=typed)
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    fix = f" ({row['fix']})" if row.get("fix") and not row.get("passed") else ""
+    return f"{'✓' if row.get('passed') else '✗'} {row.get('name')}: {row.get('numbers')}{fix}"
 
 
 def pair_of(place: Place) -> str:

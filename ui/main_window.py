@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import (
     QLabel,
@@ -199,9 +199,20 @@ class MainWindow(QMainWindow):
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
+        handle = self.windowHandle()
+        if handle is not None:
+            handle.removeEventFilter(self)
+            handle.installEventFilter(self)
         self.shown.emit()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """A window that comes to light again is painted as things are now."""
+        if event.type() == QEvent.Type.Expose and self.is_seen:
+            self.shown.emit()
+        return super().eventFilter(watched, event)
 
     @property
     def is_seen(self) -> bool:
-        """Whether anything painted would be looked at."""
-        return self.isVisible() and not self.isMinimized()
+        """Whether anything painted would be looked at: shown, not minimised, not on another desktop."""
+        handle = self.windowHandle()
+        return self.isVisible() and not self.isMinimized() and handle is not None and handle.isExposed()

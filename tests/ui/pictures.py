@@ -21,6 +21,7 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "ui"), str(ROOT / "tests" / "e2e")]
 
+import aiohttp  # noqa: E402
 from agent_process import Agent, House, Market  # noqa: E402
 from configurations import WINDOWS, changed, quick, written  # noqa: E402
 from PySide6.QtCore import Qt  # noqa: E402
@@ -134,7 +135,7 @@ async def first_run(camera: Camera) -> None:
 
 async def demo(camera: Camera) -> None:
     """The demo as a trader gets it, from its first second to an emergency stop and a lost engine."""
-    place = Place(camera.data_dir / "config.json", camera.data_dir, ("--speed", "300"), demo=True)
+    place = Place(camera.data_dir / "config.json", camera.data_dir, ("--speed", "150"), demo=True)
     async with window_on(place, camera.data_dir.with_name("settings")) as eyes:
         small = replace(camera, sizes=camera.sizes[:1])
         await eyes.until("loading", lambda: eyes.window.control.progress.isVisible())
@@ -145,10 +146,12 @@ async def demo(camera: Camera) -> None:
         await eyes.until("candles", lambda: len(eyes.controller.chart.view._scene.candles) > 1000)
         await _bars(eyes, 1)
         await camera.take(eyes, "flat")
-        await eyes.until("a position", lambda: eyes.picture.holdings, 300)
-        await eyes.until("its trade over", lambda: not eyes.picture.holdings, 300)
-        await eyes.until("the next position", lambda: eyes.picture.holdings, 300)
-        await _bars(eyes, 3)
+        await _held(eyes)
+        eyes.controller.acts.close_wanted(eyes.picture.holdings[0].position.id)
+        eyes.click_answer("close")
+        await eyes.until("its trade over", lambda: not eyes.picture.holdings)
+        await _held(eyes)
+        await _bars(eyes, 2)
         await camera.take(eyes, "position")
         eyes.press(Qt.Key.Key_W, CTRL)
         await camera.take(eyes, "confirmation")
@@ -156,6 +159,21 @@ async def demo(camera: Camera) -> None:
         await _tabs(camera, eyes)
         await _cards(camera, eyes)
         await _ends(camera, eyes)
+
+
+async def _held(eyes: Eyes) -> None:
+    """Until a position is held; the demo's exchange is asked for signals."""
+    for _ in range(20):
+        await eyes.until("free", lambda: not eyes.picture.status.entries_blocked_by, 120)
+        if not eyes.picture.holdings:
+            rest = f"http://{(eyes.picture.status.venue or '').partition('@')[2]}"
+            async with aiohttp.ClientSession() as session:
+                await session.post(f"{rest}/control/market", json={"signal": True})
+        count = len(eyes.picture.holdings)
+        await _bars(eyes, 2)
+        if eyes.picture.holdings and count == len(eyes.picture.holdings):
+            return
+    raise AssertionError("no signal was entered")
 
 
 async def _tabs(camera: Camera, eyes: Eyes) -> None:
@@ -268,7 +286,11 @@ async def lost(camera: Camera) -> None:
 
 async def several(camera: Camera) -> None:
     document = quick(
-        backtest_params=WITH_STOP, risk_management={"max_open_positions": 5, "max_position_size_percent": 15}
+        risk_management={
+            "max_open_positions": 5,
+            "max_position_size_percent": 5,
+            "max_daily_loss_percent": 20,
+        }
     )
     async with _on(camera, document) as (_house, market, _agent, eyes):
         await eyes.state("RUNNING")

@@ -136,29 +136,6 @@ def test_an_emergency_latches_sells_and_shows_its_steps(qapp, tmp_path):
     play(scenario)
 
 
-def test_an_engine_that_dies_is_missed_and_found_again(qapp, tmp_path):
-    async def scenario() -> None:
-        async with house() as built:
-            market, agent = await _started(built, tmp_path)
-            async with window_on(place_of(tmp_path), tmp_path) as eyes:
-                await attached(eyes, agent)
-                await eyes.state("RUNNING")
-                await agent.kill()
-                await eyes.until(
-                    "a banner", lambda: any("ENGINE GONE" in t for t in eyes.window.banners.texts)
-                )
-                assert not eyes.window.control.pause_button.isEnabled()
-                assert eyes.window.control.emergency_button.isEnabled()
-                again = await built.agent(tmp_path, *market.address)
-                await attached(eyes, again)
-                await eyes.until(
-                    "no banner", lambda: not any("ENGINE" in t for t in eyes.window.banners.texts)
-                )
-                await eyes.state("RUNNING")
-
-    play(scenario)
-
-
 def test_a_frozen_engine_is_called_silent_and_the_emergency_goes_around_it(qapp, tmp_path):
     async def scenario() -> None:
         async with house() as built:
@@ -184,44 +161,60 @@ def test_a_frozen_engine_is_called_silent_and_the_emergency_goes_around_it(qapp,
     play(scenario)
 
 
-def test_stale_data_is_said_and_blocks_entries_visibly(qapp, tmp_path):
+def test_closed_and_opened_again_killed_and_found_again_and_left_without_a_market(qapp, tmp_path):
     async def scenario() -> None:
         async with house() as built:
-            market, agent = await _started(built, tmp_path)
+            market, agent = await _started(built, tmp_path, backtest_metrics=None)
             async with window_on(place_of(tmp_path), tmp_path) as eyes:
                 await attached(eyes, agent)
                 await eyes.state("RUNNING")
-                await eyes.until("fresh", lambda: eyes.picture.status.feed.fresh)
+                await _closed_and_kept(eyes)
+            async with window_on(place_of(tmp_path), tmp_path) as eyes:
+                window = eyes.window
+                await attached(eyes, agent)
+                await eyes.state("RUNNING")
+                window.stats.setCurrentIndex(1)
+                sections = window.stats.backtest
+                await eyes.until("figures", lambda: len(sections._shown[0].rows) > 5)
+                assert "carries no backtest_metrics" in sections._shown[0].remark
+
+                await agent.kill()
+                dead = eyes.picture
+                await eyes.until("a banner", lambda: any("ENGINE GONE" in t for t in window.banners.texts))
+                assert not window.control.pause_button.isEnabled()
+                assert window.control.emergency_button.isEnabled()
+                assert "last known" in window.control.words._whole
+                again = await built.agent(tmp_path, *market.address)
+                await attached(eyes, again)
+                await eyes.until("no banner", lambda: not any("ENGINE" in t for t in window.banners.texts))
+                await eyes.until("free to enter", lambda: eyes.picture is not dead and _may_enter(eyes))
+
                 await market.stop()
                 await eyes.until("stale", lambda: not eyes.picture.status.feed.fresh)
-                await eyes.until(
-                    "a banner", lambda: any("MARKET DATA IS STALE" in t for t in eyes.window.banners.texts)
-                )
+                await eyes.until("said", lambda: any("DATA IS STALE" in t for t in window.banners.texts))
+                scene = eyes.controller.chart.view._scene
+                await eyes.until("on the chart", lambda: not scene.live and scene.age.endswith(" old"))
 
     play(scenario)
 
 
-def test_closing_the_window_leaves_the_engine_trading(qapp, tmp_path):
-    async def scenario() -> None:
-        async with house() as built:
-            _market, agent = await _started(built, tmp_path)
-            async with window_on(place_of(tmp_path), tmp_path) as eyes:
-                await attached(eyes, agent)
-                await eyes.state("RUNNING")
-                gone = asyncio.Event()
-                eyes.controller.ended.connect(gone.set)
-                eyes.window.close()
-                assert eyes.window.isVisible(), "it asks first"
-                eyes.click_answer("")
-                assert eyes.window.isVisible()
-                eyes.window.close()
-                eyes.click_answer("keep")
-                await asyncio.wait_for(gone.wait(), 5)
-                assert not eyes.window.isVisible()
-            async with agent.watched() as watch:
-                await watch.running()
+def _may_enter(eyes: Eyes) -> bool:
+    status = eyes.picture.status
+    return status.state == "RUNNING" and status.feed.fresh and not status.entries_blocked_by
 
-    play(scenario)
+
+async def _closed_and_kept(eyes: Eyes) -> None:
+    """The window goes, the engine stays: both ask and answer."""
+    gone = asyncio.Event()
+    eyes.controller.ended.connect(gone.set)
+    eyes.window.close()
+    assert eyes.window.isVisible(), "it asks first"
+    eyes.click_answer("")
+    assert eyes.window.isVisible()
+    eyes.window.close()
+    eyes.click_answer("keep")
+    await asyncio.wait_for(gone.wait(), 5)
+    assert not eyes.window.isVisible()
 
 
 def test_the_window_starts_its_engine_stopped_the_first_time(qapp, tmp_path):

@@ -54,11 +54,12 @@ class DecisionsPanel(QWidget):
 
     def _show(self, headings: tuple[str, ...], rows: Sequence[TableRow]) -> None:
         self.table.show_rows(headings, rows)
-        count = len(rows)
+        if not rows:
+            self.note.show_text(_NONE)
+            return
+        counted = f"{len(rows):,} bar{'' if len(rows) == 1 else 's'}"
         self.note.show_text(
-            f"{count:,} bars, newest first. A row shows its bar on the chart; a click on a bar finds its row."
-            if count
-            else _NONE
+            f"{counted}, newest first. A row shows its bar on the chart; a click on a bar finds its row."
         )
 
     def select_bar(self, open_ms: int) -> bool:

@@ -93,7 +93,7 @@ def next_inside(widgets: Sequence[QWidget], *, forward: bool) -> bool:
 def corner(tabs: QTabWidget, name: str) -> Text:
     """A small text to the right of the tabs."""
     made = Text(name, role="quiet")
-    made.setContentsMargins(0, 0, 8, 0)
+    made.setContentsMargins(0, 0, 4, 0)
     tabs.setCornerWidget(made)
     return made
 

@@ -81,6 +81,7 @@ class StatsPanel(QTabWidget):
         super().__init__()
         self.setAccessibleName("Statistics")
         self.setDocumentMode(False)
+        self.setUsesScrollButtons(False)
         self._colours = colours
         self.age = corner(self, "Age of the statistics")
         self.results = _Sections(colours, "Results")

@@ -38,14 +38,15 @@ def is_current(link: Link, seen: Seen) -> bool:
     return link.is_up and seen.picture_s is not None and seen.picture_s < STALE_AFTER_S
 
 
-def of_stored(link: Link, seen: Seen, since: str = "read") -> Age:
-    """Of a panel of stored rows: `read 4 s ago`, or in orange `12 min old`."""
+def of_stored(link: Link, seen: Seen, since: str = "") -> Age:
+    """Of a panel of stored rows: `read 4 s ago`, or in orange `12 min old`; `since` is the word before it."""
     if seen.read_s is None:
         return Age()
     if is_current(link, seen):
-        return Age(f"{since} {numbers.span(seen.read_s)} ago", hint="every change is told by the engine")
+        text = f"{since} {numbers.brief_span(seen.read_s)} ago".strip()
+        return Age(text, hint="when this was last read; every change is told by the engine")
     old_s = seen.read_s if seen.picture_s is None else max(seen.read_s, seen.picture_s)
-    return Age(f"{numbers.span(old_s)} old", Tone.BUSY, "no engine tells what has changed since")
+    return Age(f"{numbers.brief_span(old_s)} old", Tone.BUSY, "no engine tells what has changed since")
 
 
 def of_price(picture: Picture, link: Link, seen: Seen) -> Age:

@@ -131,6 +131,11 @@ def span(length: timedelta | float | None) -> str:
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
+def brief_span(seconds: float) -> str:
+    """The largest unit alone: `2 d`, `1 h`, `4 min`, `12 s`."""
+    return " ".join(span(seconds).split(" ")[:2])
+
+
 def countdown(seconds: float | None) -> str:
     """`4:05`, `1:12:00`."""
     if seconds is None:
