@@ -27,6 +27,7 @@ class Account:
     from: it grows with every profit above the capital, because that is not ours to count any more, and
     stays where it is through a loss. `foreign` holds what was there before us and what we did not buy.
     `history_from_ms`: the exchange knows nothing from before, because its testnet was reset then.
+    `last_fill_ms`: when the newest fill that was ever counted happened; None while nothing is known of it.
     """
 
     cash: Decimal | None = None
@@ -35,14 +36,17 @@ class Account:
     capital: Decimal | None = None
     capital_mark: Decimal = ZERO
     history_from_ms: int = 0
+    last_fill_ms: int | None = None
 
     def after_fill(self, fill: Fill, quote: str) -> Account:
         """Cash after one new fill of ours."""
+        newest_ms = max(fill.at_ms, self.last_fill_ms or 0)
         if self.cash is None:
-            return self
+            return replace(self, last_fill_ms=newest_ms)
         value = fill.price * fill.qty
         fee = fill.fee if fill.fee_currency == quote else ZERO
-        return replace(self, cash=self.cash + (value if fill.side is Side.SELL else -value) - fee)
+        cash = self.cash + (value if fill.side is Side.SELL else -value) - fee
+        return replace(self, cash=cash, last_fill_ms=newest_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ def fresh(at_ms: int) -> Durable:
         phase_since_ms=at_ms,
         halt=None,
         day=None,
-        account=Account(),
+        account=Account(last_fill_ms=at_ms),
         next_position_id=1,
         decided_open_ms=None,
     )
@@ -62,7 +62,17 @@ def boot(
         orders={o.intent.client_id: _reopened(o, at_ms) for o in orders if o.intent.position_id in kept},
         last_balance_row_ms=at_ms,
     )
-    return _with_capital(state)
+    return _with_capital(_with_newest_fill(state))
+
+
+def _with_newest_fill(state: AgentState) -> AgentState:
+    """A ledger of an older version: what is known now is all that was ever known."""
+    account = state.durable.account
+    if account.last_fill_ms is not None:
+        return state
+    newest_ms = max((f.at_ms for o in state.orders.values() for f in o.fills), default=state.now_ms)
+    account = replace(account, last_fill_ms=newest_ms)
+    return state.but(durable=replace(state.durable, account=account))
 
 
 def _with_capital(state: AgentState) -> AgentState:

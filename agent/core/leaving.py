@@ -11,6 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
+from agent.core.adopting import FOUND
 from agent.core.booking import balance_row, position_booked
 from agent.core.commands import AlertLevel
 from agent.core.entering import release_waiting
@@ -373,7 +374,9 @@ def _sold_at_rest(turn: Turn, position: Position) -> Position:
         kept = position.exit_reason if position.exit_reason == TESTNET_RESET else taken
         return replace(position, exit_reason=kept)
     if any(not o.intent.rests for o in sales):
-        return replace(position, exit_reason=position.exit_reason or _stop_reason(position))
+        # Why a sale that the ledger forgot was made, nobody knows any more.
+        lost = "MANUAL" if all(o.intent.reason == FOUND for o in sales) else _stop_reason(position)
+        return replace(position, exit_reason=position.exit_reason or lost)
     entry_bar, sold_ms = position.entry_bar_open_ms, position.last_fill_ms
     assert entry_bar is not None, "a position that was bought has an entry bar"
     assert sold_ms is not None, "a position that was sold has fills"

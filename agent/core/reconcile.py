@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Final
 
 from agent.core.account import holdings_total
+from agent.core.adopting import adopt_sales, bought_unknown
 from agent.core.booking import book_flow
 from agent.core.commands import AlertLevel, LookUpOrder, ReadAccount
 from agent.core.events import AccountSeen, AccountUnreadable, FillsSeen, Impairment, OrderReported
@@ -46,17 +47,19 @@ _SAME_TRADE_MS: Final = 1_000
 class Difference:
     """Exchange minus ledger: `cash` in quote currency, `missing_base` what is missing of our base, open
     orders that carry our tag but are in no row of ours, and how many of our trades the exchange denies.
-    `forgot_all`: of our trades in the time that was read it knows not one."""
+    `forgot_all`: of our trades in the time that was read it knows not one. `lost_purchase`: base currency
+    bought with our mark that the ledger never knew."""
 
     cash: Decimal
     missing_base: Decimal
     orphans: tuple[str, ...] = ()
     denied: int = 0
     forgot_all: bool = False
+    lost_purchase: Decimal = ZERO
 
     @property
     def is_none(self) -> bool:
-        return not (self.cash or self.missing_base or self.orphans or self.denied)
+        return not (self.cash or self.missing_base or self.orphans or self.denied or self.lost_purchase)
 
 
 def compare(state: AgentState, seen: AccountSeen) -> Difference:
@@ -80,18 +83,24 @@ def compare(state: AgentState, seen: AccountSeen) -> Difference:
         orphans=tuple(client_id for client_id in tagged if client_id not in state.orders),
         denied=known.count(False),
         forgot_all=bool(known) and not any(known),
+        lost_purchase=bought_unknown(state, seen.fills),
     )
 
 
 def ask_account(turn: Turn) -> None:
     """Read balances, open orders and own trades since shortly before the last agreement.
 
-    Before the first agreement of a run, every order that is still known may have traded meanwhile. In doubt
+    Before the first agreement of a run, every order that is still known may have traded meanwhile, and orders
+    that the ledger does not know since its last decision. In doubt
     everything since the open positions began is read: it must prove what is concluded.
     """
     state, agreed_ms = turn.state, turn.state.reconciled_ms
     in_doubt = agreed_ms is None or _in_doubt(state)
     doubtful = [o.intent.created_ms for o in state.orders.values() if in_doubt or not o.is_settled]
+    decided_ms = state.durable.decided_open_ms
+    if agreed_ms is None and decided_ms is not None:
+        # From where this ledger ends: it may be a copy, and what happened since then unknown to it.
+        doubtful.append(decided_ms)
     oldest = min(doubtful, default=turn.at_ms)
     since = min(oldest, turn.at_ms if agreed_ms is None else agreed_ms) - FILLS_OVERLAP_MS
     turn.change(account_asked_ms=turn.at_ms)
@@ -111,6 +120,7 @@ def on_account(turn: Turn, event: AccountSeen) -> None:
     on_fills(turn, FillsSeen(event.fills))
     for report in event.open_orders:
         on_report(turn, OrderReported(report))
+    adopt_sales(turn, event)
     _look_up_vanished(turn, event, asked or turn.at_ms)
     account = turn.state.durable.account
     if account.cash is None:
@@ -159,7 +169,7 @@ def _settle_difference(turn: Turn, difference: Difference, event: AccountSeen) -
     turn.change(doubted_cash=difference.cash)
     if turn.at_ms < _last_fill_ms(turn) + BALANCES_LAG_MS or _reset(turn, difference, event):
         return
-    if difference.denied or difference.orphans:
+    if difference.denied or difference.orphans or difference.lost_purchase:
         impair(turn, Impairment.LEDGER_DIFFERENCE, _hole(turn, difference))
         return
     if difference.missing_base:
@@ -226,7 +236,11 @@ def _hole(turn: Turn, difference: Difference) -> str:
         return f"the exchange does not know {difference.denied} trade(s) of ours"
     if difference.orphans:
         return f"open orders of ours that the ledger does not know: {', '.join(difference.orphans)}"
-    missing = f"{plain(difference.missing_base)} {turn.state.setup.base}"
+    base = turn.state.setup.base
+    if difference.lost_purchase:
+        bought = f"{plain(difference.lost_purchase)} {base} were bought with our mark and are in no row"
+        return f"{bought}: no position manages them; look at the account, then restart the engine"
+    missing = f"{plain(difference.missing_base)} {base}"
     return f"the exchange holds {missing} less than the ledger"
 
 

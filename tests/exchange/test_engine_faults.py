@@ -111,6 +111,27 @@ async def test_an_entry_whose_answer_is_lost_is_found_and_protected(fault: str) 
         await nothing_twice(agent)
 
 
+# --- a ledger that forgot ----------------------------------------------------------------------------------
+
+
+async def test_a_sale_sent_beside_a_broken_disk_is_found_by_the_next_life_and_not_made_again() -> None:
+    """Coins of somebody else lie on the account, so a second sale would be executed."""
+    async with trading_agent(funds={"USDT": D(10_000), "ADA": D(50_000)}) as agent:
+        await agent.enter()
+        await agent.listed()
+        agent.disk.failing = "the disk is full"
+        await close_by_hand(agent)
+        await agent.stop()
+        agent.disk.failing = None
+        # A ledger that believes in a position which is gone.
+        await agent.restart()
+        assert [p.state.value for p in agent.positions()] == ["IN_POSITION"]
+        await agent.closed()
+        assert "adopted_sale" in agent.positions()[-1].notes
+        await agent.agree()
+        assert await agent.held_there() == 50_000 + agent.positions()[-1].dust_qty
+
+
 # --- the hand of others ----------------------------------------------------------------------------------
 
 

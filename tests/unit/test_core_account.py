@@ -12,7 +12,7 @@ from agent.core.commands import LookUpOrder, ReadAccount
 from agent.core.events import Impairment
 from agent.core.gate import entries_blocked_by
 from agent.core.market import DAY_MS
-from agent.core.order import Fact
+from agent.core.order import Fact, Side
 from agent.core.worth import balance, day_pnl, equity
 from tests.playbook import MINUTE, D, Playbook, make_setup
 
@@ -206,12 +206,13 @@ def test_an_order_placed_after_the_reading_began_is_not_missed_in_it() -> None:
     assert [c.client_id for c in play.asked(LookUpOrder)] == [play.stop().client_id]
 
 
-def test_an_open_order_with_our_tag_that_no_row_knows_blocks_entries() -> None:
+def test_an_open_purchase_with_our_tag_that_no_row_knows_blocks_entries() -> None:
     """A ledger restored from yesterday: somebody else would not carry our tag."""
     play = Playbook().ready()
     play.enter()
     known = play.stop()
     orphan = replace(play.make_report(known, Fact.WORKING, D(0)), client_id="tst0orphan")
+    orphan = replace(orphan, side=Side.BUY)
     stranger = replace(orphan, client_id="web_123")
     holdings = {"USDT": e.Holding(play.cash, D(0)), "ADA": e.Holding(play.position().held_qty, D(0))}
     mine = play.make_report(known, Fact.WORKING, D(0))

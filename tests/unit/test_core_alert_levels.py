@@ -8,7 +8,12 @@ from agent.core.commands import Alert, AlertLevel
 from agent.core.events import ExchangeReported, Healed, Impaired, Impairment
 from tests.playbook import Playbook
 
-GRAVE = {Impairment.EXCHANGE_UNREACHABLE, Impairment.LEDGER_DIFFERENCE, Impairment.SETUP_REFUSED}
+GRAVE = {
+    Impairment.EXCHANGE_UNREACHABLE,
+    Impairment.LEDGER_DIFFERENCE,
+    Impairment.SETUP_REFUSED,
+    Impairment.HALT_LATCH,
+}
 
 
 @pytest.mark.parametrize("by", list(Impairment))

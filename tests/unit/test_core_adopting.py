@@ -1,0 +1,141 @@
+"""What carries our mark and is in no row: sales find their position, purchases block entries."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from agent.core import events as e
+from agent.core.commands import CancelOrder, LookUpOrder, ReadAccount
+from agent.core.gate import entries_blocked_by
+from agent.core.market import DAY_MS
+from agent.core.order import Fact, Fill, OrderReport, OrderStatus, Purpose, Side
+from tests.playbook import BAR, MINUTE, D, Playbook, PositionState
+
+LOST = "tst0lost"
+
+
+def holding() -> Playbook:
+    play = Playbook().ready()
+    play.enter("0.4981")
+    play.at(play.now_ms + MINUTE)
+    play.quote(0.4985)
+    return play
+
+
+def lost(play: Playbook, qty: Decimal, side: Side = Side.SELL, trade_id: str = "9001") -> Fill:
+    return Fill(trade_id, LOST, side, D("0.4985"), qty, D(0), "USDT", play.now_ms)
+
+
+def reading(
+    play: Playbook, *fills: Fill, ada: Decimal, usdt: Decimal, resting: tuple[OrderReport, ...] = ()
+) -> None:
+    known = tuple(f for o in play.state.orders.values() for f in o.fills)
+    working = tuple(
+        play.make_report(o.intent, Fact.WORKING, D(0)) for o in play.state.orders.values() if o.is_working
+    )
+    holdings = {"USDT": e.Holding(usdt, D(0)), "ADA": e.Holding(ada, D(0))}
+    play.learn(e.AccountSeen(holdings, (*working, *resting), (*known, *fills), 0))
+
+
+def told(play: Playbook, qty: Decimal, fact: Fact, executed: Decimal, *fills: Fill) -> None:
+    """What the look-up says of the lost order."""
+    report = OrderReport(LOST, "88", Side.SELL, "MARKET", fact, qty, D(0), executed, play.now_ms, fills)
+    play.learn(e.OrderReported(report))
+
+
+def test_a_sale_that_the_disk_forgot_is_found_and_nothing_is_sold_twice() -> None:
+    """Somebody else's coins lie beside ours, so a second sale would go through."""
+    play = holding()
+    play.canceled(play.stop())
+    sold = lost(play, play.position().held_qty)
+    cash = play.cash + sold.qty * sold.price
+    reading(play, sold, ada=D(5_000), usdt=cash)
+    assert [c.client_id for c in play.asked(LookUpOrder)] == [LOST]
+    assert any("unknown outcome" in reason for reason in entries_blocked_by(play.state))
+    told(play, sold.qty, Fact.FULLY_FILLED, sold.qty, sold)
+    position = play.position()
+    assert (position.state, position.exit_reason) == (PositionState.CLOSED, "MANUAL")
+    assert "adopted_sale" in position.notes
+    assert play.cash == cash
+    reading(play, sold, ada=D(5_000), usdt=cash)
+    assert entries_blocked_by(play.state) == ()
+    assert play.state.durable.account.foreign["ADA"] == 5_000
+    sales = [o for o in play.state.orders.values() if o.intent.purpose is Purpose.EXIT]
+    assert [o.intent.client_id for o in sales] == [LOST]
+
+
+def test_a_sale_that_was_only_in_part_leaves_the_rest_protected() -> None:
+    play = holding()
+    held = play.position().held_qty
+    play.canceled(play.stop())
+    sold = lost(play, D(100))
+    reading(play, sold, ada=held - 100, usdt=play.cash + sold.qty * sold.price)
+    told(play, D(100), Fact.HAS_EXPIRED, D(100), sold)
+    assert play.position().state is PositionState.IN_POSITION
+    assert play.position().held_qty == held - 100
+    play.later(MINUTE)
+    assert play.stop().qty <= held - 100
+
+
+def test_one_that_still_rests_is_ended() -> None:
+    play = holding()
+    stop = play.make_report(play.stop(), Fact.WORKING, D(0))
+    stray = OrderReport(LOST, "88", Side.SELL, "STOP_LOSS", Fact.WORKING, stop.qty, D(0), D(0), play.now_ms)
+    reading(play, ada=D(9_000), usdt=play.cash, resting=(stray,))
+    assert CancelOrder(LOST) in play.last
+    told(play, stop.qty, Fact.WAS_CANCELED, D(0))
+    assert play.state.orders[LOST].status is OrderStatus.CANCELED
+    assert play.position().state is PositionState.IN_POSITION
+    assert play.order(play.stop()).is_working
+    reading(play, ada=D(9_000), usdt=play.cash)
+    assert entries_blocked_by(play.state) == ()
+
+
+def test_trades_that_ended_long_ago_are_not_taken_for_lost_ones() -> None:
+    """The core forgets them after a day; a reading that reaches back so far shows them again."""
+    play = holding()
+    play.learn(e.CloseRequested("test", None))
+    play.leave()
+    old = tuple(f for o in play.state.orders.values() for f in o.fills)
+    play.at(play.now_ms + 2 * DAY_MS)
+    play.later(2 * MINUTE)
+    assert not play.state.orders
+    reading(play, *old, ada=D(5_000), usdt=play.cash)
+    assert not play.state.orders
+    assert not [reason for reason in entries_blocked_by(play.state) if "mark" in reason]
+
+
+def test_a_purchase_that_no_row_knows_blocks_entries_until_somebody_has_looked() -> None:
+    play = Playbook().ready()
+    play.at(play.now_ms + MINUTE)
+    bought = lost(play, D(2_000), Side.BUY)
+    cash = play.cash - bought.qty * bought.price
+    for _ in range(9):
+        reading(play, bought, ada=D(2_000), usdt=cash)
+        play.later(5_000)
+    assert any("2000 ADA were bought with our mark" in r for r in entries_blocked_by(play.state))
+    assert any(line.startswith("CRITICAL ledger difference") for line in play.alerts())
+    assert not play.state.open_positions()
+
+
+def test_a_round_trip_that_no_row_knows_is_a_flow() -> None:
+    play = Playbook().ready()
+    play.at(play.now_ms + MINUTE)
+    both = (lost(play, D(2_000), Side.BUY), lost(play, D(2_000), Side.SELL, "9002"))
+    cash = play.cash + 1
+    for _ in range(3):
+        reading(play, *both, ada=D(0), usdt=cash)
+        play.later(5_000)
+    assert entries_blocked_by(play.state) == ()
+
+
+def test_the_first_reading_goes_back_to_where_the_ledger_ends() -> None:
+    play = Playbook().ready()
+    play.quiet_bar()
+    decided_ms = play.state.durable.decided_open_ms
+    assert decided_ms is not None
+    play.at(play.now_ms + 40 * BAR)
+    play.restart()
+    play.learn(e.InstrumentSeen(play.instrument))
+    [asked] = play.asked(ReadAccount)
+    assert asked.fills_since_ms <= decided_ms
