@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 from agent.compose.paper_book import LedgerPaperStore
 from agent.compose.unreachable import Unreachable
+from agent.config.capabilities import CAPABILITIES
 from agent.config.credentials import ExchangeKeys
 from agent.config.model import Config
 from agent.config.strategy import assumed_fee_rate, assumed_slippage_rate
@@ -24,13 +25,14 @@ from agent.core.events import Event, Healed, Impaired, Impairment, Scrutinized
 from agent.core.instrument import Instrument
 from agent.core.market import DAY_MS
 from agent.core.ports import Clock, Exchange, MarketData, Sink
-from agent.exchange.addresses import Addresses
+from agent.exchange.addresses import BINANCE, Addresses
 from agent.exchange.paper.broker import PaperBroker
 from agent.exchange.paper.store import PaperStore
 from agent.exchange.signed.arming import LiveArming
 from agent.exchange.signed.binance import SignedBinance
 from agent.exchange.signed.patience import Patience
 from agent.exchange.signed.permissions import Gravity, KeyRights, KeyRightsUnreadable, NoKeyRights
+from agent.exchange.unified.account import UnifiedAccount
 from agent.exchange.weight_gate import WeightGate
 from agent.shell.supervisor import Supervisor
 
@@ -82,7 +84,9 @@ class MakeBroker(Protocol):
 def expected_fee_rate(config: Config) -> Decimal:
     """The taker fee to expect, a fraction: what the backtest assumed, outside paper never less than real."""
     assumed = assumed_fee_rate(config)
-    return assumed if config.mode == "paper" else max(assumed, REGULAR_TAKER_FEE)
+    row = CAPABILITIES.get(config.exchange.exchange_name)
+    regular = REGULAR_TAKER_FEE if row is None else Decimal(row.taker_fee_percent) / 100
+    return assumed if config.mode == "paper" else max(assumed, regular)
 
 
 class PaperDesk:
@@ -153,19 +157,37 @@ class SignedDesk:
     ) -> None:
         self._clock = clock
         self._arming = account.arming
-        self._signed = SignedBinance(
-            account.orders,
-            account.keys,
-            config.exchange.trading_pair,
-            gate,
-            clock,
-            chance=chance,
-            halted=halted,
-            overtaken=overtaken,
-            arming=account.arming,
-            use_stream=config.data_feed.use_websocket,
-            patience=patience,
-        )
+        pair, use_stream = config.exchange.trading_pair, config.data_feed.use_websocket
+        row = CAPABILITIES.get(account.orders.exchange)
+        self._tells_rights = row is None or row.key_rights
+        self._signed: SignedBinance | UnifiedAccount
+        if account.orders.exchange == BINANCE:
+            self._signed = SignedBinance(
+                account.orders,
+                account.keys,
+                pair,
+                gate,
+                clock,
+                chance=chance,
+                halted=halted,
+                overtaken=overtaken,
+                arming=account.arming,
+                use_stream=use_stream,
+                patience=patience,
+            )
+        else:
+            self._signed = UnifiedAccount(
+                account.orders,
+                account.keys,
+                pair,
+                gate,
+                clock,
+                halted=halted,
+                overtaken=overtaken,
+                arming=account.arming,
+                use_stream=use_stream,
+                patience=patience,
+            )
 
     @property
     def exchange(self) -> Exchange:
@@ -196,6 +218,12 @@ class SignedDesk:
         verdict: Impaired | Healed | None = None
         while True:
             rights = await self._signed.key_rights()
+            if isinstance(rights, NoKeyRights) and not self._tells_rights:
+                # Nobody will ever know here: the table says so, and so do we, aloud and once.
+                if self._arming is not None:
+                    LOG.warning("what the key may do is not told here: it must not be able to withdraw")
+                    sink(Healed(Impairment.KEY_RIGHTS))
+                return
             if self._arming is not None and rights_verdict(rights) != verdict:
                 if verdict is not None:
                     # A reason of its own is told as such, not as more of the last one.

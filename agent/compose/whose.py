@@ -16,7 +16,9 @@ from agent.compose.order_desk import Account
 from agent.compose.patience import patiently
 from agent.config.model import Config
 from agent.core.ports import Clock, MarketDataError
+from agent.exchange.addresses import BINANCE
 from agent.exchange.signed.account_identity import AccountNumber, KeyRefused, account_of
+from agent.exchange.unified.identity import KeyMark, key_mark
 from agent.exchange.weight_gate import WeightGate
 from agent.store.batch import Scope
 from agent.store.reading import Reader
@@ -58,7 +60,7 @@ async def whose(
                 return Whose(here[0], f"{asked}, and something is open")
             return f"the exchange does not take the key: {asked}"
         if asked is not None:
-            mark = f"u{asked.number}"
+            mark = f"u{asked.number}" if isinstance(asked, AccountNumber) else asked.mark
             known.learn(venue, account.keys, mark)
     if mark is None:
         return Whose(here[0])
@@ -73,12 +75,15 @@ async def whose(
 
 async def _ask(
     account: Account, gate: WeightGate, clock: Clock, *, patient: bool
-) -> AccountNumber | str | None:
+) -> AccountNumber | KeyMark | str | None:
     """The account, why the key is refused, or None when there was no answer and no patience."""
 
-    async def ask() -> AccountNumber | str:
-        answer = await account_of(account.keys, account.orders, gate, clock, account.arming)
-        if isinstance(answer, AccountNumber):
+    tells = account.orders.exchange == BINANCE
+
+    async def ask() -> AccountNumber | KeyMark | str:
+        asked = (account.keys, account.orders, gate, clock, account.arming)
+        answer = await (account_of(*asked) if tells else key_mark(*asked))
+        if isinstance(answer, AccountNumber | KeyMark):
             return answer
         if isinstance(answer, KeyRefused):
             return answer.why

@@ -159,7 +159,6 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
             account_number=False,
             needs_passphrase=False,
             taker_fee_percent="0.4",
-            orders_refused_because=_unproven("Kraken"),
         ),
         Capabilities(
             name="bybit",

@@ -12,6 +12,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
+from agent.config.capabilities import CAPABILITIES
 from agent.core.instrument import Instrument
 from agent.core.market import MINUTE_MS, Book, BookLevel, Candle, DataSource, Quote
 from agent.core.money import ZERO, money
@@ -72,7 +73,7 @@ class CcxtPublic:
         market = markets.get(self.pair) if isinstance(markets, dict) else None
         if market is None or not market.get("spot", True):
             raise MarketDataError(f"{what}: {self._api.id} has no spot market {self.pair}", permanent=True)
-        return _instrument(market, self._api.precisionMode, what)
+        return _instrument(market, self._api.precisionMode, what, str(self._api.id))
 
     async def loaded(self) -> Any:
         """ccxt with its markets known, for those who read its words elsewhere. Raises MarketDataError."""
@@ -141,7 +142,13 @@ class CcxtPublic:
         await self._client.close()
 
 
-def _instrument(market: Mapping[str, Any], precision_mode: int, what: str) -> Instrument:
+def _order_types(exchange: str) -> frozenset[str]:
+    """What is placed there: of stops, those that this agent lets rest."""
+    row = CAPABILITIES.get(exchange)
+    return frozenset({"LIMIT", "MARKET", *(() if row is None else row.stops)})
+
+
+def _instrument(market: Mapping[str, Any], precision_mode: int, what: str, exchange: str) -> Instrument:
     limits = market.get("limits") or {}
     try:
         return Instrument(
@@ -157,7 +164,8 @@ def _instrument(market: Mapping[str, Any], precision_mode: int, what: str) -> In
             max_notional=_limit(limits, "cost", "max"),
             min_price=_limit(limits, "price", "min"),
             max_price=_limit(limits, "price", "max"),
-            order_types=frozenset({"LIMIT", "MARKET"}),
+            order_types=_order_types(exchange),
+            lists_allowed=False,
             trading=market.get("active") is not False,
             taker_fee_rate=_number(market.get("taker")),
         )

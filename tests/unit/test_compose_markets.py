@@ -29,7 +29,8 @@ PRODUCTION, SANDBOX = Addresses.production("binance"), Addresses.sandbox("binanc
 def desk(orders, config):
     clock = SystemClock()
     account = Account(orders, KEYS, None)
-    return SignedDesk(account, config, WeightGate(clock), clock, random.Random(1), lambda: False, Patience())
+    gate, chance = WeightGate(clock), random.Random(1)
+    return SignedDesk(account, config, gate, clock, chance, lambda: False, lambda client_id: None, Patience())
 
 
 @pytest.mark.parametrize(

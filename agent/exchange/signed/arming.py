@@ -14,7 +14,9 @@ from agent.arming.decision import Armed
 from agent.exchange.addresses import BINANCE, Addresses, hosts_in
 
 #: Every host of these domains may trade for real money.
-_PRODUCTION_DOMAINS: Final = ("binance.com", "binance.us")
+_PRODUCTION_DOMAINS: Final = (
+    *("binance.com", "binance.us", "kraken.com", "bybit.com", "bytick.com", "okx.com", "coinbase.com"),
+)
 
 
 class LiveRefusedError(Exception):
@@ -52,6 +54,21 @@ def trading_hosts(addresses: Addresses, arming: LiveArming | None) -> frozenset[
         strange = hosts - hosts_in({"rest": sandbox.rest, "ws_api": sandbox.ws_api})
         if strange:
             raise LiveRefusedError(f"{', '.join(sorted(strange))} is not the sandbox")
+        return hosts
+    real = sorted(host for host in hosts if _is_production(host))
+    if (real or addresses.environment == "production") and not _is_armed(arming):
+        raise LiveRefusedError(
+            f"orders to {', '.join(real) or 'the exchange'} are refused: live trading is not armed"
+        )
+    return hosts
+
+
+def order_hosts(addresses: Addresses, hosts: frozenset[str], arming: LiveArming | None) -> frozenset[str]:
+    """The same for an exchange whose hosts ccxt names: `hosts` are those of every address it has left.
+
+    Raises LiveRefusedError.
+    """
+    if addresses.environment == "sandbox":
         return hosts
     real = sorted(host for host in hosts if _is_production(host))
     if (real or addresses.environment == "production") and not _is_armed(arming):

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import importlib
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
 
 import certifi
 
@@ -55,12 +54,11 @@ def pro_instance(
     *,
     ping_interval_ms: int,
     keys: Mapping[str, str] | None = None,
-    may_ask: Callable[[str], bool] = lambda request: False,
 ) -> Any:
     """An object of ccxt.pro's class for `addresses`.
 
-    `may_ask` decides about requests by REST (`POST /0/private/GetWebSocketsToken`) that a socket needs;
-    markets are given to it, not loaded. Close it with `closed`.
+    It asks nothing by REST: markets, and what a socket needs to be let in, are given to it. Close it with
+    `closed`.
     """
     exchange: Any = pro_class(addresses.exchange)
 
@@ -68,10 +66,7 @@ def pro_instance(
         allowed_hosts: frozenset[str] = frozenset()
 
         async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
-            request = f"{method} {urlsplit(url).path}"
-            if host_of(url) not in self.allowed_hosts or not may_ask(request):
-                raise RefusedByUsError(f"{method} {host_of(url)} was stopped: sockets ask nothing by REST")
-            return await super().fetch(url, method, headers, body)
+            raise RefusedByUsError(f"{method} {host_of(url)} was stopped: sockets ask nothing by REST")
 
         def client(self, url: str) -> Any:
             if host_of(url) not in self.allowed_hosts:

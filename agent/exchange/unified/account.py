@@ -1,0 +1,419 @@
+"""An account of any exchange as the `Exchange` that the core trades on, through ccxt's unified methods.
+
+Stays true: every order carries our own client id and is sent once; what an answer does not prove is reported
+as unknown and found by evidence (`UnifiedReader.found`); an entry does not leave once the latch has fallen,
+nor any order that waited so long that the core may have given it up. What the second protocol does not have
+is done without: an accepted order is followed by asking until it is over, because the answer to placing says
+nothing of fills; a replacement is a cancel, a look at what was sold meanwhile, and only then a new order; the
+account's socket gives hints and no facts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from agent.config.credentials import ExchangeKeys
+from agent.core.events import (
+    AccountSeen,
+    AccountUnreadable,
+    CancelFailed,
+    Event,
+    FillsSeen,
+    LookupFailed,
+    LookupFoundNothing,
+    OrderRefused,
+    OrderReported,
+    OutcomeUnknown,
+    PlacingBlocked,
+)
+from agent.core.money import ZERO
+from agent.core.order import Fact, Intent, OrderReport, Purpose
+from agent.core.ordering import PROVEN_ABSENT_AFTER_MS
+from agent.core.ports import Canceled, Clock, Lookup, MarketDataError, Placed, Sink
+from agent.core.verdict import Approved, ApprovedPair
+from agent.exchange.addresses import Addresses
+from agent.exchange.ailments import Ailments
+from agent.exchange.pace import Pace
+from agent.exchange.signed.ailing import KeyWatch, WordWatch
+from agent.exchange.signed.arming import LiveArming
+from agent.exchange.signed.catch_up import CatchUp
+from agent.exchange.signed.classify import Accepted, Refused
+from agent.exchange.signed.client import NotSent
+from agent.exchange.signed.endpoints import ACCOUNT, CANCEL, PLACE, Endpoint
+from agent.exchange.signed.fields import FieldError
+from agent.exchange.signed.order_ids import OrderIds
+from agent.exchange.signed.order_words import NotUnderstood
+from agent.exchange.signed.patience import Patience
+from agent.exchange.signed.permissions import NoKeyRights
+from agent.exchange.unified.account_reader import NotReadError, UnifiedReader, said
+from agent.exchange.unified.carrier import Carrier, Outcome
+from agent.exchange.unified.dialect import DIALECTS
+from agent.exchange.unified.hints import Hints
+from agent.exchange.unified.words import order_id_of, read_order
+from agent.exchange.waiting import first_of
+from agent.exchange.weight_gate import Urgency, WeightGate
+
+#: The exchange must have taken an order this long after it was sent, or never: venue time, machine time.
+_DEADLINE: Final = (5_000, 2_000)
+#: Machine time between looks at an accepted order that should be over soon, and at one that rests.
+_FOLLOW_MS: Final = (0.0, 300.0, 1_000.0, 2_000.0, 4_000.0, 8_000.0)
+#: Without events of its own the account is read this often, machine time: exchanges count such readings.
+_POLL_EVERY_MS: Final = 20_000.0
+_OVER: Final = frozenset({Fact.FULLY_FILLED, Fact.WAS_CANCELED, Fact.HAS_EXPIRED, Fact.WAS_REFUSED})
+#: Own trades of an order are looked for from this long before it was made.
+_BEFORE_MS: Final = 60_000
+_INTENTS_KEPT: Final = 512
+_ANOTHER: Final = "the answer speaks of another order"
+
+
+class UnifiedAccount:
+    """Orders of one pair (`ADA/USDT`) on the account of `keys`, at the exchange of `addresses`.
+
+    `gate` counts the requests to this host and no other. `halted` and `overtaken` (why not, by client id) are
+    asked right before an entry is handed to the wire. `use_stream` false, or no socket address: no hints, the
+    account is polled. Raises LiveRefusedError where the address trades real money without `arming`, KeyError
+    for another exchange than those of `DIALECTS`.
+    """
+
+    def __init__(
+        self,
+        addresses: Addresses,
+        keys: ExchangeKeys,
+        pair: str,
+        gate: WeightGate,
+        clock: Clock,
+        *,
+        halted: Callable[[], bool],
+        overtaken: Callable[[str], str | None] = lambda client_id: None,
+        arming: LiveArming | None = None,
+        use_stream: bool = True,
+        patience: Patience | None = None,
+    ) -> None:
+        self._pair = pair
+        self._clock = clock
+        self._halted = halted
+        self._overtaken = overtaken
+        self._dialect = DIALECTS[addresses.exchange]
+        self._patience = patience or Patience()
+        self._pace = Pace(clock)
+        self._sink: Sink | None = None
+        self._untold: list[Event] = []
+        self._following: set[asyncio.Task[None]] = set()
+        self._intents: dict[str, Intent] = {}
+        ailments = Ailments(self._tell)
+        self._key_watch, self._words = KeyWatch(ailments), WordWatch(ailments)
+        self._ids = OrderIds()
+        self._carrier = Carrier(
+            addresses,
+            keys,
+            self._dialect,
+            gate,
+            clock,
+            arming,
+            timeout_ms=self._patience.request_ms,
+            admit_within_ms=self._patience.admit_ms,
+        )
+        self._reader = UnifiedReader(
+            self._carrier, self._dialect, pair, self._ids, clock, self._words.not_understood
+        )
+        self._hints: Hints | None = None
+        if use_stream and (addresses.environment != "replaced" or addresses.ws is not None):
+            self._hints = Hints(
+                addresses,
+                pair,
+                self,
+                clock,
+                lambda: {} if self._dialect.socket_token else _revealed(keys),
+                self._admitted,
+                ping_interval_s=self._patience.ping_interval_s,
+            )
+        self._catch_up = CatchUp(
+            self.account,
+            clock,
+            self._tell,
+            ailments,
+            streams=False,
+            refresh_every_ms=self._patience.refresh_every_ms,
+            poll_every_ms=_POLL_EVERY_MS,
+        )
+
+    # --- orders --------------------------------------------------------------------------------------
+
+    async def place(self, approved: Approved) -> Placed:
+        intent = approved.intent
+        unknown = await self._unknown_markets()
+        if unknown is not None:
+            return PlacingBlocked(intent.client_id, f"not sent: {unknown}")
+        self._note(intent)
+        deadline_ms = self._clock.now_ms() + self._pace.patience_ms(*_DEADLINE)
+        request = self._dialect.placing(intent, self._pair, self._carrier.ccxt, deadline_ms)
+        urgency = Urgency.ENTER if intent.purpose is Purpose.ENTRY else Urgency.LEAVE
+        outcome = await self._carrier.ask(urgency, request, last_word=lambda: self._may_not_leave(intent))
+        self._saw(PLACE, outcome)
+        if isinstance(outcome, NotSent):
+            return PlacingBlocked(intent.client_id, f"not sent: {outcome.why}")
+        if isinstance(outcome, Refused):
+            return OrderRefused(intent.client_id, outcome.code, outcome.message)
+        if not isinstance(outcome, Accepted):
+            return OutcomeUnknown(intent.client_id, said(outcome))
+        try:
+            order_id = order_id_of(outcome.answer)
+        except FieldError as error:
+            return OutcomeUnknown(intent.client_id, f"the answer makes no sense: {error}")
+        self._ids.placed(intent.client_id, order_id)
+        self._follow(intent)
+        return OrderReported(self._accepted(intent, order_id))
+
+    async def cancel(self, intent: Intent) -> Canceled:
+        self._note(intent)
+        order_id = self._ids.order_of(intent.client_id)
+        if order_id is None and not self._dialect.cancels_by_client_id:
+            found = await self.look_up(intent)
+            if not isinstance(found, OrderReported):
+                return CancelFailed(intent.client_id, None, "the exchange does not show the order")
+            order_id = found.report.exchange_order_id
+        unknown = await self._unknown_markets()
+        if unknown is not None:
+            return CancelFailed(intent.client_id, None, f"not sent: {unknown}")
+        request = self._dialect.canceling(intent.client_id, order_id, self._pair, self._carrier.ccxt)
+        outcome = await self._carrier.ask(Urgency.LEAVE, request)
+        self._saw(CANCEL, outcome)
+        if isinstance(outcome, Refused):
+            return CancelFailed(intent.client_id, outcome.code, outcome.message)
+        if not isinstance(outcome, Accepted):
+            return CancelFailed(intent.client_id, None, said(outcome))
+        # The answer says that it is being canceled, not what it traded before.
+        now = await self.look_up(intent)
+        if isinstance(now, OrderReported):
+            return now
+        return CancelFailed(intent.client_id, None, "canceled, and the exchange does not show the order")
+
+    async def replace(self, cancel: Intent, approved: Approved) -> tuple[Canceled, Placed | None]:
+        """Two requests, with a look between them: nothing is sold twice."""
+        canceled = await self.cancel(cancel)
+        if not isinstance(canceled, OrderReported):
+            return canceled, None
+        report = canceled.report
+        left = report.qty - report.executed_qty
+        if report.fact is not Fact.WAS_CANCELED or approved.intent.qty > left:
+            return canceled, None
+        return canceled, await self.place(approved)
+
+    async def place_pair(self, pair: ApprovedPair) -> tuple[Placed, Placed]:
+        stop, target = pair.legs
+        why = "not sent: this exchange has no order lists"
+        return PlacingBlocked(stop.client_id, why), PlacingBlocked(target.client_id, why)
+
+    # --- questions -----------------------------------------------------------------------------------
+
+    async def look_up(self, intent: Intent) -> Lookup:
+        client_id = intent.client_id
+        unknown = await self._unknown_markets()
+        if unknown is not None:
+            return LookupFailed(client_id, unknown)
+        try:
+            found = await self._found(client_id)
+            if found is None:
+                return LookupFoundNothing(client_id)
+            word = read_order(found, self._pair, client_id, self._clock.now_ms())
+        except (NotReadError, FieldError) as error:
+            return LookupFailed(client_id, str(error))
+        if isinstance(word, NotUnderstood):
+            self._words.not_understood(word)
+            return LookupFailed(client_id, word.detail)
+        if word.side is not intent.side or word.qty != intent.qty:
+            return LookupFailed(client_id, _ANOTHER)
+        self._words.understood(client_id)
+        self._ids.learn(client_id, word.exchange_order_id)
+        return OrderReported(word)
+
+    async def fills_of(self, intent: Intent) -> FillsSeen | LookupFailed:
+        order_id = self._ids.order_of(intent.client_id)
+        if order_id is None:
+            found = await self.look_up(intent)
+            if isinstance(found, LookupFailed):
+                return found
+            if isinstance(found, LookupFoundNothing):
+                return LookupFailed(intent.client_id, "the exchange knows no such order, so no trades of it")
+            order_id = found.report.exchange_order_id
+        since_ms = intent.created_ms - _BEFORE_MS
+        fills = await self._reader.fills_of_order(order_id, intent.client_id, since_ms)
+        return LookupFailed(intent.client_id, fills) if isinstance(fills, str) else FillsSeen(fills)
+
+    async def account(self, fills_since_ms: int) -> AccountSeen | AccountUnreadable:
+        unknown = await self._unknown_markets()
+        if unknown is not None:
+            return AccountUnreadable(unknown)
+        seen = await self._reader.account(fills_since_ms)
+        if isinstance(seen, AccountUnreadable) and seen.permanent:
+            self._key_watch.refused("reading", seen.detail)
+        elif isinstance(seen, AccountSeen):
+            self._key_watch.saw(ACCOUNT, Accepted(None))
+        return seen
+
+    async def key_rights(self) -> NoKeyRights:
+        """ccxt has no common word for what a key may do."""
+        return NoKeyRights()
+
+    async def loaded(self) -> Any:
+        """ccxt with its markets known. Raises MarketDataError."""
+        api = self._carrier.ccxt
+        if api.markets is None:
+            outcome = await self._carrier.ask(Urgency.RECONCILE, lambda: api.load_markets(), public=True)
+            if not isinstance(outcome, Accepted):
+                raise MarketDataError(f"the markets of {api.id}: {said(outcome)}")
+        return api
+
+    # --- unasked -------------------------------------------------------------------------------------
+
+    async def run(self, sink: Sink) -> None:
+        """Follow the account and keep the connection warm, until canceled."""
+        self._sink = sink
+        while self._untold:
+            sink(self._untold.pop(0))
+        self._catch_up.begin("not read yet")
+        tasks = [self._catch_up.run(), self._keep_looking()]
+        if self._hints is not None:
+            tasks.append(self._hints.run(self._touched, self._catch_up.demand))
+        await first_of(*tasks)
+
+    async def close(self) -> None:
+        following = tuple(self._following)
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+        await self._carrier.close()
+
+    async def _keep_looking(self) -> None:
+        """Markets before they are needed, and the account after the machine slept."""
+        while True:
+            if await self._unknown_markets() is None and self._pace.look() is not None:
+                self._catch_up.demand()
+            await self._clock.sleep_machine(self._patience.look_every_ms)
+
+    async def _admitted(self, made: Any) -> str | None:
+        """Give a socket what it needs to be let in; why that is not to be had.
+
+        Kraken's token is asked for here, among all requests whose numbers must rise.
+        """
+        if not self._dialect.socket_token:
+            return None
+        api = self._carrier.ccxt
+        outcome = await self._carrier.ask(Urgency.WATCH, lambda: api.private_post_getwebsocketstoken())
+        if not isinstance(outcome, Accepted):
+            return f"no token for the account's socket: {said(outcome)}"
+        result = outcome.answer.get("result") if isinstance(outcome.answer, dict) else None
+        if not isinstance(result, dict) or not isinstance(result.get("token"), str):
+            return "no token for the account's socket: the answer makes no sense"
+        told = {**result, "start": made.seconds()}
+        made.client(made.urls["api"]["ws"]["private"]).subscriptions["authenticated"] = told
+        return None
+
+    def _touched(self, order_id: str) -> None:
+        """Something happened to an order."""
+        client_id = self._ids.client_of(order_id)
+        intent = None if client_id is None else self._intents.get(client_id)
+        if intent is None:
+            self._catch_up.demand()
+        else:
+            self._start(self._look(intent))
+
+    # --- following -------------------------------------------------------------------------------------
+
+    def _follow(self, intent: Intent) -> None:
+        self._start(self._follow_until_over(intent))
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
+
+    async def _follow_until_over(self, intent: Intent) -> None:
+        """Ask until it is over; one that rests is looked at once, then hints and readings tell."""
+        for wait_ms in _FOLLOW_MS[:1] if intent.rests else _FOLLOW_MS:
+            await self._clock.sleep_machine(wait_ms)
+            if await self._look(intent):
+                return
+
+    async def _look(self, intent: Intent) -> bool:
+        """Tell what an order is now, with its fills. Whether it is over and told in full."""
+        found = await self.look_up(intent)
+        if not isinstance(found, OrderReported):
+            return False
+        report = found.report
+        complete = True
+        if report.executed_qty:
+            fills = await self.fills_of(intent)
+            if isinstance(fills, FillsSeen):
+                self._tell(fills)
+                complete = sum((fill.qty for fill in fills.fills), ZERO) >= report.executed_qty
+            else:
+                complete = False
+        self._tell(found)
+        return report.fact in _OVER and complete
+
+    # --- small -----------------------------------------------------------------------------------------
+
+    async def _found(self, client_id: str) -> dict[str, Any] | None:
+        order_id = self._ids.order_of(client_id)
+        if order_id is not None:
+            return await self._reader.order(order_id)
+        return await self._reader.found(client_id)
+
+    async def _unknown_markets(self) -> str | None:
+        """Why ccxt cannot read orders yet; None when it can."""
+        try:
+            await self.loaded()
+        except MarketDataError as error:
+            return str(error)
+        return None
+
+    def _accepted(self, intent: Intent, order_id: str) -> OrderReport:
+        """Taken, and nothing more is known."""
+        return OrderReport(
+            client_id=intent.client_id,
+            exchange_order_id=order_id,
+            side=intent.side,
+            type=intent.type.value,
+            fact=Fact.WORKING,
+            qty=intent.qty,
+            price=intent.price or ZERO,
+            executed_qty=ZERO,
+            at_ms=self._clock.now_ms(),
+        )
+
+    def _note(self, intent: Intent) -> None:
+        self._intents.pop(intent.client_id, None)
+        self._intents[intent.client_id] = intent
+        while len(self._intents) > _INTENTS_KEPT:
+            del self._intents[next(iter(self._intents))]
+
+    def _saw(self, endpoint: Endpoint, outcome: Outcome) -> None:
+        if not isinstance(outcome, NotSent):
+            self._key_watch.saw(endpoint, outcome)
+
+    def _may_not_leave(self, intent: Intent) -> str | None:
+        if intent.purpose is Purpose.ENTRY and self._halted():
+            return "the halt latch is set"
+        if intent.purpose is Purpose.ENTRY and (why := self._overtaken(intent.client_id)) is not None:
+            return why
+        waited_ms = self._clock.now_ms() - intent.created_ms
+        if waited_ms > PROVEN_ABSENT_AFTER_MS:
+            return f"the order waited for {waited_ms / 1_000:.0f} s"
+        return None
+
+    def _tell(self, event: Event) -> None:
+        if self._sink is None:
+            self._untold.append(event)
+        else:
+            self._sink(event)
+
+
+def _revealed(keys: ExchangeKeys) -> dict[str, str]:
+    """As ccxt's constructor takes them, for the instance that listens."""
+    found = {"apiKey": keys.api_key.reveal(), "secret": keys.api_secret.reveal()}
+    if keys.api_passphrase is not None:
+        found["password"] = keys.api_passphrase.reveal()
+    return found
