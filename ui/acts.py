@@ -34,6 +34,9 @@ class Acts:
             case "stop" if window.control.stop_button.isEnabled():
                 self._put("stop")
             case "emergency":
+                if not window.isActiveWindow():
+                    window.raise_()
+                    window.activateWindow()
                 window.question.ask(questions.emergency(self._of.picture))
             case "clear_halt":
                 self._put("clear")

@@ -111,6 +111,8 @@ class MainWindow(QMainWindow):
         for name, keys in _KEYS.items():
             shortcut = QShortcut(QKeySequence(keys), self)
             shortcut.activated.connect(lambda name=name: self.pressed.emit(name))
+            if name == "emergency":  # whatever window of ours has the keyboard
+                shortcut.setContext(Qt.ShortcutContext.ApplicationShortcut)
         question_mark = QShortcut(QKeySequence("Shift+?"), self)
         question_mark.activated.connect(lambda: self.pressed.emit("keys"))
         self.control.menu.connect(lambda: self.pressed.emit("settings"))

@@ -21,7 +21,7 @@ CURVE: Points = tuple(
 
 @pytest.fixture
 def curve(qtbot: QtBot) -> EquityCurve:
-    made = EquityCurve()
+    made = EquityCurve(theme.Colours())
     qtbot.addWidget(made)
     made.resize(320, 110)
     made.show()

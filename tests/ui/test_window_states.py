@@ -33,6 +33,9 @@ def _cut_off(root: QWidget) -> list[str]:
     found = []
     for label in _labels(root):
         needed = label.sizeHint()
+        seen = label.visibleRegion().boundingRect()
+        if 0 < seen.width() < label.width():
+            found.append(f"{label.text()} (clipped)")
         if label.wordWrap():
             continue
         if label.width() < needed.width() and not label.text().endswith("…"):
@@ -88,7 +91,10 @@ def test_no_text_is_cut_off(qapp, tmp_path, state, size):
         show(eyes, document(**STATES[state]))
         await asyncio.sleep(0)
         assert (eyes.window.width(), eyes.window.height()) == size, "it fits on this screen"
-        assert _cut_off(eyes.window) == []
+        for page in range(eyes.window.stats.count()):
+            eyes.window.stats.setCurrentIndex(page)
+            QApplication.processEvents()
+            assert _cut_off(eyes.window) == []
 
     on_offscreen(scenario, tmp_path, size=size)
 
@@ -154,6 +160,28 @@ def test_the_safe_answer_has_the_focus_and_nothing_is_modal(qapp, tmp_path):
         eyes.press(Qt.Key.Key_Return)
         assert card.isHidden(), "Enter on the safe answer is safe"
         assert not eyes.window.emergency_card.isVisible()
+
+    on_offscreen(scenario, tmp_path)
+
+
+def test_the_emergency_stop_is_reached_from_every_window_of_ours(qapp, tmp_path):
+    async def scenario(eyes: Eyes) -> None:
+        show(eyes, document(positions=[position()]))
+        eyes.window.assistant.choose()
+        dialog = eyes.window.assistant._dialog
+        assert dialog is not None
+        assert not dialog.isModal()
+        dialog.activateWindow()
+        dialog.setFocus()
+        for _ in range(20):
+            if dialog.isActiveWindow():
+                break
+            await asyncio.sleep(0.01)
+        eyes.press(Qt.Key.Key_X, CTRL, SHIFT)
+        question = eyes.window.question.question
+        assert question is not None
+        assert question.key == "emergency"
+        dialog.close()
 
     on_offscreen(scenario, tmp_path)
 

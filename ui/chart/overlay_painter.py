@@ -42,10 +42,13 @@ class OverlayPainter:
         painter.setClipRect(frame.plot)
         if scene.shown.ladder:
             for ladder in scene.ladders:
-                self._ladder(painter, frame, scene, fonts, ladder)
+                self._ladder(painter, frame, scene, ladder)
         if scene.shown.positions:
             for position in scene.positions:
                 self._lines(painter, frame, scene, position)
+        if scene.shown.ladder:
+            for ladder in scene.ladders:
+                self._words(painter, frame, scene, fonts, ladder)
         painter.setClipping(False)
 
     def _shade(self, painter: QPainter, frame: Frame, scene: Scene, position: OpenPosition) -> None:
@@ -67,21 +70,17 @@ class OverlayPainter:
             box = QRectF(left, frame.plot.top(), right - left, frame.plot.height())
             painter.fillRect(box, QColor(palette.faded(palette.neutral, _SHADE / 1.5)))
 
-    def _ladder(self, painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, ladder: Ladder) -> None:
-        left = max(frame.x_of(scene.x_of_ms(ladder.from_ms)), frame.plot.left())
-        right = frame.plot.right()
-        if ladder.until_ms is not None:
-            right = min(right, frame.x_of(scene.x_of_ms(ladder.until_ms) + 0.5))
-        if right <= left:
-            return
-        palette, visible = scene.palette, []
-        for level in sorted(ladder.levels, key=lambda item: item.price):
-            colour = level.colour or LADDER_COLOURS.get(level.ratio, palette.neutral)
-            y = frame.snap(frame.y_of(level.price))
-            if frame.plot.top() <= y <= frame.plot.bottom():
-                visible.append((level, colour, y))
+    def _ladder(self, painter: QPainter, frame: Frame, scene: Scene, ladder: Ladder) -> None:
+        left, right = _reach(frame, scene, ladder)
+        if right > left:
+            for _, colour, y in _visible(frame, scene, ladder):
                 line = QRectF(left, y, right - left, frame.hairline)
-                painter.fillRect(line, QColor(palette.faded(colour, 0.6)))
+                painter.fillRect(line, QColor(scene.palette.faded(colour, 0.6)))
+
+    def _words(self, painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, ladder: Ladder) -> None:
+        """Ratios and prices, over every line, at the right end of their own."""
+        left, right = _reach(frame, scene, ladder)
+        palette, visible = scene.palette, _visible(frame, scene, ladder)
         painter.setFont(fonts.small.font)
         bases = _spread([y - 4 for _, _, y in visible], frame.plot.top() + 11, frame.plot.bottom() - 3)
         for (level, colour, _), base in zip(visible, bases, strict=True):
@@ -121,6 +120,25 @@ class OverlayPainter:
         self._batch.rects(
             painter, [left + index * dash * 1.75 for index in range(count)], y, dash, frame.hairline
         )
+
+
+def _reach(frame: Frame, scene: Scene, ladder: Ladder) -> tuple[float, float]:
+    """Where its lines begin and end."""
+    left = max(frame.x_of(scene.x_of_ms(ladder.from_ms)), frame.plot.left())
+    right = frame.plot.right()
+    if ladder.until_ms is not None:
+        right = min(right, frame.x_of(scene.x_of_ms(ladder.until_ms) + 0.5))
+    return left, right
+
+
+def _visible(frame: Frame, scene: Scene, ladder: Ladder) -> list[tuple[Level, str, float]]:
+    """Levels within the plot with colour and height, the lowest price first."""
+    found = []
+    for level in sorted(ladder.levels, key=lambda item: item.price):
+        y = frame.snap(frame.y_of(level.price))
+        if frame.plot.top() <= y <= frame.plot.bottom():
+            found.append((level, level.colour or LADDER_COLOURS.get(level.ratio, scene.palette.neutral), y))
+    return found
 
 
 def _spread(wished: list[float], top: float, bottom: float) -> list[float]:

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QStackedLayout, QToolTip, QWi
 
 from ui import theme
 from ui.present import numbers
+from ui.present.tone import Tone
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,10 +44,12 @@ class _Loading(QObject):
 class EquityCurve(QWidget):
     """Shows points of (time in seconds UTC, equity in quote currency)."""
 
-    def __init__(self) -> None:
+    def __init__(self, colours: theme.Colours) -> None:
         super().__init__()
+        self._colours = colours
         self._points: Points = ()
         self._local = False
+        self._shown: tuple[Points, bool, bool] | None = None
         self._plot: _Plot | None = None
         self._loading: _Loading | None = None
         self._words = QLabel(_NOT_YET)
@@ -71,8 +74,10 @@ class EquityCurve(QWidget):
 
     def show_points(self, points: Points, summary: str, local: bool = False) -> None:
         """`local`: times are of this machine's zone instead of UTC."""
-        if points == self._points and local == self._local:
+        shown = (points, local, self._colours.blue_orange)
+        if shown == self._shown:
             return
+        self._shown = shown
         self._points, self._local = points, local
         self.setAccessibleDescription(summary)
         self.setToolTip(summary)
@@ -95,6 +100,7 @@ class EquityCurve(QWidget):
         import numpy as np
 
         assert self._plot is not None
+        self._plot.paint(self._colours)
         self._plot.show(np.array(self._points, dtype=np.float64), numbers.zone(self._local))
         self._stack.setCurrentWidget(self._plot.widget)
 
@@ -126,13 +132,20 @@ class _Plot:
         nothing = pg.mkPen(None)
         self._peak = self.widget.plot(pen=nothing)
         self._line = self.widget.plot(pen=pg.mkPen(theme.PRIMARY_BORDER, width=1))
-        shade = pg.FillBetweenItem(self._peak, self._line, brush=pg.mkBrush(theme.DANGER_BORDER))
-        self.widget.addItem(shade)
+        self._shade = pg.FillBetweenItem(self._peak, self._line, brush=pg.mkBrush(theme.DANGER_BORDER))
+        self.widget.addItem(self._shade)
         self._cursor = pg.InfiniteLine(angle=90, pen=pg.mkPen(theme.MUTED, style=Qt.PenStyle.DotLine))
         self._cursor.hide()
         self.widget.addItem(self._cursor, ignoreBounds=True)
         self.widget.scene().sigMouseMoved.connect(self._hovered)
         self._points = np.empty((0, 2))
+
+    def paint(self, colours: theme.Colours) -> None:
+        """Line and drawdown in the chosen palette."""
+        import pyqtgraph as pg
+
+        self._line.setPen(pg.mkPen(colours.of(Tone.GAIN), width=1))
+        self._shade.setBrush(pg.mkBrush(theme.ORANGE_SHADE if colours.blue_orange else theme.DANGER_BORDER))
 
     def show(self, points: np.ndarray[Any, np.dtype[np.float64]], zone: tzinfo | None) -> None:
         import numpy as np

@@ -85,7 +85,7 @@ class StatsPanel(QTabWidget):
         self._colours = colours
         self.age = corner(self, "Age of the statistics")
         self.results = _Sections(colours, "Results")
-        self.curve = EquityCurve()
+        self.curve = EquityCurve(colours)
         self.results.column.insertWidget(1, self.curve, 10)
         self.backtest = _Sections(colours, "Live against backtest")
         self.health = _Sections(colours, "Health")

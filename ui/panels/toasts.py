@@ -11,6 +11,7 @@ from ui import theme
 _SHOWN_MS = {"INFO": 4_000, "WARNING": 8_000, "ERROR": 15_000, "CRITICAL": 30_000}
 _MOST = 4
 _WIDTH_PX = 340
+_MOST_CHARS = 200
 _COLOURS = {
     "INFO": (theme.BUTTON, theme.SECONDARY, theme.BORDER),
     "WARNING": (theme.WARNING, theme.WARNING_TEXT, theme.WARNING_BORDER),
@@ -27,7 +28,7 @@ class _Toast(QLabel):
         super().__init__(parent)
         back, front, edge = _COLOURS.get(level, _COLOURS["INFO"])
         self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setText(f"{_MARKS.get(level, '●')} {level}  {text if len(text) < 240 else text[:237] + '…'}")
+        self.setText(f"{_MARKS.get(level, '●')} {level}  {_brief(text)}")
         self.setToolTip(text)
         self.setAccessibleName(f"{level}: {text}")
         self.setWordWrap(True)
@@ -40,6 +41,14 @@ class _Toast(QLabel):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self.hide()
         self.dismissed.emit()
+
+
+def _brief(text: str) -> str:
+    """The first line, and not all of a long one: the whole is in the tooltip and in the log."""
+    first, _, more = text.partition("\n")
+    if len(first) > _MOST_CHARS:
+        return first[: _MOST_CHARS - 1] + "…"
+    return f"{first} …" if more else first
 
 
 class Toasts(QObject):

@@ -53,6 +53,6 @@ def of_price(picture: Picture, link: Link, seen: Seen) -> Age:
     """Of the chart's last price, empty while it is live: `12 s old`."""
     if link.is_up and picture.status.feed.fresh:
         return Age()
-    if seen.price_s is None:
+    if seen.price_s is None or picture.status.feed.last_closed_bar is None:
         return Age("not live", Tone.BUSY)
     return Age(f"{numbers.span(seen.price_s)} old", Tone.BUSY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from ui.link import Link
 from ui.picture import Picture
@@ -89,6 +90,10 @@ def _today(picture: Picture | None) -> tuple[Section, ...]:
     return (Section(f"Today ({day.date} UTC)" if day.date else "Today", rows),)
 
 
+def _bar(opened: datetime | None) -> str:
+    return numbers.UNKNOWN if opened is None else f"{opened.astimezone(UTC):%d %b %H:%M} UTC"
+
+
 def _health(picture: Picture | None, link: Link, price_age_s: float | None) -> tuple[Section, ...]:
     if picture is None:
         return (Section("Health", remark="no engine is attached"),)
@@ -104,7 +109,7 @@ def _health(picture: Picture | None, link: Link, price_age_s: float | None) -> t
     rows = (
         Row("Feed", feed.source, Tone.GOOD if feed.fresh else Tone.BAD, "fresh" if feed.fresh else "STALE"),
         Row("Last price", age),
-        Row("Last closed bar", f"{numbers.stamp(feed.last_closed_bar)} UTC"),
+        Row("Last closed bar", _bar(feed.last_closed_bar)),
         Row(
             "Exchange",
             "reachable" if seen.reachable else "NOT REACHABLE",
