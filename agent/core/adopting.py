@@ -18,7 +18,16 @@ from typing import Final
 from agent.core.commands import AlertLevel
 from agent.core.events import AccountSeen
 from agent.core.money import ZERO, Qty, plain
-from agent.core.order import Fill, Intent, Order, OrderStatus, OrderType, Purpose, Side
+from agent.core.order import (
+    Fill,
+    Intent,
+    Order,
+    OrderStatus,
+    OrderType,
+    Purpose,
+    Side,
+    created_ms_in,
+)
 from agent.core.position import Position
 from agent.core.records import VerdictRow
 from agent.core.selling import cancel
@@ -64,7 +73,7 @@ def adopt_sales(turn: Turn, event: AccountSeen) -> None:
     """Give every forgotten sale to the position it sells. What fits none stays a difference."""
     by_order: dict[str, list[Fill]] = {}
     for fill in forgotten(turn.state, event.fills):
-        if fill.side is Side.SELL:
+        if fill.side is Side.SELL and not is_somebody_elses(turn.state, fill.client_id):
             by_order.setdefault(fill.client_id, []).append(fill)
     for client_id, fills in by_order.items():
         qty = sum((fill.qty for fill in fills), ZERO)
@@ -73,12 +82,19 @@ def adopt_sales(turn: Turn, event: AccountSeen) -> None:
             _adopt(turn, owner, client_id, qty, OrderStatus.UNKNOWN)
     for report in event.open_orders:
         ours = report.client_id.startswith(turn.state.setup.tag) and report.client_id not in turn.state.orders
-        if not ours or report.side is not Side.SELL:
+        if not ours or report.side is not Side.SELL or is_somebody_elses(turn.state, report.client_id):
             continue
         owner = _owner(turn, report.qty - report.executed_qty, turn.at_ms)
         if owner is not None:
             order = _adopt(turn, owner, report.client_id, report.qty, OrderStatus.NEW)
             cancel(turn, replace(order, exchange_order_id=report.exchange_order_id))
+
+
+def is_somebody_elses(state: AgentState, client_id: str) -> bool:
+    """Whether an order with our mark, and in no row, was made after this run began: by a second agent that
+    works with a copy of our ledger. It is left alone, and entries are blocked."""
+    created_ms = created_ms_in(client_id, state.setup.tag)
+    return created_ms is not None and created_ms > state.began_ms
 
 
 def _owner(turn: Turn, qty: Decimal, sold_ms: int) -> Position | None:

@@ -58,6 +58,7 @@ def boot(
         setup=setup,
         durable=durable,
         now_ms=at_ms,
+        began_ms=at_ms,
         positions=kept,
         orders={o.intent.client_id: _reopened(o, at_ms) for o in orders if o.intent.position_id in kept},
         last_balance_row_ms=at_ms,

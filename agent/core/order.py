@@ -271,6 +271,13 @@ def client_order_id(tag: str, at_ms: int, entropy: int, index: int) -> str:
     return text
 
 
+def created_ms_in(client_id: str, tag: str) -> int | None:
+    """The venue time that `client_order_id` put into an id; None where it holds none."""
+    text = client_id[len(tag) : -_RANDOM_LETTERS]
+    return int(text, 36) if text.isascii() and text.isalnum() else None
+
+
+_RANDOM_LETTERS: Final = 12
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Final
 
 from agent.core.account import holdings_total
-from agent.core.adopting import adopt_sales, bought_unknown
+from agent.core.adopting import adopt_sales, bought_unknown, forgotten, is_somebody_elses
 from agent.core.booking import book_flow
 from agent.core.commands import AlertLevel, LookUpOrder, ReadAccount
 from agent.core.events import AccountSeen, AccountUnreadable, FillsSeen, Impairment, OrderReported
@@ -68,7 +68,8 @@ def compare(state: AgentState, seen: AccountSeen) -> Difference:
     assert cash is not None, "the first reading sets the cash"
     ours = sum((p.held_qty for p in state.open_positions()), ZERO)
     base = holdings_total(seen.holdings, state.setup.base)
-    tagged = (r.client_id for r in seen.open_orders if r.client_id.startswith(state.setup.tag))
+    tagged = {r.client_id for r in seen.open_orders if r.client_id.startswith(state.setup.tag)}
+    tagged |= {f.client_id for f in forgotten(state, seen.fills) if is_somebody_elses(state, f.client_id)}
     told = {f.trade_id for f in seen.fills}
     since = max(seen.fills_since_ms + _SAME_TRADE_MS, state.durable.account.history_from_ms)
     known = [
@@ -80,7 +81,7 @@ def compare(state: AgentState, seen: AccountSeen) -> Difference:
     return Difference(
         cash=holdings_total(seen.holdings, state.setup.quote) - cash,
         missing_base=max(ZERO, ours - base),
-        orphans=tuple(client_id for client_id in tagged if client_id not in state.orders),
+        orphans=tuple(sorted(client_id for client_id in tagged if client_id not in state.orders)),
         denied=known.count(False),
         forgot_all=bool(known) and not any(known),
         lost_purchase=bought_unknown(state, seen.fills),
@@ -235,7 +236,8 @@ def _hole(turn: Turn, difference: Difference) -> str:
     if difference.denied:
         return f"the exchange does not know {difference.denied} trade(s) of ours"
     if difference.orphans:
-        return f"open orders of ours that the ledger does not know: {', '.join(difference.orphans)}"
+        names = ", ".join(difference.orphans)
+        return f"orders with our mark that the ledger does not know: {names}; is it in use twice?"
     base = turn.state.setup.base
     if difference.lost_purchase:
         bought = f"{plain(difference.lost_purchase)} {base} were bought with our mark and are in no row"

@@ -45,13 +45,11 @@ _EMPTY.flags.writeable = False
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
-    """What one closed bar means. Prices in quote currency; None where a value is undefined.
+class Measures:
+    """What is measured of one closed bar. Prices in quote currency; None where a value is undefined.
 
     `atr`, `vol_z` and `tr_z` are undefined until their windows are full, the z-scores also while their
-    deviation is 0, `cloc` on a bar without range. `swing_high` and `ladder` are searched on signal bars only
-    (`exhaustion`); a swing high that is not above `low` makes no ladder. `borderline`: a z-score lies within
-    1e-6 of its threshold.
+    deviation is 0, `cloc` on a bar without range.
     """
 
     open_ms: int
@@ -65,6 +63,15 @@ class Features:
     cloc: float | None
     downtrend: bool
     exhaustion: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Features(Measures):
+    """What one closed bar means. `swing_high` and `ladder` are searched on signal bars only (`exhaustion`); a
+    swing high that is not above `low` makes no ladder. `borderline`: a z-score lies within 1e-6 of its
+    threshold.
+    """
+
     borderline: bool
     swing_high: float | None
     ladder: Ladder | None

@@ -145,6 +145,8 @@ class AgentState:
     setup: Setup
     durable: Durable
     now_ms: int
+    began_ms: int = 0
+    """When this run started: an order of ours that is younger and not among `orders` is somebody else's."""
     positions: Mapping[int, Position] = field(default_factory=dict)
     orders: Mapping[str, Order] = field(default_factory=dict)
     watch: PositionState = PositionState.INITIALIZING

@@ -19,7 +19,7 @@ from agent.core.exits import Levels
 from agent.core.market import Candle
 from agent.core.parameters import ExitParams
 from agent.core.records import DecisionRow, EventRow, Outcome
-from agent.core.signal import BORDERLINE
+from agent.core.signal import BORDERLINE, Measures
 from agent.insight.wording import moment
 
 TOLERANCE: Final = 1e-9
@@ -36,25 +36,14 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Recomputed:
-    """One bar from the whole history. None where a value is undefined.
+class Recomputed(Measures):
+    """One bar from the whole history.
 
     `swing_high`: of signal bars only. `seed_weight`: what the slower average still carries of the first bar
     it may have been seeded with, `spread` how far closes lay apart: their product bounds the difference of
     two seeds. `is_whole`: no bar is missing in the stretch the windows look at.
     """
 
-    open_ms: int
-    low: float
-    close: float
-    ema_f: float
-    ema_s: float
-    atr: float | None
-    vol_z: float | None
-    tr_z: float | None
-    cloc: float | None
-    downtrend: bool
-    exhaustion: bool
     near_threshold: bool
     swing_high: float | None
     seed_weight: float

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from agent.core import events as e
 from agent.core.commands import CancelOrder, LookUpOrder, ReadAccount
 from agent.core.gate import entries_blocked_by
 from agent.core.market import DAY_MS
-from agent.core.order import Fact, Fill, OrderReport, OrderStatus, Purpose, Side
+from agent.core.order import Fact, Fill, OrderReport, OrderStatus, Purpose, Side, client_order_id
 from tests.playbook import BAR, MINUTE, D, Playbook, PositionState
 
 LOST = "tst0lost"
@@ -89,6 +90,20 @@ def test_one_that_still_rests_is_ended() -> None:
     assert play.order(play.stop()).is_working
     reading(play, ada=D(9_000), usdt=play.cash)
     assert entries_blocked_by(play.state) == ()
+
+
+def test_a_second_agent_with_our_ledger_is_noticed_and_left_alone() -> None:
+    """Its orders carry our mark and were made after this run began."""
+    play = holding()
+    theirs = client_order_id(play.setup.tag, play.now_ms, 77, 1)
+    sold = replace(lost(play, D(100)), client_id=theirs)
+    stop = replace(play.make_report(play.stop(), Fact.WORKING, D(0)), client_id=f"{theirs[:-1]}2")
+    for _ in range(9):
+        reading(play, sold, ada=D(9_000), usdt=play.cash, resting=(stop,))
+        assert not play.asked(CancelOrder)
+        play.later(5_000)
+    assert not {theirs, stop.client_id} & play.state.orders.keys()
+    assert any(theirs in r and "in use twice" in r for r in entries_blocked_by(play.state))
 
 
 def test_trades_that_ended_long_ago_are_not_taken_for_lost_ones() -> None:
