@@ -29,7 +29,7 @@ from agent.compose.hurry import unhurried
 from agent.compose.install_tag import install_tag
 from agent.compose.latch_file import LatchFile
 from agent.compose.ledger_journal import LedgerJournal, state_from
-from agent.compose.market import fee_prices, markets_of
+from agent.compose.market import SignalMarket, fee_prices, markets_of
 from agent.compose.metrics import metrics_at
 from agent.compose.onlookers import left_open
 from agent.compose.order_desk import (
@@ -42,6 +42,7 @@ from agent.compose.order_desk import (
 from agent.compose.paper_book import LedgerPaperStore
 from agent.compose.parts import Parts
 from agent.compose.patience import patiently
+from agent.compose.polygon import Polygon, hears_decisions, second_opinion
 from agent.compose.progress import WarmupProgress
 from agent.compose.rules_watch import RulesWatch
 from agent.compose.same_world import another_run
@@ -72,6 +73,8 @@ from agent.core.signal import SignalWindow
 from agent.core.snapshot import is_flat
 from agent.core.state import AgentState, HaltReason
 from agent.exchange.addresses import Addresses
+from agent.exchange.polygon.deeper import DeeperHistory
+from agent.exchange.polygon.signals import PolygonSignals
 from agent.exchange.warm_up import WarmUp
 from agent.exchange.weight_gate import WeightGate
 from agent.options import RunOptions
@@ -119,7 +122,9 @@ class Engine:
         access: Access = PAPER,
         alerts: Alerting | None = None,
         database: Database | None = None,
+        polygon: Polygon | None = None,
     ) -> None:
+        self._polygon = polygon
         self._alerts = alerts
         self._database = database
         self._parts = parts or Parts()
@@ -262,7 +267,8 @@ class Engine:
             tag=install_tag(directory.path),
             fee_rate=expected_fee_rate(config),
         )
-        core_setup = replace(core_setup, scales_levels=not markets.is_one)
+        leads = self._polygon is not None and self._polygon.leads
+        core_setup = replace(core_setup, scales_levels=leads or not markets.is_one)
         if isinstance(clock, ExchangeClock):
             core_setup = unhurried(core_setup, clock.speed)
         latch = Latch.create(directory.path)
@@ -278,16 +284,19 @@ class Engine:
 
         gate = self._gate(markets.orders, clock)
         market = parts.market(markets.orders, config, gate, clock)
-        signals = market
-        if not markets.is_one:
+        signals: SignalMarket = market
+        polygon = self._polygon
+        asked = None if polygon is None else polygon.aggregates(config, clock, directory.path)
+        source = markets.signals.venue
+        if asked is not None and polygon is not None and polygon.leads:
+            signals, source = PolygonSignals(asked, market), polygon.venue
+        elif not markets.is_one:
             signals = parts.market(markets.signals, config, self._gate(markets.signals, clock), clock)
         candles = parts.candles(directory.candles_db)
-        series = candles.series(
-            SeriesKey(markets.signals.venue, config.exchange.trading_pair, config.timeframe)
-        )
+        series = candles.series(SeriesKey(source, config.exchange.trading_pair, config.timeframe))
         rows = PaperRows(directory.trades_db, scope)
         feed: Feed = parts.feed(signals, markets.signals, config, clock, series, self._chance)
-        if not markets.is_one:
+        if signals is not market:
             quotes = parts.quotes(market, markets.orders, config, clock, self._chance)
             feed = TwoFeeds(feed, quotes, clock)
         door = Door(runtime, agent.__version__)
@@ -308,6 +317,11 @@ class Engine:
             scrutiny = Scrutiny(directory.path, scope, clock, writer.submit, runtime.sink, kept)
             runtime.observe(scrutiny)
             supervisor.keep("parity worker", scrutiny.run)
+
+        if asked is not None and not leads:
+            opinion = second_opinion(asked, clock, runtime.sink, writer.submit, stored.documents)
+            runtime.observe(hears_decisions(opinion))
+            supervisor.keep("second opinion", opinion.run)
 
         desk = self._desk(
             found, market, LedgerPaperStore(rows, writer, clock), gate, clock, runtime, latch_file
@@ -359,7 +373,10 @@ class Engine:
                 return
             if config.mode != "paper":
                 await account_read(runtime, clock)
-            warm = WarmUp(signals, series, signals.source, clock, core_setup.seller, core_setup.exits, told)
+            deeper = None if asked is None or leads else DeeperHistory(asked)
+            warm = WarmUp(
+                signals, series, signals.source, clock, core_setup.seller, core_setup.exits, told, deeper
+            )
             warmed = await patiently(warm.run, clock.sleep_machine, "the exchange's history", holding)
             decided = runtime.state.durable.decided_open_ms
             warmed = await asyncio.to_thread(_as_of, warmed, decided, series, warm.needed, config.bar_ms)
@@ -403,6 +420,8 @@ class Engine:
             await market.close()
             if signals is not market:
                 await signals.close()
+            if asked is not None:
+                await asked.close()
             left = await asyncio.to_thread(writer.close)
             if left:
                 LOG.error("%d changes could not be written before the end", left)

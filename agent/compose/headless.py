@@ -25,6 +25,7 @@ from agent.compose.database import open_database
 from agent.compose.engine import AGAIN, AGENT_ID, Engine
 from agent.compose.env_file_note import note_env_file
 from agent.compose.live import live_start
+from agent.compose.polygon import polygon_for
 from agent.compose.stored_setup import decide_setup
 from agent.compose.whose import open_scopes
 from agent.config.findings import Report
@@ -167,9 +168,23 @@ def _run_once(options: RunOptions, directory: DataDir) -> int:
             print(f"{access}.", file=sys.stderr)
             return REFUSED
         because = decided.exits_only_because or access.why or live.exits_only_because or None
+        polygon = polygon_for(decided.config, options, secrets)
+        if isinstance(polygon, str):
+            if not open_scopes(directory.trades_db):
+                print(f"{polygon}.", file=sys.stderr)
+                return REFUSED
+            # What is open is managed on the exchange's own candles.
+            because, polygon = because or polygon, None
         alerts = Alerting(decided.config, options.env_path, secrets)
         engine = Engine(
-            options, decided.config, directory, because, access=access, alerts=alerts, database=database
+            options,
+            decided.config,
+            directory,
+            because,
+            access=access,
+            alerts=alerts,
+            database=database,
+            polygon=polygon,
         )
         engine.follow_log = log.follow
         code = _loop_run(_serve(engine))

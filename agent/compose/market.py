@@ -20,6 +20,7 @@ from agent.exchange.binance_sockets import BinanceSockets
 from agent.exchange.ccxt_public import CcxtPublic, gate_for
 from agent.exchange.feed import MarketFeed, MarketSockets
 from agent.exchange.feed_terms import CandleArchive, FeedTerms
+from agent.exchange.polygon.signals import PolygonSignals
 from agent.exchange.quote_feed import QuoteFeed
 from agent.exchange.unified.sockets import UnifiedSockets
 from agent.exchange.weight_gate import WeightGate
@@ -27,6 +28,7 @@ from agent.options import ExchangeAddress, RunOptions
 from agent.shell.clock import ExchangeClock, SystemClock
 
 PublicMarket = BinancePublic | CcxtPublic
+SignalMarket = PublicMarket | PolygonSignals
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def weight_gate(
 
 
 def market_feed(
-    market: PublicMarket,
+    market: SignalMarket,
     addresses: Addresses,
     config: Config,
     clock: Clock,
@@ -84,6 +86,9 @@ def market_feed(
     chance: random.Random,
 ) -> MarketFeed:
     """Sockets where we have them and the config wants them, REST otherwise."""
+    if isinstance(market, PolygonSignals):
+        terms = _terms(config)
+        return MarketFeed(market, None, market.source, clock, terms, archive, market.data_source)
     sockets = _sockets(market, addresses, config, clock, chance, market.source.interval)
     return MarketFeed(market, sockets, market.source, clock, _terms(config), archive)
 

@@ -17,6 +17,7 @@ from agent.compose.door import Door
 from agent.compose.errand import Errand
 from agent.compose.market import (
     PublicMarket,
+    SignalMarket,
     clock_for,
     market_feed,
     public_market,
@@ -85,7 +86,7 @@ class Parts:
 
     def feed(
         self,
-        market: PublicMarket,
+        market: SignalMarket,
         addresses: Addresses,
         config: Config,
         clock: Clock,

@@ -45,10 +45,6 @@ def _refused(config: Config) -> list[Finding]:
     if why is not None:
         fix = f"set paper_trading to true, or trade on {' or '.join(with_proven_orders())}"
         found.append(Finding("exchange.paper_trading", False, f"{why} (agent.cli exchanges)", fix))
-    source = config.data_feed.data_source
-    if source != "exchange":
-        reason = f"data from Polygon is {_LATER}"
-        found.append(Finding("data_feed.data_source", source, reason, 'write "exchange"'))
     url = config.agent.database_url
     if url is not None and url.reveal().startswith("sqlite"):
         reason = "SQLite is where the ledger is kept anyway: trades.db in the data directory"

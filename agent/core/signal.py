@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -162,6 +162,13 @@ class SignalWindow:
             ),
             highs=_last(np.concatenate((self.highs, series.high)), self.exits.fib_swing_lookback),
         )
+
+    def without_volumes(self) -> SignalWindow:
+        """For history of another source than the bars to come: averages and ranges stay, volumes do not.
+
+        `vol_z` is then undefined until its window is full of the new source's bars.
+        """
+        return replace(self, volumes=_EMPTY)
 
     def push(self, candle: Candle) -> tuple[SignalWindow, Features]:
         """The window after `candle`, and the candle's features."""

@@ -49,7 +49,10 @@ class MarketSockets(Protocol):
 
 
 class MarketFeed:
-    """`Feed` over REST and, where given, sockets. `archive` keeps the closed bars for the next start."""
+    """`Feed` over REST and, where given, sockets. `archive` keeps the closed bars for the next start.
+
+    `by_rest` is what the source is called while requests lead.
+    """
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class MarketFeed:
         clock: Clock,
         told: FeedTerms,
         archive: CandleArchive,
+        by_rest: DataSource = DataSource.REST,
     ) -> None:
         self._market = market
         self._sockets = sockets
@@ -66,6 +70,7 @@ class MarketFeed:
         self._clock = clock
         self._told = told
         self._archive = archive
+        self._by_rest = by_rest
         self._watching = False
         self._life: _Life | None = None
         self._present: dict[Impairment, str] = {}
@@ -89,6 +94,7 @@ class MarketFeed:
             sink,
             Ailments(sink, self._present),
             after_open_ms,
+            self._by_rest,
         )
         self._life.watch_closely(self._watching)
         try:
@@ -112,7 +118,9 @@ class _Life:
         sink: Sink,
         ailments: Ailments,
         after_open_ms: int,
+        by_rest: DataSource,
     ) -> None:
+        self._by_rest = by_rest
         self._sockets = sockets
         self._source = source
         self._clock = clock
@@ -276,7 +284,7 @@ class _Life:
     def _source_now(self) -> DataSource:
         if self._up and not self._silent and self._kline_ms > float("-inf"):
             return DataSource.WEBSOCKET
-        return DataSource.REST if self._rest.answers else DataSource.NONE
+        return self._by_rest if self._rest.answers else DataSource.NONE
 
     def _staleness(self, source: DataSource) -> str | None:
         """Why the data cannot be acted on; None when it can."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, Protocol
 
@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 _PAGE: Final = 1_000
 #: The newest archived bars, compared with the exchange's.
 _COMPARED: Final = 200
+#: Another source is asked so often before history begins without it.
+_DEEPER_TRIES: Final = 4
 
 
 class CandleHistory(Protocol):
@@ -50,6 +52,12 @@ class CandlePages(Protocol):
     async def past_candles(self, since_ms: int, limit: int) -> list[Candle]: ...
 
 
+class OlderBars(Protocol):
+    """Another source of what lies before the exchange's history (`DeeperHistory`)."""
+
+    async def before(self, since_ms: int, ours: Mapping[int, Candle]) -> list[Candle]: ...
+
+
 class WarmUp:
     """Run once per start. `sink` receives WarmupAdvanced; the window itself is returned."""
 
@@ -62,8 +70,10 @@ class WarmUp:
         params: SellerParams,
         exits: ExitParams,
         sink: Sink,
+        deeper: OlderBars | None = None,
     ) -> None:
         self._market = market
+        self._deeper = deeper
         self._history = history
         self._bar_ms = source.bar_ms
         self._clock = clock
@@ -73,6 +83,8 @@ class WarmUp:
         self.needed = warmup_bars_needed(params, exits)
         self._bars: dict[int, Candle] = {}
         self._refused: set[int] = set()
+        self._older: list[Candle] = []
+        self._failures = 0
 
     async def run(self) -> WarmedUp:
         """Load and compute. Retries for ever; raises MarketDataError when that would not help."""
@@ -100,6 +112,7 @@ class WarmUp:
             for first_ms, end_ms in await asyncio.to_thread(self._holes, min(self._bars), open_ms):
                 await self._fetch(first_ms, end_ms)
         await self._catch_up()
+        await self._look_deeper(since_ms)
         return await asyncio.to_thread(self._computed)
 
     async def _recall(self, since_ms: int, open_ms: int) -> None:
@@ -153,6 +166,20 @@ class WarmUp:
                 self._advance()
                 return
 
+    async def _look_deeper(self, since_ms: int) -> None:
+        """Where the exchange's history is short: older bars for the averages, if another source has them."""
+        if self._deeper is None or not self._bars or self._older:
+            return
+        try:
+            self._older = await self._deeper.before(since_ms, self._bars)
+        except MarketDataError as error:
+            self._failures += 1
+            if self._failures < _DEEPER_TRIES:
+                raise
+            _log.warning("%s: history begins with the exchange's first candle", error)
+        if self._older:
+            self._advance()
+
     def _closed(self, rows: Sequence[Candle], end_ms: int = 0) -> list[Candle]:
         """Believable rows that are certainly closed: a later bar is shown, or they end before `end_ms`,
         the open time of a bar that was in progress when the loading began."""
@@ -183,7 +210,8 @@ class WarmUp:
         ]
 
     def _advance(self) -> None:
-        self._sink(WarmupAdvanced(min(len(self._bars), self.needed), self.needed))
+        loaded = len(self._bars) + len(self._older)
+        self._sink(WarmupAdvanced(min(loaded, self.needed), self.needed))
 
     def _computed(self) -> WarmedUp:
         times = sorted(self._bars)[-self.needed :]
@@ -196,7 +224,11 @@ class WarmUp:
             _log.warning("%d candles of history could not be believed and are left out", len(self._refused))
         series = CandleSeries.of([self._bars[t] for t in times])
         self._bars = {}
-        window = SignalWindow.warm(self._params, self._exits, series)
+        window = SignalWindow.empty(self._params, self._exits)
+        if self._older:
+            # A z-score of volumes holds one source's bars alone.
+            window = window.extend(self._older).without_volumes()
+        window = window.extend(series)
         return WarmedUp(window, times[-1], float(series.close[-1]))
 
 

@@ -40,7 +40,11 @@ def candle_key(candles: CandleReader, scope: Scope, timeframe: str) -> SeriesKey
     """Whose candles the signals of `scope` were made of: its own venue's, else the same exchange's."""
     exchange = scope.venue.partition("@")[0]
     venues = candles.venues(scope.pair, timeframe)
-    own = [v for v in venues if v == scope.venue] or [v for v in venues if v.partition("@")[0] == exchange]
+    own = (
+        [v for v in venues if v == scope.venue]
+        or [v for v in venues if v.partition("@")[0] == exchange]
+        or [v for v in venues if v.startswith("polygon@")]
+    )
     return SeriesKey(own[0], scope.pair, timeframe) if own else None
 
 

@@ -42,7 +42,7 @@ CONFIGURATIONS = {
     "keys": (document(exchange={"api_key": CANARY, "api_secret": CANARY}), 1, "EXCHANGE_API_SECRET="),
     "a pair that disagrees": (document(exchange={"trading_pair": "ADA/XXX"}), 1, "does not agree with"),
     "an unknown exchange": (document(exchange={"exchange_name": "nonesuch"}), 1, "that ccxt knows"),
-    "polygon": (document(data_feed={"data_source": "polygon"}), 1, "data from Polygon is not available yet"),
+    "another file": (document(agent={"database_url": "sqlite:///x.db"}), 1, "SQLite is where the"),
 }  # fmt: skip
 
 #: Options of the engine with a good configuration.

@@ -207,7 +207,7 @@ def test_modes_that_may_not_run_are_refused(config, started, capsys, exchange, w
     assert started == []
 
 
-@pytest.mark.parametrize("content", ["{", json.dumps({"data_feed": {"data_source": "polygon"}})])
+@pytest.mark.parametrize("content", ["{", json.dumps({"agent": {"database_url": "sqlite:///x"}})])
 def test_no_gate_stops_the_management_of_an_open_position(config, started, capsys, content):
     store(config.parent, positions_batch(open_position()))
     config.write_text(content)

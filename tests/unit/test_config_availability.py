@@ -38,8 +38,8 @@ def test_orders_elsewhere_are_refused(testnet: bool) -> None:
 
 
 @pytest.mark.parametrize("source", ["polygon", "both"])
-def test_polygon_is_refused(source: str) -> None:
-    assert keys(data_feed={"data_source": source}) == ({"data_feed.data_source"}, set())
+def test_polygon_is_available(source: str) -> None:
+    assert keys(data_feed={"data_source": source}) == (set(), set())
 
 
 def test_another_sqlite_file_than_the_data_directorys_is_refused() -> None:

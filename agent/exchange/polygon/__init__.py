@@ -1,0 +1,1 @@
+"""Polygon.io: candles from many exchanges, for history, as signals, or as a second opinion. Never orders."""
