@@ -179,6 +179,20 @@ async def test_a_limit_that_the_price_jumped_over_goes_to_the_market() -> None:
         await agent.agree()
 
 
+async def test_a_limit_that_was_jumped_over_under_a_running_agent_is_replaced_once() -> None:
+    async with trading_agent(order_types=LIMIT_STOPS) as agent:
+        await agent.enter()
+        stop, _ = await agent.listed()
+        # Only the user stream tells: the stop is triggered, and its limit lies above the market.
+        await agent.a.price(f"{float(stop.intent.price or 0) * 0.98:.4f}")
+        position = await agent.closed()
+        assert position.exit_reason == "STOP"
+        sales = [o for o in agent.state.orders.values() if o.intent.purpose is Purpose.EXIT]
+        assert [bool(o.fills) for o in sales].count(True) == 1, agent.told()
+        await agent.agree()
+        assert await agent.held_there() == position.dust_qty
+
+
 # --- several positions, and parts -------------------------------------------------------------------
 
 
