@@ -11,35 +11,25 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
-from agent.core.adopting import FOUND
 from agent.core.booking import balance_row, position_booked
+from agent.core.closing import close_out, now_flat, stop_reason
 from agent.core.commands import AlertLevel
-from agent.core.entering import release_waiting
 from agent.core.exits import entered_at, profit_hit
-from agent.core.guard import Guard, guards_in
+from agent.core.guard import guards_in
 from agent.core.guarding import (
-    PAIR_AGAIN_MS,
     alive_guards,
     count_protection,
-    given_up,
-    pair_later,
     protect,
-    protect_later,
-    rest_grace_ms,
 )
 from agent.core.instrument import Instrument
 from agent.core.money import ZERO, plain
-from agent.core.order import Order, OrderStatus, Purpose, Side
-from agent.core.phase import PhaseEvent
+from agent.core.order import Order, Purpose
 from agent.core.position import (
-    EXTERNAL,
     OPEN_STATES,
-    TESTNET_RESET,
     Position,
     PositionEvent,
     PositionState,
 )
-from agent.core.records import DustRow
 from agent.core.selling import (
     THIN_BOOK_MS,
     cancel,
@@ -53,14 +43,10 @@ from agent.core.selling import (
 from agent.core.state import HaltReason
 from agent.core.turn import Turn
 
-#: Why a position ended of which nothing could ever be sold.
-DUST: Final = "DUST"
 #: After so many sales that could not take the place of an order list, the list is canceled first.
 REPLACE_TRIES: Final = 2
 #: Fills of an entry come within moments of each other; a stop for each of them would only be replaced.
 ENTRY_GRACE_MS: Final = 1_000
-#: The other leg of a list that is ending is asked for after this, if it has not told itself.
-PARTNER_MS: Final = 500
 
 
 # --- going ---------------------------------------------------------------------------------------
@@ -153,7 +139,7 @@ def _nothing_filled(turn: Turn, position: Position, entries: list[Order]) -> Non
     turn.put_position(replace(position, closed_ms=turn.at_ms).moved(PositionEvent.NOTHING_FILLED))
     detail = "; ".join(o.detail for o in entries if o.detail) or "no fill inside the limit"
     turn.alert(AlertLevel.WARNING, "entry", f"position {position.id}: nothing filled ({detail})")
-    _now_flat(turn)
+    now_flat(turn)
 
 
 def _levels_at_entry(turn: Turn, position: Position) -> Position:
@@ -226,7 +212,7 @@ def _rest_is_overdue(turn: Turn, position: Position) -> None:
     hit = profit_hit(position.levels, position.plan.exits)
     stopped = any(guard.is_triggered for guard in alive_guards(turn, position.id))
     if stopped or hit is None:
-        want_exit(turn, position.id, _stop_reason(position), level=position.levels.stop)
+        want_exit(turn, position.id, stop_reason(position), level=position.levels.stop)
     else:
         want_exit(turn, position.id, hit.reason, level=hit.price)
 
@@ -296,131 +282,3 @@ def exit_ended(turn: Turn, order: Order) -> None:
     elif order.filled < order.intent.qty:
         turn.put_position(position.moved(PositionEvent.EXIT_INCOMPLETE))
         retry_later(turn, position.id, at_most_ms=THIN_BOOK_MS)
-
-
-def rest_moved(turn: Turn, before: Order, after: Order) -> None:
-    """Something became known about what rests: it was reached, sold a part, or has ended."""
-    position = turn.state.positions.get(after.intent.position_id)
-    if position is None:
-        return
-    reached = after.triggered_ms is not None and before.triggered_ms is None
-    reached |= after.intent.purpose is Purpose.TARGET and after.filled > before.filled
-    if reached and after.filled < after.intent.qty:
-        rest_reached(turn, position.id)
-    if after.is_settled and not before.is_settled:
-        guards = guards_in(turn.state.orders_of(position.id))
-        guard = next(g for g in guards if any(leg.intent == after.intent for leg in g.legs))
-        _leg_ended(turn, position, guard, after)
-
-
-def rest_reached(turn: Turn, position_id: int) -> None:
-    """What rests should be selling now; if it has not sold everything in a moment, the market gets it."""
-    if position_id not in turn.state.rest_due_ms:
-        due = {**turn.state.rest_due_ms, position_id: turn.at_ms + rest_grace_ms(turn)}
-        turn.change(rest_due_ms=due)
-
-
-def _leg_ended(turn: Turn, position: Position, guard: Guard, ended: Order) -> None:
-    if not guard.is_settled:
-        # A list ends as a whole, but what became of the other leg only its own word tells.
-        for leg in guard.legs:
-            if leg.is_working:
-                look = min(leg.next_lookup_ms or turn.at_ms + PARTNER_MS, turn.at_ms + PARTNER_MS)
-                turn.put_order(replace(leg, next_lookup_ms=look))
-        return
-    if position.state is not PositionState.IN_POSITION or guard.filled >= ended.intent.qty:
-        return
-    if guard.filled > 0:
-        hit = profit_hit(position.levels, position.plan.exits)
-        if guard.target is not None and guard.target.filled and hit is not None:
-            want_exit(turn, position.id, hit.reason, level=hit.price)
-        else:
-            want_exit(turn, position.id, _stop_reason(position), level=position.levels.stop)
-        return
-    refused = ended.status is OrderStatus.REJECTED
-    if guard.is_pair and refused:
-        # The stop alone is wanted at once; the list gets another chance later.
-        pair_later(turn, position.id, turn.at_ms + PAIR_AGAIN_MS)
-        text = f"position {position.id}: stop and target could not rest together ({ended.detail})"
-        turn.alert(AlertLevel.WARNING, "protection", text)
-        return
-    if alive_guards(turn, position.id) or (ended.status is OrderStatus.CANCELED and given_up(guard)):
-        # Another rests, or we asked for its end: what follows is placed at once.
-        return
-    client_id, why = ended.intent.client_id, ended.detail or "no reason given"
-    text = f"position {position.id}: stop {client_id} is {ended.status} ({why})"
-    turn.alert(AlertLevel.ERROR, "unprotected", text)
-    if "immediately" in ended.detail.lower():
-        want_exit(turn, position.id, _stop_reason(position), level=position.levels.stop)
-        return
-    protect_later(turn, position.id)
-
-
-def _stop_reason(position: Position) -> str:
-    return "STOP" if position.plan.exits.policy == "target" else "stop"
-
-
-# --- the end -------------------------------------------------------------------------------------
-
-
-def _sold_at_rest(turn: Turn, position: Position) -> Position:
-    """What sold the position is why it left, whatever was decided meanwhile: what rested, if it did.
-
-    Its last fill says in which bar; one at the very end of a bar belongs to that bar.
-    """
-    sales = [o for o in turn.state.orders_of(position.id) if o.intent.side is Side.SELL and o.filled]
-    if not sales:
-        taken = EXTERNAL if position.external_qty > 0 else position.exit_reason or DUST
-        kept = position.exit_reason if position.exit_reason == TESTNET_RESET else taken
-        return replace(position, exit_reason=kept)
-    if any(not o.intent.rests for o in sales):
-        # Why a sale that the ledger forgot was made, nobody knows any more.
-        lost = "MANUAL" if all(o.intent.reason == FOUND for o in sales) else _stop_reason(position)
-        return replace(position, exit_reason=position.exit_reason or lost)
-    entry_bar, sold_ms = position.entry_bar_open_ms, position.last_fill_ms
-    assert entry_bar is not None, "a position that was bought has an entry bar"
-    assert sold_ms is not None, "a position that was sold has fills"
-    last = max(sales, key=lambda o: max(f.at_ms for f in o.fills))
-    hit = profit_hit(position.levels, position.plan.exits)
-    at_target = last.intent.purpose is Purpose.TARGET and hit is not None
-    held = max(0, (sold_ms - 1 - entry_bar) // position.plan.bar_ms)
-    sold = replace(
-        position,
-        exit_reason=hit.reason if at_target and hit else _stop_reason(position),
-        exit_level=hit.price if at_target and hit else position.levels.stop,
-        seen_at_close=False,
-        bars_held=held,
-        notes=tuple(note for note in position.notes if note not in ("seen_at_close", "entry_bar_exit")),
-    )
-    if at_target:
-        sold = sold.noted("resting_target")
-    return sold.noted("entry_bar_exit") if held == 0 else sold
-
-
-def close_out(turn: Turn, position: Position, instrument: Instrument) -> None:
-    """Nothing is held any more but dust: the trade is over and booked."""
-    position = _sold_at_rest(turn, position)
-    left = position.held_qty
-    if left > 0:
-        turn.keep(DustRow(turn.at_ms, position.id, instrument.base, left))
-        position = replace(position, dust_qty=position.dust_qty + left).noted("dust")
-    if position.unprotected_since_ms is not None:
-        spent = position.unprotected_ms + turn.at_ms - position.unprotected_since_ms
-        position = replace(position, unprotected_since_ms=None, unprotected_ms=spent)
-    position = turn.put_position(replace(position, closed_ms=turn.at_ms).moved(PositionEvent.FLAT))
-    turn.change(
-        exit_retry_ms={k: v for k, v in turn.state.exit_retry_ms.items() if k != position.id},
-        exit_attempts={k: v for k, v in turn.state.exit_attempts.items() if k != position.id},
-        protect_retry_ms={k: v for k, v in turn.state.protect_retry_ms.items() if k != position.id},
-        pair_retry_ms={k: v for k, v in turn.state.pair_retry_ms.items() if k != position.id},
-        rest_due_ms={k: v for k, v in turn.state.rest_due_ms.items() if k != position.id},
-    )
-    position_booked(turn, position)
-    _now_flat(turn)
-
-
-def _now_flat(turn: Turn) -> None:
-    """One position less: perhaps the last one, perhaps room for a signal that waits."""
-    if not turn.state.open_positions() and not turn.state.in_flight():
-        turn.phase_event(PhaseEvent.FLAT)
-    release_waiting(turn)

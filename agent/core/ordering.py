@@ -23,7 +23,7 @@ from agent.core.events import (
     PlacingBlocked,
 )
 from agent.core.fees import ask_fee_price, fee_value
-from agent.core.leaving import drive, entry_ended, exit_ended, rest_moved
+from agent.core.leaving import drive, entry_ended, exit_ended
 from agent.core.money import plain
 from agent.core.order import (
     TERMINAL,
@@ -38,6 +38,7 @@ from agent.core.order import (
 )
 from agent.core.phase import PhaseEvent
 from agent.core.position import PositionEvent
+from agent.core.resting import rest_moved
 from agent.core.selling import cancel
 from agent.core.turn import Turn
 

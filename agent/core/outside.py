@@ -13,10 +13,11 @@ from typing import Final
 
 from agent.core.account import holdings_total
 from agent.core.booking import book_flow
+from agent.core.closing import close_out
 from agent.core.commands import AlertLevel
 from agent.core.events import AccountSeen
 from agent.core.guarding import protecting_order
-from agent.core.leaving import close_out, drive
+from agent.core.leaving import drive
 from agent.core.money import ZERO, plain
 from agent.core.order import Fact, Order, OrderReport, OrderStatus, next_status
 from agent.core.position import TESTNET_RESET, Position, PositionEvent, PositionState

@@ -10,9 +10,10 @@ from dataclasses import replace
 
 from agent.core.exits import ExitHit, ExitKind, check_bar, check_price
 from agent.core.guarding import target_counts_from_ms, waits_with_target
-from agent.core.leaving import begin_exit, rest_reached, want_exit
+from agent.core.leaving import begin_exit, want_exit
 from agent.core.market import Candle
 from agent.core.position import Position, PositionState
+from agent.core.resting import rest_reached
 from agent.core.turn import Turn
 
 
