@@ -102,7 +102,12 @@ def test_five_positions_of_the_core_are_shown_sold_and_closed_one_by_one(qapp, t
             _shown(eyes, play)
             await asyncio.sleep(0)
             assert _cut_off(window) == []
-        assert [card._id for card in window.positions.cards] == [1, 2, 3, 4, 5]
+        cards = window.positions.cards
+        assert [card._id for card in cards] == [1, 2, 3, 4, 5]
+        assert cards[1].brief_protection.text() == "no stop"
+        assert cards[1]._inside.isHidden(), "of several each has two lines"
+        cards[1].unfold.click()
+        assert cards[1]._inside.isVisible()
         assert window.control.words._whole == "holding 5 positions"
         assert len([line for line in _tags(eyes) if line.startswith("Entry")]) == 5
         eyes.press(Qt.Key.Key_X, CTRL, SHIFT)

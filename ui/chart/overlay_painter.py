@@ -46,9 +46,9 @@ class OverlayPainter:
         if scene.shown.positions:
             for position in scene.positions:
                 self._lines(painter, frame, scene, position)
-        if scene.shown.ladder:
-            for ladder in scene.ladders:
-                self._words(painter, frame, scene, fonts, ladder)
+        if scene.shown.ladder and scene.ladders:
+            # Of several ladders the newest has words: those of all could not be read.
+            self._words(painter, frame, scene, fonts, max(scene.ladders, key=lambda ladder: ladder.from_ms))
         painter.setClipping(False)
 
     def _shade(self, painter: QPainter, frame: Frame, scene: Scene, position: OpenPosition) -> None:

@@ -182,7 +182,7 @@ class EmergencyCard(Card):
         self._lines.append(text)
         self._times.append(time.monotonic() - self._began_s)
         told = list(zip(self._times, self._lines, strict=True))[-12:]
-        self.steps.show_text("\n".join(f"{at_s:5.1f} s  {line}" for at_s, line in told))
+        self.steps.show_text("\n".join(f"{at_s:6.2f} s  {line}" for at_s, line in told))
         if over:
             self.title.say("Emergency stop: over", theme.RED, bold=True, pixels=theme.LARGE_PX)
         if self.isVisible():

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Points = tuple[tuple[float, float], ...]
-_NOT_YET: Final = "equity curve: not enough rows yet"
+_NOT_YET: Final = "The equity curve begins with the second hour."
 _LEAST_HEIGHT: Final = 72
 _MOST_HEIGHT: Final = 132
 

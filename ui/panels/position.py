@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
+    QHBoxLayout,
     QLabel,
     QScrollArea,
     QVBoxLayout,
@@ -18,41 +19,59 @@ from ui.present.positions import PositionCard
 
 
 class _Card(QFrame):
+    """All of a position, or two lines of it where several are shown; `unfold` shows the rest."""
+
     close_wanted = Signal(int)
 
     def __init__(self, colours: theme.Colours) -> None:
         super().__init__()
         self._colours = colours
         self._id = 0
+        self._folded = False
         self.setProperty("role", "panel")
         self.title = Text("Position")
         self.result = Text("Unrealised result")
+        self.brief = Text("Levels")
+        self.brief_protection = Text("Protection")
         self.protection = Text("Protection")
         self.protection.setWordWrap(True)
         self.notes = Text("Notes", role="quiet")
         self.notes.setWordWrap(True)
         self.close_button = button("Close…", lambda: self.close_wanted.emit(self._id), tone="small")
-        self._grid = QGridLayout()
+        self.unfold = button("▸", self._toggle, tone="flat")
+        self._inside = QWidget()
+        self._grid = QGridLayout(self._inside)
+        self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(10)
         self._grid.setVerticalSpacing(1)
         self._grid.setColumnStretch(1, 1)
         self._rows: list[tuple[QLabel, Text]] = []
+        self._lay_out()
+
+    def _lay_out(self) -> None:
         head = QGridLayout()
         head.setHorizontalSpacing(10)
         head.setVerticalSpacing(1)
         head.setColumnStretch(0, 1)
         head.addWidget(self.title, 0, 0)
         head.addWidget(self.result, 1, 0)
-        head.addWidget(self.close_button, 0, 1, 2, 1, Qt.AlignmentFlag.AlignTop)
+        head.addWidget(self.unfold, 0, 1, 2, 1, Qt.AlignmentFlag.AlignTop)
+        head.addWidget(self.close_button, 0, 2, 2, 1, Qt.AlignmentFlag.AlignTop)
+        line = QHBoxLayout()
+        line.addWidget(self.brief, 1)
+        line.addWidget(self.brief_protection)
         column = QVBoxLayout(self)
         column.setContentsMargins(10, 7, 8, 7)
         column.setSpacing(3)
         column.addLayout(head)
-        column.addLayout(self._grid)
-        column.addWidget(self.protection)
-        column.addWidget(self.notes)
+        column.addLayout(line)
+        for part in (self._inside, self.protection, self.notes):
+            column.addWidget(part)
 
-    def show_card(self, card: PositionCard) -> None:
+    def show_card(self, card: PositionCard, *, one_of_several: bool) -> None:
+        if card.id != self._id or one_of_several is self.unfold.isHidden():
+            self._folded = one_of_several
+            self.unfold.setVisible(one_of_several)
         self._id = card.id
         self.title.say(card.title, theme.SECONDARY, bold=True)
         self.result.say(card.result, self._colours.of(card.result_tone), bold=True, pixels=theme.LARGE_PX)
@@ -70,11 +89,29 @@ class _Card(QFrame):
             value.say(field.text, self._colours.of(field.tone))
             if value.toolTip() != field.hint:
                 value.setToolTip(field.hint)
-        self.protection.say(card.protection, self._colours.of(card.protection_tone), pixels=theme.SMALL_PX)
+        tone = self._colours.of(card.protection_tone)
+        self.brief.setToolTip("T target, S stop, and how long it is held")
+        self.brief.say(card.brief, theme.SECONDARY, pixels=theme.SMALL_PX)
+        self.brief_protection.say(card.brief_protection, tone, pixels=theme.SMALL_PX)
+        self.protection.say(card.protection, tone, pixels=theme.SMALL_PX)
         self.notes.show_text(card.notes)
-        self.notes.setVisible(bool(card.notes))
         self.close_button.setEnabled(card.can_close)
         self.close_button.setAccessibleName(f"Close position {card.id}")
+        self._fold()
+
+    def _toggle(self) -> None:
+        self._folded = not self._folded
+        self._fold()
+
+    def _fold(self) -> None:
+        folded = self._folded
+        self.unfold.setText("▸" if folded else "▾")
+        self.unfold.setAccessibleName(f"{'Show' if folded else 'Hide'} details of position {self._id}")
+        for part in (self.brief, self.brief_protection):
+            part.setVisible(folded)
+        self._inside.setVisible(not folded)
+        self.protection.setVisible(not folded)
+        self.notes.setVisible(not folded and bool(self.notes.text()))
 
 
 class PositionPanel(QScrollArea):
@@ -119,7 +156,7 @@ class PositionPanel(QScrollArea):
             self._column.insertWidget(len(self._cards), card)
             self._cards.append(card)
         for widget, content in zip(self._cards, cards, strict=False):
-            widget.show_card(content)
+            widget.show_card(content, one_of_several=len(cards) > 1)
             widget.show()
         for widget in self._cards[len(cards) :]:
             widget.hide()

@@ -12,6 +12,9 @@ from ui.panels.pieces import Text, button
 from ui.present.doctor import Entry, Findings, as_text
 
 _WIDTH_PX = 760
+#: Title, verdict and buttons around the lines.
+_AROUND_PX = 150
+_LEAST_PX = 240
 
 
 class ReportCard(Card):
@@ -64,16 +67,22 @@ class ReportCard(Card):
         if found.entries != self._entries:
             before, self._entries = len(self._entries), found.entries
             self._fill(found.entries)
+            if self.isVisible():
+                self.place()
             if busy and len(found.entries) > before:
                 bar = self.area.verticalScrollBar()
                 bar.setValue(bar.maximum())
 
     def place(self) -> None:
-        """As tall as the window lets it be: how much is told is not known beforehand."""
+        """As tall as what is told, and no taller than the window lets it be."""
         super().place()
         parent = self.parentWidget()
         assert parent is not None
-        self.resize(self.width(), max(200, parent.height() - 96))
+        inside = self._grid
+        inside.activate()
+        room = self.width() - 60
+        told = max(inside.totalHeightForWidth(room), inside.totalSizeHint().height())
+        self.resize(self.width(), max(_LEAST_PX, min(told + _AROUND_PX, parent.height() - 96)))
         self.move((parent.width() - self.width()) // 2, 76 if parent.height() > 400 else 10)
 
     def _fill(self, entries: tuple[Entry, ...]) -> None:

@@ -97,6 +97,10 @@ class Table(QTableView):
         self.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
         self.horizontalHeader().setStretchLastSection(True)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        self.horizontalHeader().setResizeContentsPrecision(0)  # rows in view are enough
+        self.horizontalHeader().sectionResized.connect(self._resized)
+        self._fitting = False
+        self._by_hand: set[int] = set()
         self.clicked.connect(self._choose)
         self.activated.connect(self._choose)
 
@@ -111,11 +115,23 @@ class Table(QTableView):
         key = self.selected_key()
         top = self.verticalScrollBar().value()
         self._model.replace(headings, rows)
-        if first_time:
-            self.resizeColumnsToContents()
         self.verticalScrollBar().setValue(top)
+        self._fit(shrink=first_time)
         if key is not None:
             self.select_key(key, reveal=False)
+
+    def _fit(self, *, shrink: bool) -> None:
+        """Columns as wide as what they say; one that was set by hand stays, and none flickers narrower."""
+        self._fitting = True
+        for column in range(len(self._model.headings) - 1):
+            wanted = max(self.sizeHintForColumn(column), self.horizontalHeader().sectionSizeHint(column))
+            if column not in self._by_hand and (shrink or wanted > self.columnWidth(column)):
+                self.setColumnWidth(column, wanted)
+        self._fitting = False
+
+    def _resized(self, column: int, _old: int, _new: int) -> None:
+        if not self._fitting:
+            self._by_hand.add(column)
 
     def selected_key(self) -> int | None:
         index = self.currentIndex()

@@ -116,6 +116,9 @@ def _threshold(value: float | None) -> str:
 def _why(row: DecisionRow, strategy: Strategy) -> str:
     """The engine's reason; without a signal the conditions that were missing, with their values beside."""
     border = " (borderline)" if row.borderline else ""
+    if row.outcome is Outcome.ENTERED:
+        which = "" if row.position_id is None else f": position {row.position_id}"
+        return f"all conditions met{which}{border}"
     if row.reason and row.outcome is not Outcome.NO_SIGNAL:
         return numbers.true_minus(row.reason) + border
     if row.outcome is not Outcome.NO_SIGNAL:

@@ -36,9 +36,9 @@ _STATE_WORDS: Final = {
     "STARTING": "getting ready",
     "RUNNING": "watching for signals",
     "PAUSED": "no entries; exits go on",
-    "EXITS_ONLY": "managing what is open; no entries",
-    "ERROR": "entries are off; positions are kept",
-    "HALTED": "latched: no entries until it is cleared",
+    "EXITS_ONLY": "no entries; exits go on",
+    "ERROR": "entries off; positions kept",
+    "HALTED": "no entries until cleared",
 }
 _BADGES: Final = {
     "paper": ("Paper", Tone.GOOD, "PAPER"),

@@ -30,6 +30,9 @@ class PositionCard:
     protection_tone: Tone
     notes: str
     can_close: bool
+    #: Target, stop and age in one line, and the protection in a word, where several are shown.
+    brief: str = ""
+    brief_protection: str = ""
 
 
 def cards(
@@ -95,7 +98,28 @@ def _card(
         protection_tone=_protection_tone(picture, holding, attached),
         notes="; ".join(holding.notes),
         can_close=attached and position.leaving is None,
+        brief=_brief(picture, holding, now),
+        brief_protection=_brief_protection(picture, holding, attached),
     )
+
+
+def _brief(picture: Picture, holding: Holding, now: datetime | None) -> str:
+    position, tick = holding.position, picture.tick
+    parts = []
+    goal = position.target or position.take_profit
+    if goal is not None:
+        parts.append(f"T {numbers.price(goal, tick)}")
+    if position.stop is not None:
+        parts.append(f"S {numbers.price(position.stop, tick)}")
+    if position.opened_at is not None and now is not None:
+        parts.append(numbers.brief_span((now - position.opened_at).total_seconds()))
+    return "  ".join(parts)
+
+
+def _brief_protection(picture: Picture, holding: Holding, attached: bool) -> str:
+    if holding.position.protected_by is not None:
+        return "✓ protected" if attached else "protected?"
+    return "NOT PROTECTED" if picture.strategy.stop_enforced else "no stop"
 
 
 def _at(opened: datetime | None, now: datetime | None, local: bool) -> str:
