@@ -142,13 +142,19 @@ class UnifiedReader:
         found: dict[str, dict[str, Any]] = {}
         for page in range(_MOST_PAGES):
             more = {"ofs": page * self._dialect.trades_page} if self._dialect.trades_by_offset else {}
-            asking = partial(self.api.fetch_my_trades, self._pair, since_ms, None, more)
+            # Where pages are counted, those of other pairs count too: ccxt must not leave them out.
+            pair = None if self._dialect.trades_by_offset else self._pair
+            asking = partial(self.api.fetch_my_trades, pair, since_ms, None, more)
             told = await self._ask("own trades", asking)
             trades = [trade for trade in listed(told, "own trades") if isinstance(trade, dict)]
             known = len(found)
             found |= {trade_ids(trade)[0]: trade for trade in trades}
             if len(trades) < self._dialect.trades_page or len(found) == known:
-                return [trade for trade in found.values() if int(trade.get("timestamp") or 0) >= since_ms]
+                return [
+                    trade
+                    for trade in found.values()
+                    if trade.get("symbol") == self._pair and int(trade.get("timestamp") or 0) >= since_ms
+                ]
             if not self._dialect.trades_by_offset:
                 newest = max(int(trade.get("timestamp") or 0) for trade in trades)
                 oldest = min(int(trade.get("timestamp") or 0) for trade in trades)

@@ -1,0 +1,233 @@
+"""An account through ccxt on the local exchange's Kraken side: what an answer proves, and a missing one."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import ccxt.async_support
+import pytest
+
+from agent.core.events import (
+    AccountSeen,
+    AccountUnreadable,
+    CancelFailed,
+    FillsSeen,
+    Holding,
+    Impairment,
+    LookupFailed,
+    LookupFoundNothing,
+    OrderRefused,
+    OrderReported,
+    OutcomeUnknown,
+    PlacingBlocked,
+)
+from agent.core.order import Fact, OrderType, TimeInForce
+from agent.exchange.unified.refusals import Kind
+from agent.localexchange.venue.words import Status
+from tests.exchange.kraken_ground import KEY, SECRET, urls
+from tests.exchange.signed_ground import approved
+from tests.exchange.unified_ground import IMPATIENT, unified
+
+#: (fault, its parameters, whether the order exists afterwards)
+LOST = [
+    pytest.param("F1", {"variant": "reset"}, False, id="request lost"),
+    pytest.param("F2", {"variant": "reset"}, True, id="answer lost"),
+    pytest.param("F2", {"variant": "silent", "hold_ms": 3_000}, True, id="no answer in time"),
+    pytest.param("F3", {"status": 502, "variant": "html"}, False, id="502 before"),
+    pytest.param("F4", {"status": 503, "variant": "text"}, True, id="503 after"),
+    pytest.param("F5", {"variant": "-1007", "executed": True}, True, id="an error of another shape"),
+]
+
+
+async def test_an_entry_from_placing_to_its_fills_without_asking_twice() -> None:
+    async with unified(stream=True) as ground, ground.running_beside():
+        limit = (ground.last() * Decimal("1.01")).quantize(ground.tick)
+        entry = ground.intent(OrderType.LIMIT, price=limit, tif=TimeInForce.IOC)
+        placed = await ground.exchange.place(approved(entry))
+        assert isinstance(placed, OrderReported)
+        assert (placed.report.fact, placed.report.executed_qty) == (Fact.WORKING, 0)
+        await ground.until(lambda: sum(f.qty for e in ground.told(FillsSeen) for f in e.fills) >= 100)
+        await ground.until(
+            lambda: any(e.report.fact is Fact.FULLY_FILLED for e in ground.told(OrderReported))
+        )
+        (order,) = ground.at_exchange(entry)
+        assert order.status is Status.FILLED
+        fills = {fill.trade_id: fill for event in ground.told(FillsSeen) for fill in event.fills}
+        trades = ground.running.exchange.desk.venue.registry.trades
+        assert sum(fill.fee for fill in fills.values()) == sum(trade.fee for trade in trades)
+        assert {fill.fee_currency for fill in fills.values()} == {"USDT"}
+        assert {fill.client_id for fill in fills.values()} == {entry.client_id}
+        seen = await ground.exchange.account(entry.created_ms - 60_000)
+        assert isinstance(seen, AccountSeen)
+        assert seen.holdings["ADA"] == Holding(Decimal(100), Decimal(0))
+        assert {fill.trade_id for fill in seen.fills} == set(fills)
+        assert ground.asked("AddOrder") == 1
+
+
+@pytest.mark.parametrize(("fault", "params", "exists"), LOST)
+async def test_a_lost_answer_is_unknown_and_found_by_evidence(
+    fault: str, params: dict[str, object], exists: bool
+) -> None:
+    async with unified(patience=IMPATIENT) as ground:
+        await ground.exchange.loaded()
+        ground.fault(fault, "AddOrder", params=params)
+        entry = ground.intent()
+        placed = await ground.exchange.place(approved(entry))
+        assert isinstance(placed, OutcomeUnknown)
+        assert len(ground.at_exchange(entry)) == exists
+        found = await ground.exchange.look_up(entry)
+        if exists:
+            assert isinstance(found, OrderReported)
+            assert found.report.fact is Fact.FULLY_FILLED
+            fills = await ground.exchange.fills_of(entry)
+            assert isinstance(fills, FillsSeen)
+            assert sum(fill.qty for fill in fills.fills) == 100
+        else:
+            assert found == LookupFoundNothing(entry.client_id)
+        assert ground.asked("AddOrder") <= 1, "no order is sent twice"
+        assert len(ground.theirs()) <= 1
+
+
+async def test_a_look_up_that_fails_in_any_part_proves_nothing() -> None:
+    for name in ("OpenOrders", "ClosedOrders"):
+        async with unified(patience=IMPATIENT) as ground:
+            await ground.exchange.loaded()
+            ground.fault("F3", name, params={"status": 502, "variant": "html"})
+            found = await ground.exchange.look_up(ground.intent())
+            assert isinstance(found, LookupFailed), name
+
+
+async def test_a_fill_whose_order_nobody_answered_for_is_adopted_by_reading_the_account() -> None:
+    async with unified(patience=IMPATIENT) as ground:
+        await ground.exchange.loaded()
+        ground.fault("F2", "AddOrder", params={"variant": "reset"})
+        entry = ground.intent()
+        await ground.exchange.place(approved(entry))
+        seen = await ground.exchange.account(entry.created_ms - 60_000)
+        assert isinstance(seen, AccountSeen)
+        assert {fill.client_id for fill in seen.fills} == {entry.client_id}
+
+
+async def test_refusals_are_refusals_with_their_kind() -> None:
+    async with unified() as ground:
+        poor = await ground.exchange.place(approved(ground.intent(qty="90000")))
+        assert isinstance(poor, OrderRefused)
+        assert (poor.code, "insufficient balance" in poor.detail) == (Kind.FUNDS, True)
+        small = await ground.exchange.place(approved(ground.intent(qty="0.1")))
+        assert isinstance(small, OrderRefused)
+        assert small.code == Kind.RULES
+        gone = await ground.exchange.cancel(ground.stop())
+        assert isinstance(gone, CancelFailed)
+        assert gone.code == Kind.NO_ORDER
+        assert not ground.theirs()
+
+
+async def test_a_key_that_is_refused_is_told_once_and_for_all() -> None:
+    async with unified(key="another") as ground:
+        seen = await ground.exchange.account(0)
+        assert isinstance(seen, AccountUnreadable)
+        assert seen.permanent
+        refused = await ground.exchange.place(approved(ground.intent()))
+        assert isinstance(refused, OrderRefused)
+        assert refused.code == Kind.KEY
+
+
+async def test_a_stop_rests_and_gives_way_to_an_exit() -> None:
+    async with unified(balances={"ADA": Decimal(100)}) as ground:
+        stop, leaving = ground.stop(), ground.exit()
+        assert isinstance(await ground.exchange.place(approved(stop)), OrderReported)
+        seen = await ground.exchange.account(stop.created_ms)
+        assert isinstance(seen, AccountSeen)
+        (resting,) = seen.open_orders
+        assert (resting.client_id, resting.type, resting.fact) == (stop.client_id, "STOP_LOSS", Fact.WORKING)
+        assert seen.holdings["ADA"] == Holding(Decimal(0), Decimal(100))
+        canceled, placed = await ground.exchange.replace(stop, approved(leaving))
+        assert isinstance(canceled, OrderReported)
+        assert canceled.report.fact is Fact.WAS_CANCELED
+        assert isinstance(placed, OrderReported)
+        assert [order.status for order in ground.theirs()] == [Status.CANCELED, Status.FILLED]
+
+
+async def test_what_a_stop_sold_before_its_cancel_is_not_sold_again() -> None:
+    async with unified(balances={"ADA": Decimal(150)}) as ground:
+        stop, leaving = ground.stop(), ground.exit()
+        await ground.exchange.place(approved(stop))
+        ground.fault("F14", "CancelOrder", params={"share": "1"})
+        canceled, placed = await ground.exchange.replace(stop, approved(leaving))
+        assert placed is None
+        assert isinstance(canceled, CancelFailed) or canceled.report.executed_qty == 100
+        assert len(ground.theirs()) == 1
+        looked = await ground.exchange.look_up(stop)
+        assert isinstance(looked, OrderReported)
+        assert looked.report.fact is Fact.FULLY_FILLED
+
+
+async def test_an_unanswered_cancel_places_nothing() -> None:
+    async with unified(patience=IMPATIENT, balances={"ADA": Decimal(100)}) as ground:
+        stop = ground.stop()
+        await ground.exchange.place(approved(stop))
+        ground.fault("F2", "CancelOrder", params={"variant": "reset"})
+        canceled, placed = await ground.exchange.replace(stop, approved(ground.exit()))
+        assert isinstance(canceled, CancelFailed)
+        assert (canceled.code, placed) == (None, None)
+        now = await ground.exchange.look_up(stop)
+        assert isinstance(now, OrderReported)
+        assert now.report.fact is Fact.WAS_CANCELED
+
+
+async def test_the_latch_holds_an_entry_back_and_never_an_exit() -> None:
+    async with unified(balances={"ADA": Decimal(100)}) as ground:
+        ground.latched = True
+        held = await ground.exchange.place(approved(ground.intent()))
+        assert isinstance(held, PlacingBlocked)
+        assert "latch" in held.detail
+        assert isinstance(await ground.exchange.place(approved(ground.exit())), OrderReported)
+        assert ground.asked("AddOrder") == 1
+
+
+async def test_an_order_that_comes_too_late_is_turned_away_by_its_deadline() -> None:
+    async with unified() as ground:
+        await ground.exchange.loaded()
+        ground.fault("F10", "AddOrder", params={"delay_ms": 300, "executed": False})
+        placing = ground.exchange.place(approved(ground.intent()))
+        ground.running.exchange.clock.set_speed(40)
+        placed = await placing
+        assert isinstance(placed, OrderRefused)
+        assert placed.code == Kind.TIME
+        assert not ground.theirs()
+
+
+async def test_what_happens_unasked_is_heard_of() -> None:
+    """A stop that sells is found because its socket hinted at it, long before the account is read again."""
+    async with unified(stream=True, balances={"ADA": Decimal(100)}) as ground, ground.running_beside():
+        stop = ground.stop()
+        await ground.exchange.place(approved(stop))
+        await ground.until(lambda: bool(ground.told(OrderReported)))
+        readings = len(ground.told(AccountSeen))
+        desk = ground.running.exchange.desk
+        (order,) = ground.at_exchange(stop)
+        now_ms = desk.catch_up()
+        desk.venue.fill_by_fate(order, Decimal(1), desk.prices("ADAUSDT", now_ms))
+        desk.publish()
+        await ground.until(
+            lambda: any(e.report.fact is Fact.FULLY_FILLED for e in ground.told(OrderReported))
+        )
+        assert sum(fill.qty for event in ground.told(FillsSeen) for fill in event.fills) >= 100
+        assert len(ground.told(AccountSeen)) <= readings + 1
+        assert not ground.impaired(Impairment.USER_STREAM)
+
+
+async def test_strangers_orders_are_told_by_their_own_names() -> None:
+    async with unified(balances={"ADA": Decimal(100)}) as ground:
+        ours = ground.stop("60")
+        await ground.exchange.place(approved(ours))
+        by_hand = ccxt.async_support.kraken({"apiKey": KEY, "secret": SECRET, "enableRateLimit": False})
+        by_hand.urls = {**by_hand.urls, "api": urls(ground.running)}
+        try:
+            stop = {"stopLossPrice": 0.2}
+            theirs = await by_hand.create_order("ADA/USDT", "market", "sell", 40, None, stop)
+        finally:
+            await by_hand.close()
+        seen = await ground.exchange.account(0)
+        assert isinstance(seen, AccountSeen)
+        assert {report.client_id for report in seen.open_orders} == {ours.client_id, theirs["id"]}
