@@ -135,7 +135,8 @@ class UnifiedReader:
         return tuple(reports)
 
     async def _balances(self) -> dict[str, Holding]:
-        return read_balances(await self._ask("balances", lambda: self.api.fetch_balance()))
+        params = dict(self._dialect.balance_params)
+        return read_balances(await self._ask("balances", lambda: self.api.fetch_balance(params)))
 
     async def _trades_since(self, since_ms: int) -> list[dict[str, Any]]:
         """Own trades from `since_ms` on."""

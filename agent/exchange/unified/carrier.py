@@ -53,6 +53,7 @@ class _Underway:
     """One question on its way: what it needs to know, and every answer that came back."""
 
     last_word: LastWord | None
+    left: bool = False
     answers: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -154,10 +155,13 @@ class Carrier:
         except (self._ccxt_error, aiohttp.ClientError, OSError) as error:
             why = _why(error, self._timeout_ms)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            # ccxt looked for something in the answer that is not there.
-            why = f"the answer makes no sense ({type(error).__name__})"
+            # ccxt looked for something in the answer that is not there, or in our request.
+            why = f"it makes no sense to ccxt ({type(error).__name__})"
         finally:
             _underway.reset(token)
+        if not underway.left:
+            # ccxt itself would not send it: a price too fine, a key that cannot sign.
+            return NotSent(why or "ccxt asked nothing")
         self._last_use_ms = self._clock.machine_ms()
         if not underway.answers:
             return Unknown(why or "no answer")
@@ -205,6 +209,7 @@ def _instance(
             reason = underway.last_word() if underway.last_word is not None else None
             if reason is not None:
                 raise _HeldBackError(reason)
+            underway.left = True
             return await super().fetch(url, method, headers, body)
 
         def on_rest_response(

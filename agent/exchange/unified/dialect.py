@@ -38,8 +38,9 @@ class Dialect:
     """`numbers_rise`: requests carry a number that must rise. `paths`: what may be asked, as `VERB /path`.
 
     `searches`: the questions that find an order by client id, asked in turn; each answers a list of orders or
-    an order. `deadline`: an order says until when it may be taken. `socket_token`: the account's socket wants
-    a token that is asked for. `trades_page` is how many own trades one answer brings.
+    an order. `id_param` is where ccxt takes our id. `deadline`: an order says until when it may be taken.
+    `socket_token`: the account's socket wants a token that is asked for. `trades_page` is how many own trades
+    one answer brings.
     """
 
     name: str
@@ -48,7 +49,9 @@ class Dialect:
     numbers_rise: bool = False
     wire_id: Callable[[str], str] = _as_it_is
     client_id: Callable[[str], str] = _as_it_is
+    id_param: str = "clientOrderId"
     params: Mapping[str, str] = field(default_factory=dict)
+    balance_params: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     deadline: bool = False
     socket_token: bool = False
@@ -61,7 +64,7 @@ class Dialect:
 
     def placing(self, intent: Intent, pair: str, api: Any, deadline_ms: int) -> Request:
         """The request that places an order; it leaves before `deadline_ms` of venue time or never counts."""
-        params = {**self.params, "clientOrderId": self.wire_id(intent.client_id)}
+        params = {**self.params, self.id_param: self.wire_id(intent.client_id)}
         if intent.stop_price is not None:
             params["stopLossPrice"] = plain(intent.stop_price)
         elif intent.type is OrderType.LIMIT and intent.time_in_force is not None:
@@ -161,10 +164,14 @@ COINBASE: Final = Dialect(
     paths=(
         r"POST /api/v3/brokerage/orders(/batch_cancel)?",
         r"GET /api/v3/brokerage/orders/historical/(batch|fills|[0-9a-f-]+)",
-        r"GET /(api/v3/brokerage/accounts|v2/accounts)",
+        r"GET /api/v3/brokerage/accounts",
         r"GET /(api/v3/brokerage/(market/)?products|v2/time|api/v3/brokerage/time)",
     ),
     searches=(_all,),
+    # Under its common name ccxt drops it here, and sends one of its own instead.
+    id_param="client_order_id",
+    # The other kind of accounts does not say what orders hold.
+    balance_params={"v3": True},
     cancels_by_client_id=False,
 )
 

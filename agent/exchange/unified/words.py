@@ -38,7 +38,10 @@ def read_order(told: object, pair: str, client_id: str, now_ms: int) -> OrderRep
     qty, executed = _amount(data, "amount"), _amount(data, "filled")
     if qty <= 0:
         raise FieldError("the order has no quantity")
-    check_quantities(qty, executed, ZERO, "FILLED" if fact is Fact.FULLY_FILLED else str(status))
+    if fact is Fact.FULLY_FILLED and executed < qty:
+        # Bybit ends an order so whose rest was canceled; whatever is closed with a rest has lost it.
+        fact = Fact.WAS_CANCELED
+    check_quantities(qty, executed, ZERO, str(status))
     if fact is Fact.WORKING and executed:
         fact = Fact.PART_FILLED
     times = (data.get("lastUpdateTimestamp"), data.get("lastTradeTimestamp"), data.get("timestamp"))
