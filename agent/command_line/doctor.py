@@ -22,6 +22,7 @@ from agent.config.load import check_file
 from agent.config.model import Config
 from agent.doctor import exchange_checks, judging, machine
 from agent.doctor.alert_checks import alerts
+from agent.doctor.database_checks import database_server
 from agent.doctor.result import Diagnosis, Finding, Light, green, red, yellow
 from agent.options import ExchangeAddress
 from agent.shell.redaction import Secrets
@@ -65,6 +66,7 @@ async def examine(
         _exchange(config, env_path, replaced),
         alerts(config, env_path, os.environ, engine_runs=pid is not None),
     )
+    found += await database_server(config, directory)
     return Diagnosis((*found, *online, *told, *_phases(config, directory)))
 
 

@@ -20,7 +20,7 @@ from agent.store.data_dir import DataDir
 def export_command(
     data_dir: Path | None, what: str, form: str, out: Path | None, all_scopes: bool, overwrite: bool
 ) -> int:
-    from agent.command_line.stored import database_in
+    from agent.command_line.stored import place_in
     from agent.store import exports
     from agent.store.batch import Selection
 
@@ -33,7 +33,7 @@ def export_command(
     with reading(data_dir) as (_, scope):
         selection = Selection() if all_scopes else scope.selection
     return exports.export_command(
-        database_in(data_dir_of(data_dir)),
+        place_in(data_dir_of(data_dir)),
         what,
         "json" if form == "json" else "csv",
         out=out,
@@ -46,6 +46,7 @@ def export_command(
 
 def backup_command(data_dir: Path | None, out: Path | None, keep: int, as_json: bool) -> int:
     from agent.store.backup import back_up
+    from agent.store.spool import is_kept_twice
     from agent.store.trouble import StoreTrouble
 
     place = DataDir(data_dir_of(data_dir))
@@ -54,6 +55,13 @@ def backup_command(data_dir: Path | None, out: Path | None, keep: int, as_json: 
     except StoreTrouble as trouble:
         raise _refused(trouble) from None
     rows = sum(made.rows.values())
+    if is_kept_twice(place.trades_db):
+        print(
+            "This is the ledger of this machine. The PostgreSQL server has its rows too, and those of other "
+            "agents; they are copied with: pg_dump --format=custom --file=FILE 'postgresql://...' (and put "
+            "back with pg_restore).",
+            file=sys.stderr,
+        )
     Terminal(as_json=as_json).result(
         f"Backup written and verified: {made.path} ({rows:,} rows, {made.size_bytes:,} bytes).",
         {"path": str(made.path), "rows": dict(made.rows), "size_bytes": made.size_bytes},
@@ -63,6 +71,8 @@ def backup_command(data_dir: Path | None, out: Path | None, keep: int, as_json: 
 
 def restore_command(data_dir: Path | None, copy: Path, yes: bool, as_json: bool) -> int:
     from agent.store.backup import restore
+    from agent.store.prepare import prepare
+    from agent.store.spool import leave_out_a_number, number_in
     from agent.store.trouble import StoreTrouble
 
     place = DataDir(data_dir_of(data_dir))
@@ -72,8 +82,12 @@ def restore_command(data_dir: Path | None, copy: Path, yes: bool, as_json: bool)
     with _alone_in(place):
         terminal.consent(_restoring(place, copy), "restore")
         try:
+            replaced = number_in(place.trades_db)
             # The lock is ours until the end, so no engine can begin in between.
             kept = restore(copy, place.trades_db, engine_running=lambda: False, at_ms=_wall_ms())
+            prepare(place.trades_db)
+            # What was restored counts: a database server gets its rows anew.
+            leave_out_a_number(place.trades_db, replaced)
         except StoreTrouble as trouble:
             raise _refused(trouble) from None
     aside = "" if kept is None else f" What it replaced is kept as {kept}."
@@ -95,6 +109,7 @@ def _restoring(place: DataDir, copy: Path) -> str:
 
 def paper_reset_command(data_dir: Path | None, yes: bool, as_json: bool) -> int:
     from agent.store.paper import start_paper_account
+    from agent.store.spool import leave_out_a_number
     from agent.store.trouble import StoreTrouble
 
     place = DataDir(data_dir_of(data_dir))
@@ -122,6 +137,8 @@ def paper_reset_command(data_dir: Path | None, yes: bool, as_json: bool) -> int:
             new = start_paper_account(
                 place.trades_db, scope.agent_id, scope.venue, scope.pair, at_ms=_wall_ms()
             )
+            # Nothing of this went through the ledger: a database server gets its rows anew.
+            leave_out_a_number(place.trades_db)
         except StoreTrouble as trouble:
             raise _refused(trouble) from None
     terminal.result(

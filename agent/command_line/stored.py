@@ -9,18 +9,38 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from agent.config.check import check_config
 from agent.core.money import plain
 from agent.core.position import OPEN_STATES
 from agent.store.batch import Scope
 from agent.store.data_dir import DataDir
+from agent.store.database import Place
 from agent.store.ledger import Ledger
 from agent.store.reading import Reader
+from agent.store.server import NAME_PARAMETER, Server
 
 STATUS_DOCUMENT: Final = "status"
 
 
 def database_in(data_dir: Path) -> Path:
     return DataDir(data_dir).trades_db
+
+
+def place_in(data_dir: Path) -> Place:
+    """Where to read: the ledger of this machine, or, where none is, the server that its config.json names.
+
+    The server only where the address also names the agent (`application_name`): elsewhere its name is made
+    from a file of the machine on which it runs. Raises StoreTrouble.
+    """
+    path = database_in(data_dir)
+    config = data_dir / "config.json"
+    if path.exists() or not config.is_file():
+        return path
+    found = check_config(config.read_text(encoding="utf-8", errors="replace"), config).config
+    url = None if found is None else found.agent.database_url
+    if url is None or f"{NAME_PARAMETER}=" not in url.reveal():
+        return path
+    return Server.at(url, "")
 
 
 def last_scope(reader: Reader) -> Scope | None:

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 @contextmanager
 def reading(data_dir: Path | None) -> Iterator[tuple[Reader, Scope]]:
     """The reader and the scope that ran last. Raises Ended when there is nothing to read (exit code 2)."""
-    from agent.command_line.stored import database_in, last_scope
+    from agent.command_line.stored import last_scope, place_in
     from agent.store.reading import Reader
     from agent.store.trouble import StoreTrouble
 
     try:
-        reader = Reader.open(database_in(data_dir_of(data_dir)))
+        reader = Reader.open(place_in(data_dir_of(data_dir)))
     except StoreTrouble as trouble:
         raise unreadable(trouble) from None
     try:

@@ -148,6 +148,33 @@ def leave_out_a_number(path: Path, at_least: int = 0) -> None:
     _changed(path, lambda now: None if now is None else replace(now, seq=max(now.seq, at_least) + 1))
 
 
+def number_in(path: Path) -> int:
+    """The last change of a file that may be damaged, or of an older program, or not there: then 0."""
+    try:
+        found = _read(path)
+    except (StoreTrouble, DBAPIError):
+        return 0
+    return 0 if found is None else found.seq
+
+
+def is_kept_twice(path: Path) -> bool:
+    """Whether a server gets every change of this file. Raises StoreTrouble."""
+    try:
+        found = _read(path)
+    except DBAPIError as error:
+        raise database_trouble(error, path, "reading") from None
+    return found is not None and found.is_on
+
+
+def _read(path: Path) -> Copy | None:
+    engine = open_engine(path, read_only=True)
+    try:
+        with engine.connect() as connection:
+            return copy_in(connection)
+    finally:
+        engine.dispose()
+
+
 def _changed(path: Path, change: Callable[[Copy | None], Copy | None]) -> Copy | None:
     """Only by the holder of the instance lock. A changed number throws away what is kept."""
     engine = open_engine(path, read_only=False)
