@@ -118,7 +118,8 @@ def server_engine(server: Server, *, read_only: bool) -> Engine:
 def server_trouble(error: DBAPIError, server: Server, doing: str) -> StoreTrouble:
     """What the server or the way to it says, as a sentence. `doing` is "reading" or "writing to"."""
     state = getattr(error.orig, "sqlstate", None)
-    said = " ".join(str(error.orig).split())
+    said = " ".join(str(error.orig).split()).partition(" Is the server running")[0]
+    said = said.removeprefix("connection failed: ")
     return StoreTrouble(f"{doing} {server} failed: {_reason(state, said)} ({said[:300]})")
 
 

@@ -25,6 +25,7 @@ from agent.store.batch import Batch
 from agent.store.exports import EXPORTS
 from agent.store.instance_lock import InstanceLock
 from agent.store.reading import Reader
+from agent.store.spool import begin_copy, number_in
 
 ROWS = Batch(
     at_ms=NOON_MS,
@@ -218,3 +219,15 @@ def test_paper_reset_is_for_paper(tmp_path, capsys):
     code, _, err = run(capsys, tmp_path, "paper-reset", "--yes")
     assert code == 1
     assert "testnet" in err
+
+
+def test_a_new_paper_account_asks_for_a_new_copy_on_the_server(tmp_path, capsys):
+    store(tmp_path, ROWS)
+    begun = begin_copy(tmp_path / "trades.db", "ada")
+    assert main(["backup", "--data-dir", str(tmp_path)]) == 0
+    assert "pg_dump" in capsys.readouterr().err
+    assert main(["paper-reset", "--yes", "--data-dir", str(tmp_path)]) == 0
+    assert number_in(tmp_path / "trades.db") == begun.seq + 1
+    copy = next((tmp_path / "backups").glob("*.db"))
+    assert main(["restore", str(copy), "--yes", "--data-dir", str(tmp_path)]) == 0
+    assert number_in(tmp_path / "trades.db") == begun.seq + 2
