@@ -57,6 +57,19 @@ async def test_a_refusal_for_time_is_told_even_when_the_clock_cannot_be_measured
         assert here.exchange._client.time.offset_ms == 0
 
 
+@pytest.mark.parametrize("ahead_ms", [60_000, -60_000])
+async def test_a_question_refused_for_its_time_is_asked_again_with_the_right_one(ahead_ms: int) -> None:
+    """Nothing was executed, so a look-up need not wait until somebody tries once more."""
+    async with ground(stream=False) as here:
+        here.stub.plan = [("0.5", "100")]
+        bought = here.intent()
+        await here.exchange.place(approved(bought))
+        here.clock.ahead_ms = ahead_ms
+        assert isinstance(await here.exchange.look_up(bought), OrderReported)
+        assert here.stub.count("GET /api/v3/order") == 2
+        assert here.stub.count(POST) == 1
+
+
 async def test_an_answer_too_slow_to_tell_the_time_is_asked_again() -> None:
     async with ground(stream=False) as here:
         here.clock.ahead_ms = 10_000

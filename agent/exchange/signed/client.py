@@ -120,14 +120,30 @@ class SignedClient:
         params: Mapping[str, str | int] | None = None,
         last_word: LastWord | None = None,
     ) -> Outcome:
-        """Send one request, once. Never raises for what the exchange or the network does."""
+        """Send one request, once. Never raises for what the exchange or the network does.
+
+        What was refused for its time, and so not executed, is sent again with the right one, unless it places
+        an order: while our clock finds its way back after a step, every question would be refused otherwise.
+        """
+        outcome = await self._ask_once(endpoint, urgency, params, last_word)
+        if isinstance(outcome, Refused) and outcome.code == BAD_TIMESTAMP:
+            await self.resync()
+            if not endpoint.places:
+                outcome = await self._ask_once(endpoint, urgency, params, last_word)
+        return outcome
+
+    async def _ask_once(
+        self,
+        endpoint: Endpoint,
+        urgency: Urgency,
+        params: Mapping[str, str | int] | None,
+        last_word: LastWord | None,
+    ) -> Outcome:
         not_sent = await self._admitted(endpoint, urgency)
         if not_sent is not None:
             return not_sent
         outcome = await self._send(endpoint, dict(params or {}), last_word)
         self._watch(endpoint, outcome)
-        if isinstance(outcome, Refused) and outcome.code == BAD_TIMESTAMP:
-            await self.resync()
         return outcome
 
     async def measure_time(self) -> bool:
