@@ -32,6 +32,8 @@ ACKNOWLEDGE_S: Final = 1.0
 DISK_PATIENCE_S: Final = 3.0
 PRELOAD_S: Final = 0.15
 LOOK_EVERY_S: Final = 0.25
+#: An engine that has confirmed is at work: it is not ended for an answer that a busy machine delays.
+WATCH_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def emergency_command(
 
 def _question(link: EngineLink) -> str:
     try:
-        return questions.emergency(asyncio.run(link.status()))
+        return questions.emergency(asyncio.run(link.status(ACKNOWLEDGE_S)))
     except Ended:
         return (
             "EMERGENCY STOP: refuse every entry until the halt is cleared, and let the engine, when one "
@@ -137,7 +139,7 @@ async def _watch(client: ControlClient, terminal: Terminal, wait_s: float) -> Le
     until_s = loop.time() + wait_s
     shown: tuple[str, ...] | None = None
     while True:
-        remaining = _remaining(await client.request(CommandName.STATUS))
+        remaining = _remaining(await client.request(CommandName.STATUS, timeout_s=WATCH_S))
         if not remaining:
             return Leftover("acknowledged", (), "")
         if remaining != shown:

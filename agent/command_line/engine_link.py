@@ -13,12 +13,13 @@ from typing import Any, Final
 
 from agent.command_line.outcome import Ended, ExitCode
 from agent.command_line.terminal import Terminal
-from agent.control.client import ANSWER_TIMEOUT_S, ControlClient, ControlError, NoEngine, connect
+from agent.control.client import ControlClient, ControlError, NoEngine, connect
 from agent.control.control_file import ControlFileRefused
 from agent.control.messages import COMMAND_LINE, CommandName, Versions
 from agent.control.status import Status, StatusUnreadable
 
-#: An operator's act is confirmed once it is committed; a slow disk may take its time.
+#: An operator's act is confirmed once it is committed; a slow disk or a busy machine may take its time. Only
+#: an emergency does not wait so long.
 CONFIRM_TIMEOUT_S: Final = 5.0
 
 
@@ -29,14 +30,14 @@ class EngineLink:
         self.data_dir = data_dir
         self.versions = versions
 
-    async def connect(self, timeout_s: float = ANSWER_TIMEOUT_S) -> ControlClient:
+    async def connect(self, timeout_s: float = CONFIRM_TIMEOUT_S) -> ControlClient:
         """Raises ControlError and ControlFileRefused, for who treats them one by one."""
         return await connect(self.data_dir, self.versions, COMMAND_LINE, timeout_s)
 
-    async def attach(self) -> ControlClient:
+    async def attach(self, timeout_s: float = CONFIRM_TIMEOUT_S) -> ControlClient:
         """Raises Ended: 3 when no engine runs, 1 when one runs and does not answer."""
         try:
-            return await self.connect()
+            return await self.connect(timeout_s)
         except NoEngine as why:
             raise self._nobody_listens(why) from None
         except ControlError as why:
@@ -62,14 +63,14 @@ class EngineLink:
         timeout_s: float = CONFIRM_TIMEOUT_S,
     ) -> Mapping[str, Any]:
         """One request on a connection of its own. Raises Ended."""
-        async with await self.attach() as client:
+        async with await self.attach(timeout_s) as client:
             try:
                 return await client.request(command, args, timeout_s)
             except ControlError as why:
                 raise ended(why) from None
 
-    async def status(self) -> Status:
-        return readable(await self.ask(CommandName.STATUS, timeout_s=1.0))
+    async def status(self, timeout_s: float = CONFIRM_TIMEOUT_S) -> Status:
+        return readable(await self.ask(CommandName.STATUS, timeout_s=timeout_s))
 
 
 def lock_holder(data_dir: Path) -> str | None:

@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import sys
+import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ PATIENCE_S: Final = 90.0
 _SIGNALS: Final = 8
 #: Between two attempts to attach to an engine that is still starting.
 _ATTACH_AGAIN_S: Final = 0.02
+#: Between two looks at what an exchange can only be asked for.
+_LOOK_AGAIN_S: Final = 0.05
+#: An answer about the time that took longer says too little about it.
+_TIMELY_S: Final = 0.2
 
 Condition = Callable[[Mapping[str, Any]], bool]
 
@@ -214,11 +219,32 @@ class Market(_Child):
         """Venue time jumps; it never goes back."""
         await self.control("clock", {"advance_ms": max(0, venue_ms - await self.now_ms())})
 
+    async def keep_step(self, ahead_s: float = 0.0) -> None:
+        """Set an exchange at the speed of life, begun in the past, to this machine's time and `ahead_s`.
+
+        A start takes as long as the machine likes, so its own `--start` cannot be the time of now.
+        """
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                asked_s = time.time()
+                there_ms, here_s = await self.now_ms(), time.time()
+                if here_s - asked_s < _TIMELY_S:
+                    break
+        await self.control("clock", {"advance_ms": round((here_s + ahead_s) * 1_000) - there_ms})
+
     async def fault(self, name: str, **more: Any) -> None:
         await self.control("faults", {"add": [{"id": name, "fault": name, **more}]})
 
     async def cure(self, ident: str = "all") -> None:
         await self.control("faults", {"clear": [ident]})
+
+    async def fires(self, ident: str) -> None:
+        """The fault `ident` has done something at least once."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                if await self.fired(ident):
+                    return
+                await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def fired(self, ident: str) -> int:
         faults = (await self.control("faults"))["faults"]
@@ -255,13 +281,24 @@ class Agent(_Child):
         """Attach to the control channel and follow the state."""
         client = await self._attached(within_s)
         watch = Watch(self)
-        following = asyncio.create_task(watch.follow(client))
+        following = asyncio.create_task(self._followed(watch, client))
         try:
             yield watch
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
-            await client.close()
+
+    async def _followed(self, watch: Watch, client: ControlClient) -> None:
+        """A machine that stumbles may cost the connection: as long as the engine lives, attach again."""
+        while True:
+            try:
+                await watch.follow(client)
+            finally:
+                await client.close()
+            if self._process.returncode is not None:
+                return
+            with contextlib.suppress(AssertionError):
+                client = await self._attached(PATIENCE_S)
 
     async def _attached(self, within_s: float) -> ControlClient:
         try:
@@ -354,10 +391,10 @@ class Watch:
         for _ in range(_SIGNALS):
             await self.entries_allowed()
             forced = await market.signal(**wish)
-            next_bar = iso(forced["close_ms"] + 1)
+            seen = iso(forced["open_ms"])
             state = await self.until(
                 "entered, or past the signal",
-                lambda s, after=next_bar: s["positions"] or (s["feed"]["last_closed_bar"] or "") >= after,
+                lambda s, bar=seen: s["positions"] or (_has_decided(s, bar) and _is_idle(s)),
             )
             if state["positions"]:
                 return await self.in_position()
@@ -365,6 +402,15 @@ class Watch:
 
     async def flat(self, within_s: float = PATIENCE_S) -> Mapping[str, Any]:
         return await self.until("flat", lambda s: not s["positions"] and not s["orders"], within_s)
+
+
+def _has_decided(state: Mapping[str, Any], bar: str) -> bool:
+    return (state["feed"]["last_closed_bar"] or "") >= bar
+
+
+def _is_idle(state: Mapping[str, Any]) -> bool:
+    """No entry is being examined or on its way."""
+    return state["watch"] == "MONITORING" and not state["orders"]
 
 
 def _holds(state: Mapping[str, Any]) -> bool:

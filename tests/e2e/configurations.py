@@ -1,8 +1,8 @@
 """Configurations for the tests: the exported example, with what a test needs changed.
 
 Most tests trade one-minute bars at an exchange 60 times as fast as life: a bar a second. What is not the
-subject of a test has time enough for a machine with other work to do: a signal is late after five minutes of
-venue time instead of half a one.
+subject of a test has time enough for a machine with other work to do: a signal is late after twenty minutes
+of venue time instead of half a one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BAR_MS: Final = 60_000
 STILL: Final[dict[str, Any]] = {"bounce": "0.05", "bounce_bars": 2_000}
 WISH: Final[dict[str, Any]] = {**QUICK, "interval": "1m", **STILL}
 #: A signal older than this is late.
-LATE_MS: Final = 300_000
+LATE_MS: Final = 1_200_000
 
 
 def example() -> dict[str, Any]:

@@ -32,7 +32,6 @@ LISTING: Final = {"method": "POST", "path": "/api/v3/orderList/oco"}
 FILLS: Final = {"stream": "executionReport.TRADE.*"}
 STOP: Final = {"backtest_params": {"use_stop_loss": True, "atr_stop_mult": 5.0}}
 START: Final = {"USDT": Decimal(10_000), "BNB": Decimal(1)}
-PATIENCE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +150,7 @@ async def tried(house: House, directory: Path, trial: Trial) -> Tried:
         fired = await _lifted(market, trial)
         if outcome in ("flat", "reset"):
             with suppress(AssertionError):
-                await watch.until("reconciled", lambda s: not s["entries_blocked_by"] or s["halt"], 20)
+                await watch.until("reconciled", lambda s: not s["entries_blocked_by"] or s["halt"])
     theirs = await Theirs.read(market)
     await market.stop()
     differences = () if trial.fault == "F42" else tuple(compared(directory, theirs, _initial(trial)))
@@ -164,34 +163,26 @@ async def tried(house: House, directory: Path, trial: Trial) -> Tried:
 async def _traded(market: Market, watch: Watch, directory: Path, trial: Trial) -> str:
     if trial.at == "entry":
         await _set(market, trial)
-    await market.signal(**WISH)
     if trial.ends == "nothing":
-        await watch.until("tried", lambda s: s["orders"], PATIENCE_S)
-        await watch.until("nothing", lambda s: not s["orders"] and not s["positions"], PATIENCE_S)
+        await market.signal(**WISH)
+        await watch.until("tried", lambda s: s["orders"])
+        await watch.until("nothing", lambda s: not s["orders"] and not s["positions"])
         return "nothing"
-    held = await watch.until("in position", _in_position, PATIENCE_S)
+    held = await watch.enters(market, **WISH)
     if trial.stop and trial.fault != "F18" and trial.at != "entry":
-        await watch.until("protected", lambda s: s["positions"] and s["positions"][0]["protected_by"], 30)
+        await watch.until("protected", lambda s: s["positions"] and s["positions"][0]["protected_by"])
     if trial.at != "entry":
         await _set(market, trial)
     if trial.at == "held":
         await market.control("clock", {"advance_ms": 2 * BAR_MS})
-        for _ in range(100):
-            if await market.fired(trial.fault):
-                break
-            await asyncio.sleep(0.1)
+        await market.fires(trial.fault)
     if trial.ends == "reset":
-        await watch.until("reset", lambda s: not s["positions"], PATIENCE_S)
+        await watch.until("reset", lambda s: not s["positions"])
         return "reset"
     if trial.lift and trial.at == "held":
         await _lifted(market, trial)
     await _leave(market, watch, directory, trial, held)
     return "flat"
-
-
-def _in_position(state: Mapping[str, Any]) -> bool:
-    entries = [order for order in state["orders"] if order["purpose"] == "entry"]
-    return bool(state["positions"]) and not entries
 
 
 async def _leave(
@@ -206,7 +197,7 @@ async def _leave(
     if trial.lift and trial.at == "exit":
         await asyncio.sleep(3)
         await _lifted(market, trial)
-    await watch.flat(PATIENCE_S)
+    await watch.flat()
 
 
 async def _lifted(market: Market, trial: Trial) -> int:

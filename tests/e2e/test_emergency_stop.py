@@ -28,8 +28,7 @@ async def holding(house, directory, *, paper=False, speed=60):
     env = {} if paper else credentials.environment(directory)
     agent = await house.agent(directory, *market.address, env=env)
     async with agent.watched() as watch:
-        await watch.entries_allowed()
-        await market.signal(**WISH)
+        await watch.enters(market, **WISH)
         await watch.until("in position", lambda s: s["positions"] and s["positions"][0]["protected_by"])
         yield market, agent, env
 
@@ -38,7 +37,7 @@ async def emergency(market, directory, env, *words):
     """The command, as the window or a button starts it."""
     return await command(
         "-m", "agent.cli", "emergency-stop", "--yes", "--json", "--data-dir", str(directory), *market.address,
-        *words, env=env, cwd=directory, within_s=60,
+        *words, env=env, cwd=directory,
     )  # fmt: skip
 
 

@@ -62,10 +62,9 @@ async def test_without_its_gates_live_does_not_start_whatever_the_address(house,
     assert signed == []
 
 
-@pytest.mark.parametrize("right", ["enableWithdrawals", "enableFutures", "enableNewThing"])
-async def test_a_key_that_may_too_much_blocks_entries(house, tmp_path, right):
+async def test_a_key_that_may_too_much_blocks_entries(house, tmp_path):
     market = await house.market(*credentials.options)
-    await market.control("account", {"permissions": {right: True}})
+    await market.control("account", {"permissions": {"enableWithdrawals": True}})
     written(tmp_path, quick(**LIVE))
     armed(tmp_path, quick(**LIVE))
     engine = await house.agent(tmp_path, *market.address, "--live", env=env(tmp_path))
@@ -135,14 +134,12 @@ async def test_the_emergency_stop_of_a_killed_live_engine_needs_no_gate(house, t
     armed(tmp_path, quick(**LIVE))
     engine = await house.agent(tmp_path, *market.address, "--live", env=env(tmp_path))
     async with engine.watched() as watch:
-        await watch.entries_allowed()
-        await market.signal(**WISH)
-        await watch.in_position()
+        await watch.enters(market, **WISH)
         await engine.kill()
     (tmp_path / "arming.json").unlink()
     ended = await command(
         "-m", "agent.cli", "emergency-stop", "--yes", "--json", "--data-dir", str(tmp_path), *market.address,
-        env=credentials.environment(tmp_path), cwd=tmp_path, within_s=60,
+        env=credentials.environment(tmp_path), cwd=tmp_path,
     )  # fmt: skip
     assert ended.code == 0, ended.err
     assert ended.document["flat"] is True
@@ -158,9 +155,7 @@ async def test_an_open_live_position_is_managed_without_a_gate_and_nothing_is_en
     armed(tmp_path, quick(**LIVE))
     engine = await house.agent(tmp_path, *market.address, "--live", env=env(tmp_path))
     async with engine.watched() as watch:
-        await watch.entries_allowed()
-        await market.signal(**WISH)
-        await watch.in_position()
+        await watch.enters(market, **WISH)
         await engine.kill()
     (tmp_path / "arming.json").unlink()
     engine = await house.agent(tmp_path, *market.address, env=credentials.environment(tmp_path))

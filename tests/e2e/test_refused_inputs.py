@@ -263,8 +263,9 @@ def blocked_by(words):
 
 @pytest.mark.parametrize("seconds", [5, -5])
 async def test_a_clock_that_is_off_blocks_entries(house, tmp_path, seconds):
-    theirs = datetime.now(UTC) + timedelta(seconds=seconds)
-    market = await house.market("--start", theirs.isoformat(), speed=1)
+    before = datetime.now(UTC) - timedelta(minutes=10)
+    market = await house.market("--start", before.isoformat(), speed=1)
+    await market.keep_step(ahead_s=seconds)
     written(tmp_path, quick())
     agent = await house.agent(tmp_path, *market.address, clock="system")
     side = "behind" if seconds > 0 else "ahead of"
@@ -274,7 +275,6 @@ async def test_a_clock_that_is_off_blocks_entries(house, tmp_path, seconds):
         )
         reason = next(b for b in state["entries_blocked_by"] if b.startswith("clock offset"))
         assert f"s {side} the exchange's: set it by NTP" in reason
-        assert 3_000 < abs(state["exchange"]["clock_offset_ms"]) < 7_000
     assert await agent.stopped() == 0
 
 
@@ -291,11 +291,14 @@ async def test_bars_the_exchange_does_not_have_are_left_out_once_that_is_proven(
     candles.write_text("\n".join(rows))
     begin = (first + 692 * BAR).isoformat()
     market = await house.market("--candles", str(candles), "--start", begin)
+    # However long a start takes, the gap is still to come.
+    await market.hold()
     written(tmp_path, quick())
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
         await agent.complains("the exchange's history has 1 holes")
         await watch.running()
+        await market.go_on()
         await watch.until("blocked", blocked_by("bars are missing, more than 3"))
         await agent.complains("the exchange has no bars for 10 bar lengths")
         state = await watch.until("free", lambda s: not s["entries_blocked_by"])

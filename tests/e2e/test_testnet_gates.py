@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from account_books import Theirs, compared
@@ -20,9 +20,7 @@ async def left_holding(house, directory):
     env = credentials.environment(directory)
     agent = await house.agent(directory, *market.address, env=env)
     async with agent.watched() as watch:
-        await watch.entries_allowed()
-        await market.signal(**WISH)
-        await watch.in_position()
+        await watch.enters(market, **WISH)
         await market.control("clock", {"pause": True})
     await agent.kill()
     await market.control("clock", {"pause": False})
@@ -93,7 +91,7 @@ async def test_a_revoked_key_keeps_the_position_and_its_management(house, tmp_pa
             assert status["positions"]
             assert await watch.alerted("credentials refused")
             await market.cure()
-            await watch.flat(60)
+            await watch.flat()
         assert await agent.stopped() == 0
         assert compared(tmp_path, await Theirs.read(market)) == []
 
@@ -105,7 +103,7 @@ async def test_a_clock_half_a_second_off_blocks_entries(house, tmp_path):
         tmp_path, *market.address, env=credentials.environment(tmp_path), clock="system"
     )
     async with agent.watched() as watch:
-        status = await watch.until("blocked", lambda s: _has(s, "clock offset"), 60)
+        status = await watch.until("blocked", lambda s: _has(s, "clock offset"))
         assert status["state"] != "ERROR"
 
 
@@ -114,15 +112,16 @@ def _has(status, words):
 
 
 async def test_a_ban_is_obeyed_across_a_restart(house, tmp_path):
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    market = await house.market("--start", now, *credentials.options, speed=1)
+    before = datetime.now(UTC) - timedelta(minutes=10)
+    market = await house.market("--start", before.isoformat(), *credentials.options, speed=1)
+    await market.keep_step()
     written(tmp_path, quick(**TESTNET))
     env = credentials.environment(tmp_path)
     agent = await house.agent(tmp_path, *market.address, env=env, clock="system")
     async with agent.watched() as watch:
         await watch.running()
         await market.fault("F7", match={"path": "/api/v3/time"}, params={"retry_after": 600})
-        await watch.until("written down", lambda s: (tmp_path / "rate-limits.json").exists(), 60)
+        await watch.until("written down", lambda s: (tmp_path / "rate-limits.json").exists())
     await agent.kill()
     asked = len((await Theirs.read(market)).requests)
     later = await house.agent(tmp_path, *market.address, env=env, clock="system")

@@ -67,15 +67,13 @@ async def test_keys_are_nowhere_but_in_the_requests(house, tmp_path):
         agent = await house.agent(tmp_path, *market.address, "--log-json", env=env)
     said = []
     async with agent.watched() as watch:
-        await watch.entries_allowed()
-        await market.signal(**WISH)
-        await watch.in_position()
+        await watch.enters(market, **WISH)
         # Errors of every kind the exchange has, whose texts travel through everything there is.
         for fault in ("F1", "F2", "F9"):
             await market.fault(fault, count=2)
         await market.control("account", {"permissions": {"enableSpotAndMarginTrading": False}})
         await cli(tmp_path, "close", "--all", "--yes")
-        await watch.alerted("credentials refused", 60)
+        await watch.alerted("credentials refused")
         await market.control("account", {"permissions": {"enableSpotAndMarginTrading": True}})
         said += [json.dumps(watch.latest), *watch.alerts]
         said.append(command_line_of(agent.pid))

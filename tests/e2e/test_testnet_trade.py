@@ -5,7 +5,6 @@ The exchange is the local one, whole, over its real protocol: signed requests, u
 
 from __future__ import annotations
 
-import asyncio
 from decimal import Decimal
 
 import pytest
@@ -23,12 +22,12 @@ async def test_signal_order_fill_exit_flat_and_both_ledgers_agree(house, tmp_pat
     written(tmp_path, quick(**TESTNET))
     agent = await house.agent(tmp_path, *market.address, env=credentials.environment(tmp_path))
     async with agent.watched() as watch:
-        await watch.entries_allowed()
+        await watch.running()
         line = await agent.says("RUNNING")
         assert line == "RUNNING | Testnet | ADA/USDT 1m | Balance: 10,000.00 USDT"
         forced = await market.signal(**WISH)
         await shortly_before(market, forced["open_ms"] + BAR_MS)
-        status = await watch.in_position(60)
+        status = await watch.in_position()
         (position,) = status["positions"]
         # The entry bar is not examined for the target.
         await shortly_before(market, ms(position["opened_at"]) // BAR_MS * BAR_MS + BAR_MS)
@@ -90,4 +89,4 @@ async def test_one_engine_for_each_account_and_pair_whatever_the_directory(house
     await first.kill()
     third = await house.agent(directories[1], *market.address, env=env)
     async with third.watched() as watch:
-        await asyncio.wait_for(watch.running(), 30)
+        await watch.running()
