@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 class WarmupProgress:
@@ -41,6 +42,10 @@ class WarmupProgress:
 
     def _on_terminal(self, bars: int, needed: int) -> None:
         if self._bar is None:
+            # Only a terminal needs it.
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
             self._bar = Progress(
                 TextColumn("loading history"),
                 BarColumn(),

@@ -7,7 +7,9 @@ stays true: values are Secrets from the moment they are read, and no message or 
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,6 +122,8 @@ class KeyringSource:
 
 def _desktop_keyring(service: str, name: str) -> str | None:
     """What the keyring holds; None where there is none or it is locked, as on a server without a desktop."""
+    if not _may_have_keyring():
+        return None
     import keyring
     from keyring.errors import KeyringError
 
@@ -127,6 +131,22 @@ def _desktop_keyring(service: str, name: str) -> str | None:
         return keyring.get_password(service, name)
     except KeyringError:
         return None
+
+
+def _may_have_keyring() -> bool:
+    """False on a Linux without a session bus, where no keyring can answer: loading the library to hear that
+    takes a tenth of a second of every start."""
+    if sys.platform != "linux" or "keyring" in sys.modules:
+        return True
+    home, runtime = os.environ.get("XDG_CONFIG_HOME"), os.environ.get("XDG_RUNTIME_DIR")
+    chosen = Path(home or Path.home() / ".config") / "python_keyring" / "keyringrc.cfg"
+    return (
+        any(os.environ.get(name) for name in ("DBUS_SESSION_BUS_ADDRESS", "PYTHON_KEYRING_BACKEND"))
+        or (runtime is not None and Path(runtime, "bus").exists())
+        or chosen.exists()
+        # Backends of others, which need no bus.
+        or importlib.util.find_spec("keyrings") is not None
+    )
 
 
 @dataclass(frozen=True, slots=True)

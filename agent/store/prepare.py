@@ -2,7 +2,8 @@
 
 A new one is created, an old one is upgraded after a verified copy was made, a newer one is refused. An
 upgrade is one transaction: killed half-way, it leaves the old schema. Alembic is loaded only when there is
-something to migrate. Of several engines that start on one server at once, one migrates and the others wait.
+something to migrate, which a new file has not. Of several engines that start on one server at once, one
+migrates and the others wait.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from agent.store.database import (
     open_engine,
     revision_of,
 )
-from agent.store.schema import SCHEMA_REVISION
+from agent.store.schema import SCHEMA_REVISION, metadata
 from agent.store.server import Server
 from agent.store.trouble import StoreTrouble, file_trouble
 
@@ -85,7 +86,10 @@ def _prepare_file(path: Path, migrations: Migrations) -> Path | None:
             return None
         copy = None if revision is None else _keep_copy(path, migrations.head)
         with engine.begin() as connection:
-            _upgrade(connection, migrations)
+            if revision is None and migrations is OURS:
+                _create(connection)
+            else:
+                _upgrade(connection, migrations)
     except DBAPIError as error:
         raise database_trouble(error, path, "preparing") from None
     finally:
@@ -120,6 +124,17 @@ def _keep_copy(path: Path, head: str) -> Path:
     except OSError as error:
         raise file_trouble(error, directory, "creating the backup directory") from None
     return copy_verified(path, directory / f"{path.stem}-before-schema-{head}.db").path
+
+
+def _create(connection: Connection) -> None:
+    """The newest schema at once. Migrating an empty file leads to the same, and takes a first start longer
+    than all the rest of it; a test compares the two."""
+    metadata.create_all(connection)
+    connection.exec_driver_sql(
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+        "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+    )
+    connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{SCHEMA_REVISION}')")
 
 
 def _upgrade(connection: Connection, migrations: Migrations) -> None:

@@ -41,8 +41,8 @@ def _unique(name: str, *columns: str) -> UniqueConstraint:
 
 
 def _index(name: str, *columns: str, where: str | None = None) -> Index:
-    condition = text(where) if where else None
-    return Index(name, *SCOPE_COLUMNS, *columns, sqlite_where=condition, postgresql_where=condition)
+    # On a server only migrations make indexes, and naming its dialect here would load it in every process.
+    return Index(name, *SCOPE_COLUMNS, *columns, sqlite_where=text(where) if where else None)
 
 
 #: One row per scope that was ever opened for writing; `opened` is highest for the one opened last.

@@ -9,12 +9,20 @@ import functools
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from agent.store import schema
 from agent.store.batch import SCOPE_COLUMNS
 
-_INSERTS: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+def _insert_of(dialect: str) -> Any:
+    """Loaded when it is used: a ledger in a file needs nothing of a server's."""
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert
 
 
 class Statements:
@@ -64,7 +72,7 @@ class Statements:
 
 @functools.cache
 def _of(dialect: str) -> Statements:
-    return Statements(_INSERTS[dialect])
+    return Statements(_insert_of(dialect))
 
 
 def statements(connection: Connection) -> Statements:

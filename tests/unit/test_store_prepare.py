@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,16 +73,51 @@ def test_migrations_lead_exactly_to_the_schema_in_use(tmp_path: Path) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    store = Store(tmp_path)
-    with open_for_reading(store.path).connect() as connection:
+    path = migrated(tmp_path)
+    with open_for_reading(path).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, schema.metadata) == []
-    indexes = {str(row[0]) for row in store.query("SELECT name FROM sqlite_master WHERE type = 'index'")}
+    indexes = {str(row[0]) for row in ask(path, "SELECT name FROM sqlite_master WHERE type = 'index'")}
     assert {i.name for table in schema.metadata.sorted_tables for i in table.indexes} <= indexes
 
 
+def migrated(directory: Path) -> Path:
+    """A new database by the way that old ones go."""
+    path = directory / "migrated.db"
+    prepare(path, Migrations(OURS.directory, OURS.head))
+    return path
+
+
+def shape(path: Path) -> dict[str, Any]:
+    """Columns, foreign keys, indexes with their columns and conditions, by table."""
+    found: dict[str, Any] = {"revision": ask(path, "SELECT version_num FROM alembic_version")}
+    for (table,) in ask(path, "SELECT name FROM sqlite_master WHERE type = 'table'"):
+        indexes = {
+            # SQLite numbers those it makes itself, in the order of the constraints.
+            (unique, origin, partial, tuple(ask(path, f"SELECT name FROM pragma_index_info('{name}')")))
+            for _, name, unique, origin, partial in ask(path, f"PRAGMA index_list({table})")
+        }
+        conditions = {
+            (name, sql.partition(" WHERE ")[2])
+            for name, sql in ask(
+                path, f"SELECT name, sql FROM sqlite_master WHERE tbl_name = '{table}' AND type = 'index'"
+            )
+            if sql
+        }
+        columns = {row[1:] for row in ask(path, f"PRAGMA table_info({table})")}
+        keys = {row[2:] for row in ask(path, f"PRAGMA foreign_key_list({table})")}
+        found[str(table)] = (columns, keys, indexes, conditions)
+    return found
+
+
+def test_a_new_database_is_what_migrations_make_of_an_empty_one(tmp_path: Path) -> None:
+    prepare(tmp_path / "new.db")
+    assert shape(tmp_path / "new.db") == shape(migrated(tmp_path))
+    assert len(shape(tmp_path / "new.db")) > 15
+
+
 def test_alembic_is_loaded_only_when_there_is_something_to_migrate(tmp_path: Path) -> None:
-    path = Store(tmp_path).path
+    path = tmp_path / "trades.db"
     program = (
         "import sys; from agent.store.prepare import prepare; from pathlib import Path;"
         "prepare(Path(sys.argv[1]));"
