@@ -202,8 +202,8 @@ class WeightGate:
         if urgency is Urgency.LEAVE or not self._spacing_ms or self._last_ordinary_ms < 0:
             return 0
         # A clock that was set back must not make anybody wait for longer than once.
-        since_ms = max(0, self._clock.now_ms() - self._last_ordinary_ms)
-        return max(0, math.ceil(self._spacing_ms - since_ms))
+        self._last_ordinary_ms = min(self._last_ordinary_ms, self._clock.now_ms())
+        return max(0, math.ceil(self._spacing_ms - (self._clock.now_ms() - self._last_ordinary_ms)))
 
     def _let_forward(self) -> None:
         """Let who has waited long enough go before ordinary requests that came later."""

@@ -256,3 +256,14 @@ async def test_where_requests_keep_a_distance_nobody_waits_for_ever() -> None:
         await settle()
     assert "bar" in queue.left[:5]
     await queue.leave()
+
+
+async def test_a_clock_that_is_set_back_makes_nobody_wait_twice() -> None:
+    clock = ManualClock()
+    gate = WeightGate(clock, spacing_ms=1_000)
+    queue = Queue(gate)
+    await queue.join("first", Urgency.WATCH)
+    clock.jump(-3_600_000)
+    await queue.join("second", Urgency.WATCH)
+    await clock.advance(1_000)
+    assert queue.left == ["first", "second"]
