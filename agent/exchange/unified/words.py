@@ -66,7 +66,13 @@ def order_id_of(told: object) -> str:
 
 def wire_id_of(told: object) -> str | None:
     """The client order id an order carries at the exchange."""
-    found = told.get("clientOrderId") if isinstance(told, dict) else None
+    if not isinstance(told, dict):
+        return None
+    info = told.get("info")
+    if isinstance(info, dict) and "userref" in info and not info.get("cl_ord_id"):
+        # Kraken's number for anything; ccxt takes it for a client order id, and it is 0 for everybody's.
+        return None
+    found = told.get("clientOrderId")
     return found if isinstance(found, str) and found else None
 
 

@@ -111,7 +111,7 @@ def order_row(desk: Desk, references: References, order: Order, with_trades: boo
     mean = order.quote_filled / order.filled if order.filled else ZERO
     row: Json = {
         "refid": None,
-        "userref": references.of_order.get(order.id),
+        "userref": references.of_order.get(order.id, 0),
         "cl_ord_id": client_id_of(order),
         "status": _STATUSES[order.status],
         "opentm": kraken.seconds(order.created_ms),
