@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from agent.insight.parity import Score
 from agent.store.cost_export import cost_document
 from agent.store.data_dir import DataDir
 from agent.store.reading_parity import check_parity, cost_rows
+from agent.store.scrutiny import last_findings
 
 #: Trades that the table shows; the export has all of them.
 _SHOWN = 20
@@ -25,14 +27,21 @@ def parity_command(data_dir: Path | None, as_json: bool) -> int:
     with reading(data_dir) as (reader, scope):
         score = check_parity(reader, place.candles_db, scope, Score())
         rows = cost_rows(reader, place.candles_db, scope)
+        looks = last_findings(reader, scope).looks
     told = suggest(rows)
     terminal = Terminal(as_json=as_json)
     if as_json:
         terminal.document(
-            {"score": score.document(), "trades": [cost_document(row) for row in rows], **suggested(told)}
+            {
+                "score": score.document(),
+                "looks": asdict(looks),
+                "trades": [cost_document(row) for row in rows],
+                **suggested(told),
+            }
         )
     else:
         terminal.show("\n".join(_score_lines(score)))
+        terminal.show(looks.sentence() if looks.made else "Beside the engine nothing was looked at yet.")
         if rows:
             from agent.command_line.parity_view import costs_table
 
@@ -50,6 +59,8 @@ def _score_lines(score: Score) -> list[str]:
         f"{bars} compared with the whole history, {signals} among them: {wrong}; the largest relative error "
         f"of a value is {score.worst:.1e}."
     ]
+    if score.skipped:
+        lines.append(f"{counted(score.skipped, 'bar')} not compared: their candles are not stored any more.")
     lines += [f"{n} because of {cause}." for cause, n in score.by_cause.items()]
     lines += [f"- {sentence}" for sentence in score.remembered]
     return lines

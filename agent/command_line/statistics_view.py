@@ -122,7 +122,8 @@ def verdict(row: Compared) -> str:
         return "" if row.band is Band.SHOWN else row.band.value
     words = row.band.value
     if row.worse_by is not None and row.band is not Band.AS_EXPECTED:
-        words += f", {abs(row.worse_by) * 100:.0f} %{' worse' if row.worse_by > 0 else ''}"
+        share = f"{abs(row.worse_by) * 100:.0f} %"
+        words += f", {share} worse" if row.worse_by > 0 else f", by {share}"
     return words
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from agent.core.money import money, plain
+from agent.core.money import plain
 
 MODE_NAMES = {"paper": "Paper Trading", "testnet": "Testnet", "live": "LIVE TRADING"}
 
 
 def quote_amount(value: Decimal | None, currency: str, *, signed: bool = False) -> str:
-    """`10,000.00 USDT`. Below one unit more digits are shown, so that little money is not shown as none."""
+    """`10,000.00 USDT`. Below one unit three digits that count: little money is not shown as none."""
     if value is None:
         return f"- {currency}"
     shown = value.quantize(Decimal("0.01"), ROUND_HALF_EVEN)
     if 0 < abs(value) < 1 and shown != value:
-        shown = money(plain(value.quantize(Decimal("1e-8"), ROUND_HALF_EVEN)))
+        shown = value.quantize(Decimal(1).scaleb(min(-2, value.adjusted() - 2)), ROUND_HALF_EVEN)
     return f"{shown:{'+' if signed else ''},f} {currency}"
 
 

@@ -1,8 +1,8 @@
 """After closed bars, a worker process looks whether what was decided is what the whole history says.
 
 Stays true: it never disturbs the engine. One worker at a time, at the lowest priority, bounded in memory and
-time, started no sooner than a while after the one before; bars that close meanwhile are compared by the next
-one, which is noted. A worker that fails is told once in the log, and trading goes on.
+time, started no sooner than a while after the one before. Bars that close meanwhile are compared by the next
+one, and counted. A worker that fails is counted, told once in the log, and trading goes on.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -76,8 +77,9 @@ class Scrutiny:
             await self._closed.wait()
             self._closed.clear()
             bars, self._bars = self._bars, 0
-            if bars > 1:
-                LOG.debug("parity: %d bars closed since the last look, compared together", bars)
+            looks = self._last.looks
+            waited = looks.waited + max(0, bars - 1)
+            self._last = replace(self._last, looks=replace(looks, made=looks.made + 1, waited=waited))
             await self._look()
             await self._clock.sleep_machine(self._every_ms)
 
@@ -109,11 +111,14 @@ class Scrutiny:
         if not self._failed:
             LOG.warning("the parity worker did not answer (%s); trading is not affected", why)
         self._failed = True
+        looks = self._last.looks
+        self._last = replace(self._last, looks=replace(looks, failed=looks.failed + 1, last_failure=why))
+        self._submit(Batch(self._clock.now_ms(), documents={SCRUTINY_KEY: self._last.document()}))
 
     def _keep(self, found: Findings) -> None:
-        before, self._last = self._last, found
+        before, self._last = self._last, replace(found, looks=self._last.looks)
         now_ms = self._clock.now_ms()
-        self._submit(Batch(now_ms, documents={SCRUTINY_KEY: found.document()}))
+        self._submit(Batch(now_ms, documents={SCRUTINY_KEY: self._last.document()}))
         if found.score.mismatches and not before.score.mismatches:
             # The first one is an alert; the score counts the others.
             self._sink(Scrutinized(AlertLevel.ERROR.value, "parity", str(found.score.first)))

@@ -86,7 +86,10 @@ def bar_form(position: Position, bars: CandleSeries) -> BarTrade | None:
 
 
 def cost_row(position: Position, bars: CandleSeries) -> CostRow | None:
-    """None while the position is open, when nobody traded its end, and without candles."""
+    """None while the position is open, when nobody traded its end, without candles, and where it was traded
+    at another market's prices than its signal came from."""
+    if position.plan.basis is not None:
+        return None
     if position.state not in (PositionState.CLOSED, PositionState.MONITORING):
         return None
     bought, sold = position.entry_price, position.exit_price

@@ -71,7 +71,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """All bars compared so far. `worst` is the largest relative error of a value that both sides have."""
+    """All bars compared so far. `worst` is the largest relative error of a value that both sides have.
+
+    `skipped`: decisions that could not be compared: their candles, or the configuration, are not stored.
+    """
 
     bars: int = 0
     mismatches: int = 0
@@ -81,6 +84,7 @@ class Score:
     first: str | None = None
     by_cause: Mapping[str, int] = field(default_factory=dict)
     remembered: tuple[str, ...] = ()
+    skipped: int = 0
 
     def document(self) -> dict[str, Any]:
         return {**asdict(self), "remembered": list(self.remembered), "by_cause": dict(self.by_cause)}
@@ -88,7 +92,10 @@ class Score:
     @classmethod
     def of(cls, document: object) -> Score:
         """From `document`. Raises ValueError for anything else."""
-        if not isinstance(document, Mapping) or set(document) != {f.name for f in fields(cls)}:
+        if not isinstance(document, Mapping):
+            raise ValueError("no score")
+        document = {"skipped": 0, **document}
+        if set(document) != {f.name for f in fields(cls)}:
             raise ValueError("no score")
         return cls(**{**document, "remembered": tuple(document["remembered"])})
 
@@ -125,9 +132,11 @@ def compare(
     exits: ExitParams,
     levels: Levels | None,
     differed: Iterable[int] = (),
+    basis: float | None = None,
 ) -> Compared:
     """`levels`: what was fixed at entry, where the bar was entered. `differed`: bars that REST tells
-    otherwise and that the windows of this bar look at."""
+    otherwise and that the windows of this bar look at. `basis`: by what prices of the signal's market were
+    multiplied, where orders went to another one."""
     check = _Check(decision, whole, bool(tuple(differed)))
     for name in ("close", "ema_f", "ema_s", "atr", "vol_z", "tr_z", "cloc"):
         check.value(name, getattr(decision, name), getattr(whole, name))
@@ -135,7 +144,7 @@ def compare(
     if not (decision.borderline or whole.near_threshold):
         check.flag("exhaustion", decision.exhaustion, whole.exhaustion)
     if decision.exhaustion and whole.exhaustion:
-        _compare_plan(check, exits, levels)
+        _compare_plan(check, exits, levels, 1.0 if basis is None else basis)
     return Compared(whole.open_ms, decision.exhaustion, check.worst, tuple(check.found))
 
 
@@ -181,7 +190,7 @@ class _Check:
         return Cause.WARM_UP if hangs_on_averages and is_warming else Cause.CODE
 
 
-def _compare_plan(check: _Check, exits: ExitParams, levels: Levels | None) -> None:
+def _compare_plan(check: _Check, exits: ExitParams, levels: Levels | None, basis: float) -> None:
     """Ladder and intended prices of a signal: stop, target, take-profit, and whether there was a ladder."""
     whole, high = check.whole, check.whole.swing_high
     span = 0.0 if high is None else high - whole.low
@@ -190,14 +199,14 @@ def _compare_plan(check: _Check, exits: ExitParams, levels: Levels | None) -> No
     if levels is None:
         return
     assert whole.atr is not None, "a signal has an average true range"
-    check.value("stop", levels.stop, whole.low - exits.atr_stop_mult * whole.atr)
+    check.value("stop", levels.stop, (whole.low - exits.atr_stop_mult * whole.atr) * basis)
     if levels.ladder is not None and span > 0:
-        check.value("swing high", levels.ladder.swing_high, high)
+        check.value("swing high", levels.ladder.swing_high, None if high is None else high * basis)
         for ratio, price in levels.ladder.levels:
-            check.value(f"ladder {ratio:g}", price, whole.low + span * ratio)
+            check.value(f"ladder {ratio:g}", price, (whole.low + span * ratio) * basis)
         if exits.use_fib_exits:
             ratio = exits.fib_target_level if exits.policy == "target" else 0.382
-            check.value("target", levels.target, whole.low + span * ratio)
+            check.value("target", levels.target, (whole.low + span * ratio) * basis)
     if exits.use_traditional_tp:
         check.value("take profit", levels.take_profit, levels.entry_price + exits.reward_r * levels.risk)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 
 from agent.core.instant import iso_utc
-from agent.core.money import plain
 
 
 def moment(at_ms: int) -> str:
@@ -31,11 +30,9 @@ def span(ms: int) -> str:
 
 
 def amount(value: Decimal, currency: str, *, signed: bool = False) -> str:
-    """Two decimals, or every digit of what is smaller than one unit."""
-    if 0 < abs(value) < 1:
-        value = value.quantize(Decimal("1e-8"))
-        return f"{'+' if signed and value > 0 else ''}{plain(value)} {currency}"
-    return f"{value:{'+' if signed else ''},.2f} {currency}"
+    """Two decimals, or three digits that count of what is smaller than one unit."""
+    decimals = max(2, 2 - value.adjusted()) if 0 < abs(value) < 1 else 2
+    return f"{value:{'+' if signed else ''},.{decimals}f} {currency}"
 
 
 def number(value: float | None, digits: int = 4) -> str:

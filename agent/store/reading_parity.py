@@ -57,13 +57,14 @@ def check_parity(
     levels = _levels_by_signal(reader, scope)
     try:
         for _ in count() if pages is None else range(pages):
-            page = _decisions_after(reader, scope, score.checked_to_ms)
+            page, before = _decisions_after(reader, scope, score.checked_to_ms), score.bars
             for config, rows in _by_config(reader, scope, page):
                 key = candle_key(candles, scope, config.timeframe)
                 if key is not None:
                     score = _check(score, rows, config, candles, key, copies, levels)
             if page:
                 score = _checked_to(score, page[-1].bar_open_ms)
+                score = replace(score, skipped=score.skipped + len(page) - (score.bars - before))
             if len(page) < PAGE:
                 break
         return score
@@ -142,8 +143,10 @@ def _check(
         differed = [at for at in copies if row.bar_open_ms - reach_ms <= at <= row.bar_open_ms]
         position = levels.get(row.bar_open_ms)
         plan = None if position is None else position.plan
-        its_exits, levels_fixed = (exits, None) if plan is None else (plan.exits, plan.levels)
-        score = score.after(compare(row, found, its_exits, levels_fixed, differed))
+        if plan is None:
+            score = score.after(compare(row, found, exits, None, differed))
+        else:
+            score = score.after(compare(row, found, plan.exits, plan.levels, differed, plan.basis))
     return score
 
 
@@ -152,5 +155,5 @@ def _checked_to(score: Score, bar_open_ms: int) -> Score:
 
 
 def _levels_by_signal(reader: Reader, scope: Scope) -> dict[int, Position]:
-    """Positions by their signal bar; scaled ones (another market's prices) are no comparison."""
+    """Positions by their signal bar."""
     return {p.plan.signal_open_ms: p for p in facts.positions(reader, scope.selection)}

@@ -128,6 +128,27 @@ def test_a_wrong_number_is_found_and_its_cause_named() -> None:
     assert (told.bars, told.mismatches, dict(told.by_cause)) == (1, 1, {"the code": 1})
 
 
+def test_levels_scaled_to_another_market_are_no_mismatch_and_no_cost_row() -> None:
+    case = golden("ada15m_2023_loose")
+    run, _ = watched("ada15m_2023_loose")
+    held = next(p for p in run.held.values() if p.plan.levels.ladder is not None)
+    at, basis, levels = held.plan.signal_open_ms, 0.9371, held.plan.levels
+    assert levels.ladder is not None
+    assert levels.target is not None
+    row = next(row for row in run.decisions if row.bar_open_ms == at)
+    whole = recompute(case.candles, run.exact.seller, run.exact.exits, [at], run.exact.bar_ms)[at]
+    scaled = replace(
+        levels, stop=levels.stop * basis, target=levels.target * basis, ladder=levels.ladder.scaled(basis)
+    )
+    assert compare(row, whole, run.exact.exits, scaled, basis=basis).differences == ()
+    as_if_one = compare(row, whole, run.exact.exits, scaled)
+    assert {"stop", "target", "swing high"} <= {d.name for d in as_if_one.differences}
+    wrong = replace(scaled, stop=scaled.stop * (1 + 1e-8))
+    assert [d.name for d in compare(row, whole, run.exact.exits, wrong, basis=basis).differences] == ["stop"]
+    elsewhere = replace(held, plan=replace(held.plan, basis=basis))
+    assert cost_row(elsewhere, case.candles) is None
+
+
 if __name__ == "__main__":
     forbid_float_money()
     for case_name in REAL_CANDLES:

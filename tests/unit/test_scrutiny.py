@@ -25,7 +25,7 @@ from agent.insight.parity import Score, rest_copies
 from agent.store.batch import Batch
 from agent.store.candles import CandleStore, SeriesKey
 from agent.store.config_export import differences
-from agent.store.scrutiny_findings import Findings, findings_in
+from agent.store.scrutiny_findings import Findings, Looks, findings_in
 from tests.bench.bench_strategy import walk
 from tests.playbook import Playbook
 from tests.store_ground import ROOT
@@ -192,7 +192,11 @@ async def test_the_first_mismatch_is_an_alert_and_the_score_is_kept(tmp_path):
         e.Scrutinized("ERROR", "parity", BAD.score.first),
         e.Scrutinized("WARNING", "as promised", "slippage is 0.7 % (alert > 0.5)"),
     ]
-    assert [batch.documents["scrutiny"] for batch in desk.kept] == [BAD.document()]
+    kept = replace(BAD, looks=Looks(made=1, waited=2))
+    assert [batch.documents["scrutiny"] for batch in desk.kept] == [kept.document()]
+    assert findings_in({"scrutiny": kept.document()}) == kept
+    old = {k: v for k, v in BAD.document().items() if k != "looks"}
+    assert findings_in({"scrutiny": old}) == BAD, "what an older version kept"
     assert desk.slept == [60_000.0, 30_000.0]
 
 
@@ -205,9 +209,14 @@ async def test_what_was_told_before_a_restart_is_not_told_again(tmp_path):
 
 @pytest.mark.parametrize("program", ["raise SystemExit(1)", "print('{}')", "print('nonsense')"])
 async def test_a_worker_that_fails_changes_nothing(tmp_path, caplog, program):
-    desk = Desk(tmp_path, program)
+    desk = Desk(tmp_path, program, last=replace(BAD, looks=Looks(made=4, failed=1, last_failure="before")))
     await desk.after_bars(1)
-    assert (desk.told, desk.kept) == ([], [])
+    assert desk.told == []
+    (kept,) = [findings_in(batch.documents) for batch in desk.kept]
+    assert kept.score == BAD.score
+    assert (kept.looks.made, kept.looks.failed) == (5, 2)
+    assert kept.looks.last_failure.startswith("exit code ")
+    assert "5 looks, 2 of them without an answer (the last: exit code" in kept.looks.sentence()
     assert "the parity worker did not answer" in caplog.text
 
 
