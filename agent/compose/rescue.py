@@ -2,8 +2,9 @@
 
 Belongs here: the copy of what is stored, on another file system, and the sentence about it. Stays true: the
 directory itself is only read, because a write to a frozen disk never ends and neither does who waits for it;
-the caller holds the directory's lock, so that what is copied stands still; there is one copy of a directory,
-and who comes later goes on in it, so that nobody sells again what was sold.
+the caller holds the directory's lock, so that what is copied stands still; there is one copy of what is
+stored, and who comes later goes on in it, so that nobody sells again what was sold. When something else is
+stored, it is copied anew: what was bought since then must be sold too.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -26,17 +28,20 @@ from agent.store.trouble import StoreTrouble, file_trouble
 
 #: Rebuilt from the exchange, or from the file beside it.
 _LEFT_BEHIND: Final = ("candles.db", "candles.db-wal", "candles.db-shm", "trades.db-shm", "agent.lock")
-#: Written last: a copy without it was not finished.
+#: Written last, and says of what: a copy without it was not finished, one of something else is too old.
 _WHOLE: Final = "whole"
 
 
 def copy_of(directory: DataDir) -> DataDir:
     """Everything that selling needs to know, as far as the last emergency stop got. Raises StoreTrouble."""
     folder = _folder_elsewhere(directory.path)
-    copy = DataDir(folder)
-    if (folder / _WHOLE).exists():
-        return copy
+    copy, state = DataDir(folder), _state_of(directory)
     try:
+        if (folder / _WHOLE).exists():
+            if (folder / _WHOLE).read_text(encoding="ascii") == state:
+                return copy
+            os.rename(folder, f"{folder}-before-{time.time_ns()}")
+            folder.mkdir(mode=0o700)
         for file in directory.path.iterdir():
             # Keys are read where they lie, and nowhere else.
             taken = file.name not in _LEFT_BEHIND and not file.name.startswith(".")
@@ -47,10 +52,19 @@ def copy_of(directory: DataDir) -> DataDir:
             prepare(copy.trades_db)
             # What an earlier stop wrote is known here from now on, and stays to be read in there.
             import_spilled(folder, copy.trades_db, keep=True)
-        (folder / _WHOLE).touch(mode=0o600)
+        (folder / _WHOLE).write_text(state, encoding="ascii")
     except OSError as error:
         raise file_trouble(error, directory.path, "copying") from None
     return copy
+
+
+def _state_of(directory: DataDir) -> str:
+    """Tells what is stored now from anything stored before or later."""
+    told = []
+    for file in (directory.trades_db, Path(f"{directory.trades_db}-wal")):
+        found = file.stat() if file.exists() else None
+        told.append("" if found is None else f"{found.st_size} {found.st_mtime_ns}")
+    return "\n".join(told)
 
 
 def told(copy: DataDir, directory: DataDir) -> str:
