@@ -25,6 +25,7 @@ import aiohttp  # noqa: E402
 from agent_process import Agent, House, Market  # noqa: E402
 from configurations import WINDOWS, changed, quick, written  # noqa: E402
 from PySide6.QtCore import Qt  # noqa: E402
+from test_live_gates import LIVE, armed, env  # noqa: E402
 from testnet_ground import TESTNET, credentials  # noqa: E402
 from window_ground import Eyes, attached, place_of, play, window_on  # noqa: E402
 
@@ -239,12 +240,7 @@ async def _ends(camera: Camera, eyes: Eyes) -> None:
     eyes.click_answer("")
     eyes.press(Qt.Key.Key_T, CTRL)
     await camera.take(eyes, "stop_asked")
-    if "exits" not in window.question.buttons:  # its trade is over
-        eyes.click_answer("")
-        return
-    eyes.click_answer("exits")
-    await eyes.state("EXITS_ONLY")
-    await camera.take(eyes, "exits_only")
+    eyes.click_answer("")
     eyes.click(window.control.emergency_button)
     await camera.take(eyes, "emergency_asked")
     eyes.click_answer("emergency")
@@ -269,6 +265,12 @@ async def lost(camera: Camera) -> None:
         await _entered(eyes, market, **LIVELY)
         await _bars(eyes, 2)
         await camera.take(eyes, "protected")
+        eyes.press(Qt.Key.Key_T, CTRL)
+        eyes.click_answer("exits")
+        await eyes.state("EXITS_ONLY")
+        await camera.take(eyes, "exits_only")
+        eyes.press(Qt.Key.Key_S, CTRL)
+        await eyes.state("RUNNING")
         await market.stop()
         await eyes.until("stale", lambda: not eyes.picture.status.feed.fresh)
         await asyncio.sleep(12)
@@ -332,8 +334,22 @@ async def testnet(camera: Camera) -> None:
         await camera.take(eyes, "testnet")
 
 
+async def live(camera: Camera) -> None:
+    """Armed as far as a rehearsal can be: the money of the local exchange is not real."""
+    document = quick(**changed(dict(LIVE), backtest_params=WITH_STOP))
+    armed(camera.data_dir, document)
+    words, account = ("--live",), env(camera.data_dir)
+    async with _on(camera, document, *credentials.options, env=account, words=words) as (_, market, _a, eyes):
+        await eyes.state("RUNNING")
+        await _entered(eyes, market, **LIVELY)
+        await camera.take(eyes, "live")
+        await eyes.until("a card", lambda: eyes.window.positions.cards)
+        eyes.click(eyes.window.positions.cards[0].close_button)
+        await camera.take(eyes, "live_confirmation")
+
+
 SCENES: Final[dict[str, Scene]] = {
-    scene.__name__: scene for scene in (first_run, demo, lost, several, bitcoin, shiba, testnet)
+    scene.__name__: scene for scene in (first_run, demo, lost, several, bitcoin, shiba, testnet, live)
 }
 
 

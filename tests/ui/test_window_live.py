@@ -38,7 +38,7 @@ def test_real_money_needs_every_gate_and_the_pair_typed_twice(qapp, tmp_path, mo
                 )
                 (card,) = eyes.window.positions.cards
                 eyes.click(card.close_button)
-                assert "LIVE, real money" in eyes.window.question.title.text()
+                assert "DEMO, LIVE" in eyes.window.question.title.text()
                 eyes.click_answer("close")
                 await eyes.until("flat", lambda: not eyes.picture.holdings)
                 assert rows_of(tmp_path, "trades")[-1]["reason"] == "MANUAL"

@@ -13,6 +13,8 @@ _FLASH_MS = 600
 #: Below this width less is told, so that everything told can be read.
 _NARROW_PX = 1200
 _LEAST_PX = 1000
+#: So wide that the longest state is whole.
+_STATE_PX = 152
 
 
 class ControlPanel(QFrame):
@@ -92,7 +94,7 @@ class ControlPanel(QFrame):
         whole.setSpacing(0)
         whole.addLayout(row)
         whole.addWidget(self.progress)
-        self.state.setMinimumWidth(132)
+        self.state.setMinimumWidth(_STATE_PX)
 
     def minimumSizeHint(self) -> QSize:
         """What is told at full width must not keep the window from being made narrower."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Points = tuple[tuple[float, float], ...]
 _NOT_YET: Final = "The equity curve begins with the second hour."
 _LEAST_HEIGHT: Final = 72
-_MOST_HEIGHT: Final = 132
+_MOST_HEIGHT: Final = 220
 
 
 class _Loading(QObject):

@@ -99,13 +99,17 @@ class ReportCard(Card):
             text.say(entry.text, theme.TEXT, bold=entry.mark == "●")
             self._grid.addWidget(mark, line, 0, Qt.AlignmentFlag.AlignTop)
             self._grid.addWidget(text, line, 1)
+            made = [mark, text]
             line += 1
             if entry.fix:
                 fix = Text("Fix", selectable=True)
                 fix.setWordWrap(True)
                 fix.say(f"Fix: {entry.fix}", theme.SECONDARY)
                 self._grid.addWidget(fix, line, 1)
+                made.append(fix)
                 line += 1
+            for part in made:
+                part.show()  # a layout does not count what was never shown
         for empty in range(self._grid.rowCount()):
             self._grid.setRowStretch(empty, 0)
         self._grid.setRowStretch(line, 1)

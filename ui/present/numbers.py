@@ -83,6 +83,8 @@ def number(value: float | None, digits: int = 2, *, signed: bool = False) -> str
     if value is None:
         return UNKNOWN
     text = f"{value:{'+' if signed else ''},.{digits}f}"
+    if float(text.replace(",", "")) == 0:
+        text = text.lstrip("+-")
     return text.replace("-", MINUS)
 
 

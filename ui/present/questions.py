@@ -50,7 +50,8 @@ def sale(picture: Picture, holding: Holding) -> str:
 
 
 def _where(picture: Picture) -> str:
-    name = {"paper": "paper", "testnet": "testnet", "live": "LIVE, real money"}[picture.status.mode]
+    real = "LIVE" if picture.is_demo else "LIVE, real money"
+    name = {"paper": "paper", "testnet": "testnet", "live": real}[picture.status.mode]
     return f"{picture.status.pair}, {'DEMO, ' if picture.is_demo else ''}{name}"
 
 
