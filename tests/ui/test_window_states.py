@@ -67,7 +67,11 @@ LONG = "the exchange answered 502 Bad Gateway while the protective stop was bein
 STATES = {
     "flat": {},
     "exits only": {"state": "EXITS_ONLY", "mode": "live", "positions": [position()]},
-    "starting": {"state": "STARTING", "mode": "testnet", "warmup": {"bars": 3, "needed": 7700, "error_bound": None}},
+    "starting": {
+        "state": "STARTING",
+        "mode": "testnet",
+        "warmup": {"bars": 3, "needed": 7700, "error_bound": None},
+    },
     "position": {"positions": [position()]},
     "five": {"positions": [position(id=i) for i in range(1, 6)]},
     "btc": BTC,
