@@ -174,6 +174,9 @@ class ControlClient:
             raise self._went_away() from None
         finally:
             del self._waiting[number]
+            if future.done() and not future.cancelled():
+                # An end that was met while sending is told already.
+                future.exception()
         if isinstance(reply, Failed):
             raise RequestFailed(reply)
         return reply.result

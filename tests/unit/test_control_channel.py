@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 from contextlib import suppress
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from control_fakes import OTHER, OURS, FakeDoor, serving, until
 from websockets.asyncio.client import connect as raw_connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidStatus
 
 from agent.control import session as session_module
 from agent.control.client import ControlClient, NoEngine, NotAnswering, RequestFailed, connect
@@ -433,6 +434,24 @@ async def test_an_engine_that_goes_away_is_noticed_by_who_watches(tmp_path):
     with pytest.raises(NotAnswering, match="ended the connection"):
         await client.request(CommandName.STATUS)
     await client.close()
+
+
+async def test_an_end_that_is_met_while_sending_is_told_once(tmp_path):
+    faults: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: faults.append(context))
+    async with serving(tmp_path, FakeDoor()):
+        client = await attach(tmp_path)
+
+        async def send(text: str) -> None:
+            await client._connection.close()
+            await client._reading
+            raise ConnectionClosedOK(None, None)
+
+        client._connection.send = send
+        with pytest.raises(NotAnswering, match="ended the connection"):
+            await client.request(CommandName.STATUS)
+        gc.collect()
+    assert faults == []
 
 
 async def test_a_confirmation_that_does_not_come_is_not_awaited_for_ever(tmp_path):
