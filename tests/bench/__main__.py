@@ -1,4 +1,7 @@
-"""`make bench`: every figure, one line each. Nothing is asserted; compare runs of the same minute."""
+"""`make bench`: every figure, one line each, and at the end each bar with what was measured.
+
+Nothing is asserted: times are this machine's, under the load it has. Compare runs of the same minute.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import time
 
 from agent.core.money import forbid_float_money
 from tests.bench import (
+    bars,
     bench_chart,
     bench_emergency,
     bench_engine,
@@ -17,6 +21,7 @@ from tests.bench import (
     bench_order,
     bench_process,
     bench_rehearsal,
+    bench_simulation,
     bench_step,
     bench_strategy,
     bench_window,
@@ -34,6 +39,7 @@ BENCHES = {
     "chart": bench_chart.run,
     "window": bench_window.run,
     "emergency": bench_emergency.run,
+    "simulation": bench_simulation.run,
     "rehearsal": bench_rehearsal.run,
 }
 
@@ -51,9 +57,14 @@ def main() -> int:
         f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, Python {platform.python_version()}, "
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     )
+    printed = []
     for name in wanted:
         for text in BENCHES[name]():
             print(text, flush=True)
+            printed.append(text)
+    print()
+    for text in bars.verdicts(printed, wanted):
+        print(text)
     return 0
 
 

@@ -59,10 +59,13 @@ def _measured(directory: Path) -> list[str]:
                     await eyes.until(
                         "flat", lambda: eyes.picture.status.halt and eyes.picture.status.halt.flat
                     )
+                    flat_ns = time.time_ns()
                     again.stop()
                     latched_ns = (directory / "halt.latch").stat().st_mtime_ns
                     ledger = await market.control("ledger")
                     found.extend(_lines(ledger, venue_ms, clicked_ns, latched_ns))
+                    flat_ms = (flat_ns - clicked_ns) / 1e6
+                    found.append(figure("window: emergency click -> flat", flat_ms, "ms"))
 
     play(scenario)
     return found
