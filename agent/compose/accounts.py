@@ -47,6 +47,11 @@ class KnownAccounts:
         found = self._read().get(self._name(venue, keys))
         return found if isinstance(found, str) and found else None
 
+    def of_venue(self, venue: str) -> frozenset[str]:
+        """Marks of every account used at `venue` from here."""
+        found = (mark for name, mark in self._read().items() if name.startswith(f"{venue} "))
+        return frozenset(mark for mark in found if isinstance(mark, str))
+
     def learn(self, venue: str, keys: ExchangeKeys, account: str) -> None:
         """Remember it. A file that cannot be written is only asked about again at the next start."""
         known = {**self._read(), self._name(venue, keys): account}

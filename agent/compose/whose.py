@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.compose.accounts import KnownAccounts
+from agent.compose.install_tag import install_tag
 from agent.compose.order_desk import Account
 from agent.compose.patience import patiently
 from agent.config.model import Config
@@ -54,13 +55,14 @@ async def whose(
     known = KnownAccounts(directory)
     mark = known.account(venue, account.keys)
     if mark is None:
-        asked = await _ask(account, gate, clock, patient=not here)
+        tag = install_tag(directory)
+        asked = await _ask(account, pair, tag, gate, clock, patient=not here)
         if isinstance(asked, str):
             if here:
                 return Whose(here[0], f"{asked}, and something is open")
             return f"the exchange does not take the key: {asked}"
         if asked is not None:
-            mark = f"u{asked.number}" if isinstance(asked, AccountNumber) else asked.mark
+            mark = f"u{asked.number}" if isinstance(asked, AccountNumber) else _mark(asked, known, venue)
             known.learn(venue, account.keys, mark)
     if mark is None:
         return Whose(here[0])
@@ -73,8 +75,14 @@ async def whose(
     return Whose(scope(mark))
 
 
+def _mark(key: KeyMark, known: KnownAccounts, venue: str) -> str:
+    """A rotated key of the account that was used before, or the first key of one."""
+    before = known.of_venue(venue)
+    return next(iter(before)) if key.sees_ours and len(before) == 1 else key.mark
+
+
 async def _ask(
-    account: Account, gate: WeightGate, clock: Clock, *, patient: bool
+    account: Account, pair: str, tag: str, gate: WeightGate, clock: Clock, *, patient: bool
 ) -> AccountNumber | KeyMark | str | None:
     """The account, why the key is refused, or None when there was no answer and no patience."""
 
@@ -82,7 +90,7 @@ async def _ask(
 
     async def ask() -> AccountNumber | KeyMark | str:
         asked = (account.keys, account.orders, gate, clock, account.arming)
-        answer = await (account_of(*asked) if tells else key_mark(*asked))
+        answer = await (account_of(*asked) if tells else key_mark(*asked, pair=pair, tag=tag))
         if isinstance(answer, AccountNumber | KeyMark):
             return answer
         if isinstance(answer, KeyRefused):

@@ -7,6 +7,8 @@ from decimal import Decimal
 import ccxt.async_support
 import pytest
 
+from agent.config.credentials import ExchangeKeys
+from agent.config.secret import Secret
 from agent.core.events import (
     AccountSeen,
     AccountUnreadable,
@@ -22,6 +24,9 @@ from agent.core.events import (
     PlacingBlocked,
 )
 from agent.core.order import Fact, OrderType, TimeInForce
+from agent.exchange.addresses import Addresses
+from agent.exchange.signed.account_identity import KeyRefused
+from agent.exchange.unified.identity import KeyMark, key_mark
 from agent.exchange.unified.refusals import Kind
 from agent.localexchange.venue.words import Status
 from tests.exchange.kraken_ground import KEY, SECRET, urls
@@ -231,3 +236,20 @@ async def test_strangers_orders_are_told_by_their_own_names() -> None:
         seen = await ground.exchange.account(0)
         assert isinstance(seen, AccountSeen)
         assert {report.client_id for report in seen.open_orders} == {ours.client_id, theirs["id"]}
+
+
+async def test_a_key_shows_whether_its_account_is_ours() -> None:
+    async with unified(balances={"ADA": Decimal(100)}) as ground:
+        addresses = Addresses.replaced("kraken", ground.running.rest, None)
+        keys = ExchangeKeys(Secret(KEY), Secret(SECRET), None)
+        asked = (keys, addresses, ground.gate, ground.clock, None)
+        before = await key_mark(*asked, pair="ADA/USDT", tag="stest")
+        assert isinstance(before, KeyMark)
+        assert not before.sees_ours
+        await ground.exchange.place(approved(ground.exit()))
+        after = await key_mark(*asked, pair="ADA/USDT", tag="stest")
+        assert after == KeyMark(before.mark, sees_ours=True)
+        strangers = await key_mark(*asked, pair="ADA/USDT", tag="sother")
+        assert strangers == before
+        refused = ExchangeKeys(Secret("another"), Secret(SECRET), None)
+        assert isinstance(await key_mark(refused, *asked[1:], pair="ADA/USDT", tag="stest"), KeyRefused)

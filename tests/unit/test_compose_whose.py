@@ -13,6 +13,7 @@ from agent.config.credentials import ExchangeKeys
 from agent.config.secret import Secret
 from agent.exchange.addresses import Addresses
 from agent.exchange.signed.account_identity import AccountNumber, KeyRefused, NoAnswer
+from agent.exchange.unified.identity import KeyMark
 from agent.exchange.weight_gate import WeightGate
 from agent.shell.clock import SystemClock
 from agent.store.batch import Scope
@@ -87,3 +88,52 @@ async def test_without_an_answer_what_is_open_is_looked_after_at_once(tmp_path, 
     asked.answer = NoAnswer("no answer within 8 s")
     assert (await found(tmp_path, OPEN)).scope == OPEN
     assert len(asked.said) == 1
+
+
+# --- where the exchange has no number of an account
+
+
+KRAKEN = Addresses.replaced("kraken", "http://127.0.0.1:1", None)
+LIVE = {"exchange_name": "kraken", "paper_trading": False, "testnet": False}
+
+
+@pytest.fixture
+def marked(monkeypatch):
+    """A key that is taken: by its own mark, and whether it shows orders of ours."""
+
+    class Marked:
+        sees_ours = False
+
+        async def __call__(self, keys, *_, pair, tag):
+            assert (pair, len(tag)) == ("ADA/USDT", 5)
+            return KeyMark(f"k{keys.api_key.reveal()}", self.sees_ours)
+
+    one = Marked()
+    monkeypatch.setattr(module, "key_mark", one)
+    return one
+
+
+async def kraken(directory, *open_scopes, using="one"):
+    clock = SystemClock()
+    account = Account(KRAKEN, keys(using), None)
+    config = accepted(exchange=LIVE)
+    return await whose("agent", config, account, directory, open_scopes, WeightGate(clock), clock)
+
+
+async def test_an_account_without_a_number_goes_by_its_first_key(tmp_path, marked):
+    first = await kraken(tmp_path)
+    assert first.scope.account == "kkey one"
+    marked.sees_ours = True
+    rotated = await kraken(tmp_path, first.scope, using="rotated")
+    assert (rotated.scope, rotated.strangers_key) == (first.scope, False)
+    assert rotated == await kraken(tmp_path, using="rotated"), "remembered"
+
+
+async def test_a_key_that_shows_no_orders_of_ours_is_another_accounts(tmp_path, marked):
+    first = await kraken(tmp_path)
+    other = await kraken(tmp_path, first.scope, using="other")
+    assert other.strangers_key
+    assert (await kraken(tmp_path, using="other")).scope.account == "kkey other"
+    # Of two accounts nobody can tell which one a third key belongs to.
+    marked.sees_ours = True
+    assert (await kraken(tmp_path, using="third")).scope.account == "kkey third"
