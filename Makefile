@@ -31,7 +31,8 @@ run: setup
 window: setup
 	@$(PY) -m agent.main --config $(CONFIG)
 
-# Process tests come first and mostly wait for venue time, hence one worker more than two cores.
+# Files of process tests, which mostly wait, alternate with files that compute (tests/conftest.py), hence one
+# worker more than two cores.
 WORKERS ?= 3
 
 test: setup

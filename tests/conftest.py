@@ -1,8 +1,16 @@
-"""Every test runs as the product does: mixing money with float is an error where it happens."""
+"""Every test runs as the product does: mixing money with float is an error where it happens.
+
+Also the order of files: those that mostly wait, for processes and an exchange's time, alternate with those
+that mostly compute, so that workers side by side use the whole machine from beginning to end; small files
+come last, so that no worker is left alone with a long one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -10,6 +18,26 @@ from agent.core.money import forbid_float_money
 from tests.postgres_ground import NoPostgres, PostgresServer
 
 forbid_float_money()
+
+TESTS: Final = Path(__file__).parent
+WAITING: Final = ("e2e",)
+COMPUTING: Final = ("simulation", "property", "parity", "exchange", "ui")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    # A file with more tests takes longer, as a rule.
+    waiting = sorted(_in(files, WAITING), key=lambda file: -len(files[file]))
+    computing = [file for folder in COMPUTING for file in _in(files, (folder,))]
+    first = [file for pair in zip_longest(waiting, computing) for file in pair if file is not None]
+    rest = [file for file in files if file not in set(first)]
+    items[:] = chain.from_iterable(files[file] for file in (*first, *rest))
+
+
+def _in(files: Iterable[Path], folders: tuple[str, ...]) -> list[Path]:
+    return [f for f in files if f.is_relative_to(TESTS) and f.relative_to(TESTS).parts[0] in folders]
 
 
 @pytest.fixture(scope="session")
