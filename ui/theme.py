@@ -152,7 +152,7 @@ QPushButton[tone="danger"]:hover {{ background: {DANGER_BORDER}; }}
 QPushButton[tone="danger"]:focus {{ border: 1px solid {TEXT}; }}
 QPushButton[tone="danger"]:disabled {{ color: #7c6262; }}
 QPushButton[tone="small"] {{ background: {DANGER}; border-color: {DANGER_BORDER}; color: {DANGER_TEXT};
-  padding: 3px 10px; }}
+  padding: 2px 10px; }}
 QPushButton[tone="small"]:hover {{ background: {DANGER_BORDER}; }}
 QPushButton[tone="small"]:focus {{ border: 1px solid {TEXT}; }}
 QPushButton[tone="small"]:disabled {{ color: #7c6262; }}

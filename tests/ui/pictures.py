@@ -124,7 +124,8 @@ async def first_run(camera: Camera) -> None:
     bad.write_text('{"timeframe": "7m", "risk_management": {"risk_per_trade_percent": 50}}')
     good = camera.data_dir / "export.json"
     good.write_text((ROOT / "config.example.json").read_text())
-    async with window_on(Place(camera.data_dir / "config.json", camera.data_dir), camera.data_dir) as eyes:
+    nowhere = Path("/home/trader/seller-exhaustion/config.json")
+    async with window_on(Place(nowhere, camera.data_dir), camera.data_dir) as eyes:
         await camera.take(eyes, "assistant")
         for path, name in ((bad, "assistant_refused"), (good, "assistant_valid")):
             done = asyncio.Event()

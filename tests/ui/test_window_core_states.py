@@ -106,6 +106,9 @@ def test_five_positions_of_the_core_are_shown_sold_and_closed_one_by_one(qapp, t
         assert [card._id for card in cards] == [1, 2, 3, 4, 5]
         assert cards[1].brief_protection.text() == "no stop"
         assert cards[1]._inside.isHidden(), "of several each has two lines"
+        inside = window.positions.viewport().rect()
+        last = cards[4].mapTo(window.positions.viewport(), cards[4].rect().bottomLeft())
+        assert inside.contains(last), "all five without scrolling"
         cards[1].unfold.click()
         assert cards[1]._inside.isVisible()
         assert window.control.words._whole == "holding 5 positions"

@@ -17,8 +17,7 @@ class Text(QLabel):
     def __init__(self, name: str = "", *, role: str = "", selectable: bool = False) -> None:
         super().__init__()
         self.setTextFormat(Qt.TextFormat.PlainText)
-        self._colour = ""
-        self._bold = False
+        self._look: tuple[str, bool, int | None] = ("", False, None)
         if role:
             self.setProperty("role", role)
         if name:
@@ -31,8 +30,8 @@ class Text(QLabel):
             self.setText(text)
 
     def paint(self, colour: str, *, bold: bool = False, pixels: int | None = None) -> None:
-        if (colour, bold) != (self._colour, self._bold):
-            self._colour, self._bold = colour, bold
+        if (colour, bold, pixels) != self._look:
+            self._look = (colour, bold, pixels)
             theme.colour(self, colour, bold=bold, pixels=pixels)
 
     def say(self, text: str, colour: str, *, bold: bool = False, pixels: int | None = None) -> None:

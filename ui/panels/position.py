@@ -6,7 +6,6 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QScrollArea,
     QVBoxLayout,
@@ -28,10 +27,10 @@ class _Card(QFrame):
         self._colours = colours
         self._id = 0
         self._folded = False
+        self._result_colour = theme.TEXT
         self.setProperty("role", "panel")
         self.title = Text("Position")
         self.result = Text("Unrealised result")
-        self.brief = Text("Levels")
         self.brief_protection = Text("Protection")
         self.protection = Text("Protection")
         self.protection.setWordWrap(True)
@@ -50,21 +49,17 @@ class _Card(QFrame):
 
     def _lay_out(self) -> None:
         head = QGridLayout()
-        head.setHorizontalSpacing(10)
+        head.setHorizontalSpacing(5)
         head.setVerticalSpacing(1)
         head.setColumnStretch(0, 1)
         head.addWidget(self.title, 0, 0)
         head.addWidget(self.result, 1, 0)
-        head.addWidget(self.unfold, 0, 1, 2, 1, Qt.AlignmentFlag.AlignTop)
-        head.addWidget(self.close_button, 0, 2, 2, 1, Qt.AlignmentFlag.AlignTop)
-        line = QHBoxLayout()
-        line.addWidget(self.brief, 1)
-        line.addWidget(self.brief_protection)
+        head.addWidget(self.brief_protection, 1, 1, Qt.AlignmentFlag.AlignRight)
+        head.addWidget(self.unfold, 0, 2, 2, 1, Qt.AlignmentFlag.AlignTop)
+        head.addWidget(self.close_button, 0, 3, 2, 1, Qt.AlignmentFlag.AlignTop)
         column = QVBoxLayout(self)
-        column.setContentsMargins(10, 7, 8, 7)
         column.setSpacing(3)
         column.addLayout(head)
-        column.addLayout(line)
         for part in (self._inside, self.protection, self.notes):
             column.addWidget(part)
 
@@ -74,7 +69,8 @@ class _Card(QFrame):
             self.unfold.setVisible(one_of_several)
         self._id = card.id
         self.title.say(card.title, theme.SECONDARY, bold=True)
-        self.result.say(card.result, self._colours.of(card.result_tone), bold=True, pixels=theme.LARGE_PX)
+        self._result_colour = self._colours.of(card.result_tone)
+        self.result.show_text(card.result)
         while len(self._rows) < len(card.fields):
             label, value = QLabel(), Text(selectable=True)
             label.setProperty("role", "label")
@@ -90,8 +86,8 @@ class _Card(QFrame):
             if value.toolTip() != field.hint:
                 value.setToolTip(field.hint)
         tone = self._colours.of(card.protection_tone)
-        self.brief.setToolTip("T target, S stop, and how long it is held")
-        self.brief.say(card.brief, theme.SECONDARY, pixels=theme.SMALL_PX)
+        if self.toolTip() != card.brief:
+            self.setToolTip(card.brief)
         self.brief_protection.say(card.brief_protection, tone, pixels=theme.SMALL_PX)
         self.protection.say(card.protection, tone, pixels=theme.SMALL_PX)
         self.notes.show_text(card.notes)
@@ -105,10 +101,14 @@ class _Card(QFrame):
 
     def _fold(self) -> None:
         folded = self._folded
+        layout = self.layout()
+        assert layout is not None
+        layout.setContentsMargins(10, *((3, 6, 3) if folded else (7, 8, 7)))
         self.unfold.setText("▸" if folded else "▾")
         self.unfold.setAccessibleName(f"{'Show' if folded else 'Hide'} details of position {self._id}")
-        for part in (self.brief, self.brief_protection):
-            part.setVisible(folded)
+        self.brief_protection.setVisible(folded)
+        pixels = theme.TEXT_PX if folded else theme.LARGE_PX
+        self.result.paint(self._result_colour, bold=True, pixels=pixels)
         self._inside.setVisible(not folded)
         self.protection.setVisible(not folded)
         self.notes.setVisible(not folded and bool(self.notes.text()))
@@ -130,7 +130,7 @@ class PositionPanel(QScrollArea):
         inside = QWidget()
         self._column = QVBoxLayout(inside)
         self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(6)
+        self._column.setSpacing(4)
         self.empty = QLabel()
         self.empty.setProperty("role", "label")
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
