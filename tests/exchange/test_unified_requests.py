@@ -38,7 +38,7 @@ from tests.clocks import ManualClock
 from tests.exchange.signed_ground import approved
 
 PAIR = "ADA/USDT"
-IDS = {"bybit": "ADAUSDT", "okx": "ADA-USDT", "coinbase": "ADA-USDT"}
+IDS = {"bybit": "ADAUSDT", "okx": "ADA-USDT", "coinbase": "ADA-USDT", "kraken": "ADAUSDT"}
 NOW_MS = 1_750_000_000_000
 
 

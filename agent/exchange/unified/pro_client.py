@@ -98,7 +98,7 @@ def pro_instance(
     made = Watching(
         {
             "enableRateLimit": False,
-            "number": str,
+            # Numbers stay floats here: ccxt's order books count with them, and with text they break.
             "session": None,
             "ssl_context": ssl.create_default_context(cafile=certifi.where()),
             "options": {

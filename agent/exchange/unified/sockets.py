@@ -21,7 +21,7 @@ from decimal import Decimal
 from typing import Any, Final, Protocol
 
 from agent.core.market import Candle
-from agent.core.money import ZERO, money
+from agent.core.money import ZERO
 from agent.core.ports import Clock, MarketDataError
 from agent.exchange.addresses import Addresses
 from agent.exchange.binance_sockets import SocketListener
@@ -260,4 +260,10 @@ async def kept_waiting(watch: Watch, life: Ends) -> None:
 
 
 def _amount(value: object) -> Decimal:
-    return ZERO if value is None else money(str(value))
+    """Of a number of ccxt's: a float says exactly the digits it was sent with, up to fifteen of them."""
+    if value is None:
+        return ZERO
+    amount = Decimal(str(value))
+    if not amount.is_finite():
+        raise ValueError(f"{value} is no amount")
+    return amount

@@ -1,0 +1,155 @@
+"""What ccxt.pro makes of each exchange's frames, read out of its caches by our sockets, without a network.
+
+The frames are written after the exchanges' documentation; nothing was recorded from them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from agent.core.market import Candle
+from agent.exchange.addresses import Addresses
+from agent.exchange.market_frames import KlineFrame, TopFrame, Unreadable
+from agent.exchange.unified.pro_client import closed, pro_instance
+from agent.exchange.unified.sockets import UnifiedCounters, _Life
+from tests.clocks import ManualClock
+from tests.exchange.test_unified_requests import PAIR, market
+
+OPEN_MS = 1_750_000_020_000
+BYBIT = "/v5/public/spot"
+FRAMES: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "bybit": (
+        BYBIT,
+        [
+            {
+                "topic": "kline.1.ADAUSDT", "type": "snapshot", "ts": OPEN_MS + 5_000,
+                "data": [{
+                    "start": OPEN_MS, "end": OPEN_MS + 59_999, "interval": "1", "open": "0.5",
+                    "close": "0.52",
+                    "high": "0.53", "low": "0.49", "volume": "1000.5", "turnover": "510", "confirm": False,
+                    "timestamp": OPEN_MS + 5_000,
+                }],
+            },
+            {
+                "topic": "orderbook.1.ADAUSDT", "type": "snapshot", "ts": OPEN_MS + 5_000,
+                "data": {
+                    "s": "ADAUSDT", "b": [["0.5199", "10.5"]], "a": [["0.5201", "20"]], "u": 1, "seq": 1,
+                },
+            },
+        ],
+    ),
+    "okx": (
+        "/ws/v5/business",
+        [
+            {
+                "arg": {"channel": "candle1m", "instId": "ADA-USDT"},
+                "data": [[str(OPEN_MS), "0.5", "0.53", "0.49", "0.52", "1000.5", "510", "510", "0"]],
+            },
+            {
+                "arg": {"channel": "bbo-tbt", "instId": "ADA-USDT"},
+                "data": [{
+                    "asks": [["0.5201", "20", "0", "1"]], "bids": [["0.5199", "10.5", "0", "1"]],
+                    "ts": str(OPEN_MS + 5_000), "seqId": 1,
+                }],
+            },
+        ],
+    ),
+    "kraken": (
+        "/v2",
+        [
+            {
+                "channel": "ohlc", "type": "update", "timestamp": "2025-06-15T15:07:05Z",
+                "data": [{
+                    "symbol": PAIR, "open": 0.5, "high": 0.53, "low": 0.49, "close": 0.52, "trades": 3,
+                    "volume": 1000.5, "vwap": 0.51, "interval_begin": "2025-06-15T15:07:00.000000000Z",
+                    "interval": 1, "timestamp": "2025-06-15T15:08:00.000000Z",
+                }],
+            },
+            {
+                "channel": "ticker", "type": "update",
+                "data": [{
+                    "symbol": PAIR, "bid": 0.5199, "bid_qty": 10.5, "ask": 0.5201, "ask_qty": 20,
+                    "last": 0.52, "volume": 1, "vwap": 0.5,
+                    "low": 0.4, "high": 0.6, "change": 0, "change_pct": 0,
+                }],
+            },
+        ],
+    ),
+}  # fmt: skip
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.klines: list[KlineFrame] = []
+        self.tops: list[TopFrame] = []
+        self.unreadable: list[Unreadable] = []
+
+    def socket_up(self) -> None:
+        return None
+
+    def socket_down(self, why: str) -> None:
+        return None
+
+    def socket_kline(self, frame: KlineFrame) -> None:
+        self.klines.append(frame)
+
+    def socket_top(self, frame: TopFrame) -> None:
+        self.tops.append(frame)
+
+    def socket_unreadable(self, frame: Unreadable) -> None:
+        self.unreadable.append(frame)
+
+
+@pytest.mark.parametrize("exchange", sorted(FRAMES))
+async def test_candles_and_prices_come_out_of_the_caches(exchange: str) -> None:
+    heard = Heard()
+    life = _Life(PAIR, "1m", ManualClock(OPEN_MS), heard, UnifiedCounters(), lambda: None)
+    made = pro_instance(
+        Addresses.replaced(exchange, "http://127.0.0.1:1", "ws://127.0.0.1:1"), life, ping_interval_ms=20_000
+    )
+    path, frames = FRAMES[exchange]
+    try:
+        made.set_markets([market(exchange)])
+        life.made = made
+        client = made.client(f"ws://127.0.0.1:1{path}")
+        for frame in frames:
+            made.handle_message(client, frame)
+        assert heard.unreadable == []
+        candle = Candle(OPEN_MS, 0.5, 0.53, 0.49, 0.52, 1000.5)
+        assert heard.klines == [KlineFrame("1m", candle, closed=False)]
+        (top,) = heard.tops
+        assert (top.bid, top.bid_qty, top.ask, top.ask_qty) == (
+            Decimal("0.5199"),
+            Decimal("10.5"),
+            Decimal("0.5201"),
+            Decimal(20),
+        )
+        for frame in frames:
+            made.handle_message(client, frame)
+        assert (len(heard.klines), len(heard.tops)) == (1, 1), "what does not change is not told again"
+        made.handle_message(client, "not json at all")
+        made.handle_message(client, {"topic": "kline.1.ADAUSDT", "channel": "ohlc", "data": [None]})
+        assert not life.over.is_set(), "a frame without sense ends nothing"
+    finally:
+        await closed(made)
+    await asyncio.sleep(0)
+
+
+async def test_a_socket_to_another_host_and_any_request_are_stopped() -> None:
+    life = _Life(PAIR, "1m", ManualClock(OPEN_MS), Heard(), UnifiedCounters(), lambda: None)
+    made = pro_instance(
+        Addresses.replaced("okx", "http://127.0.0.1:1", "ws://127.0.0.1:1"), life, ping_interval_ms=20_000
+    )
+    try:
+        with pytest.raises(Exception, match="a socket to evil"):
+            made.client("wss://evil.example/ws")
+        with pytest.raises(Exception, match="sockets ask nothing"):
+            await made.fetch("http://127.0.0.1:1/api/v5/public/time")
+        assert made.streaming["keepAlive"] == 18_000
+        assert made.streaming["maxPingPongMisses"] == 2
+    finally:
+        await closed(made)
