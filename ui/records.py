@@ -70,13 +70,15 @@ class Records:
         """The last `bars` before a time, oldest first."""
 
         def work() -> CandleSeries:
-            return self._candle_reader().last(_key(market), bars, before_ms)
+            reader = self._candle_reader()
+            return reader.last(_key(market, reader), bars, before_ms)
 
         return await self._on_thread(work)
 
     async def candles_since(self, market: Market, since_ms: int) -> CandleSeries:
         def work() -> CandleSeries:
-            return self._candle_reader().read(_key(market), since_ms, 1 << 62)
+            reader = self._candle_reader()
+            return reader.read(_key(market, reader), since_ms, 1 << 62)
 
         return await self._on_thread(work)
 
@@ -216,10 +218,17 @@ def ema(close: list[float], span: int) -> list[float]:
     return list(itertools.accumulate(close, lambda before, now: before + alpha * (now - before)))
 
 
-def _key(market: Market) -> SeriesKeyType:
+def _key(market: Market, reader: CandleReaderType) -> SeriesKeyType:
+    """The market's own candles, or Polygon's where signals are made of those: whichever go on."""
     from agent.store.candles import SeriesKey
 
-    return SeriesKey(market.venue, market.pair, market.timeframe)
+    own = SeriesKey(market.venue, market.pair, market.timeframe)
+    venues = reader.venues(market.pair, market.timeframe)
+    keys = [own, *(SeriesKey(v, market.pair, market.timeframe) for v in venues if v.startswith("polygon@"))]
+    if len(keys) == 1:
+        return own
+    newest = [(last.open_ms[-1] if len(last := reader.last(key, 1)) else 0, key) for key in keys]
+    return max(newest, key=lambda found: found[0])[1]
 
 
 def _selection(market: Market) -> SelectionType:

@@ -17,14 +17,17 @@ from agent.command_line.terminal import Terminal, console
 from agent.compose.account_keys import account_keys
 from agent.compose.account_worth import ExchangeTime
 from agent.compose.market import markets_of
+from agent.compose.polygon import polygon_for
 from agent.config.findings import Report
 from agent.config.load import check_file
 from agent.config.model import Config
 from agent.doctor import exchange_checks, judging, machine
 from agent.doctor.alert_checks import alerts
 from agent.doctor.database_checks import database_server
+from agent.doctor.polygon_checks import polygon_data
 from agent.doctor.result import Diagnosis, Finding, Light, green, red, yellow
 from agent.options import ExchangeAddress
+from agent.shell.clock import SystemClock
 from agent.shell.redaction import Secrets
 from agent.store.data_dir import DataDir
 from agent.store.trouble import StoreTrouble
@@ -67,6 +70,8 @@ async def examine(
         alerts(config, env_path, os.environ, engine_runs=pid is not None),
     )
     found += await database_server(config, directory)
+    polygon = polygon_for(config, replaced, env_path, Secrets())
+    found += await polygon_data(config, polygon, SystemClock(), data_dir)
     return Diagnosis((*found, *online, *told, *_phases(config, directory)))
 
 

@@ -17,6 +17,7 @@ from agent.store.cost_export import cost_document
 from agent.store.data_dir import DataDir
 from agent.store.reading_parity import check_parity, cost_rows
 from agent.store.scrutiny import last_findings
+from agent.store.second_opinion import opinion_line, stored_opinion
 
 #: Trades that the table shows; the export has all of them.
 _SHOWN = 20
@@ -28,6 +29,7 @@ def parity_command(data_dir: Path | None, as_json: bool) -> int:
         score = check_parity(reader, place.candles_db, scope, Score())
         rows = cost_rows(reader, place.candles_db, scope)
         looks = last_findings(reader, scope).looks
+        opinion = stored_opinion(reader, scope)
     told = suggest(rows)
     terminal = Terminal(as_json=as_json)
     if as_json:
@@ -36,11 +38,12 @@ def parity_command(data_dir: Path | None, as_json: bool) -> int:
                 "score": score.document(),
                 "looks": asdict(looks),
                 "trades": [cost_document(row) for row in rows],
+                "second_opinion": opinion,
                 **suggested(told),
             }
         )
     else:
-        terminal.show("\n".join(_score_lines(score)))
+        terminal.show("\n".join([*_score_lines(score), *filter(None, [opinion_line(opinion)])]))
         terminal.show(looks.sentence() if looks.made else "Beside the engine nothing was looked at yet.")
         if rows:
             from agent.command_line.parity_view import costs_table

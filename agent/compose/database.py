@@ -1,10 +1,10 @@
 """The server of a start, where `agent.database_url` names one: reached, compared with the file, claimed.
 
 The file `trades.db` stays the engine's own ledger and all it needs; the server gets every change behind it
-(`store/courier.py`). So a server that is away never keeps what is open from being managed. While nothing is
-open the start is strict instead: an address or a password that cannot be right, rows of another data
-directory under our name, another engine of our name, or a first start that cannot ask whether the server
-knows more of this agent, end it with a sentence.
+(`store/courier.py`). With something open a start asks the server nothing: the courier does, behind what
+protects. While nothing is open the start is strict instead: an address or a password that cannot be right,
+rows of another data directory under our name, another engine of our name, or a first start that cannot ask
+whether the server knows more of this agent, end it with a sentence.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ _LOOK_EVERY_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """`trouble`: why nothing is sent at the moment of the start, None when it is."""
+    """`trouble`: why the server was not reached at the start; None where it was, or was not asked.
+    `far` is None where no server can be meant by the address."""
 
-    far: FarLedger
+    far: FarLedger | None
     trouble: str | None
 
 
@@ -66,17 +67,25 @@ def open_database(asked: Config | None, directory: DataDir, agent_id: str) -> Da
         if asked is not None:
             end_copy(path)
         return None
-    server = Server.at(url, f"agent-{install_tag(directory.path)}")
-    server_engine(server, read_only=False)  # is the driver there?
+    try:
+        server = Server.at(url, f"agent-{install_tag(directory.path)}")
+        server_engine(server, read_only=False)  # is the driver there?
+    except StoreTrouble as unusable:
+        if file.is_open:
+            return Database(None, str(unusable))
+        raise
     far = FarLedger(server)
+    if file.is_open:
+        # Looked after first; the courier reaches the server and compares (`Courier`).
+        begin_copy(path, server.agent_id)
+        return Database(far, None)
     trouble = _reached(far, file)
     if trouble is None:
-        trouble = _joined(far, file, directory, agent_id)
-    if trouble is None or file.copy is not None:
-        begin_copy(path, server.agent_id)
-    if trouble is not None:
+        _join(far, file, directory, agent_id)
+    else:
         LOG.error("%s", trouble)
         far.hang_up()
+    begin_copy(path, server.agent_id)
     return Database(far, trouble)
 
 
@@ -114,8 +123,6 @@ def _reached(far: FarLedger, file: _File) -> str | None:
             far.connect()
             return None
         except Claimed as claimed:
-            if file.is_open and claimed.by_namesake:
-                return str(claimed)
             if not claimed.by_namesake or time.monotonic() > until_s:
                 raise
             if not told:
@@ -123,8 +130,6 @@ def _reached(far: FarLedger, file: _File) -> str | None:
                 text = f"{claimed}. Waiting: it may be what is left of this one's last run."
                 print(text, file=sys.stderr, flush=True)
         except StoreTrouble as trouble:
-            if file.is_open:
-                return str(trouble)
             if is_final(str(trouble)):
                 raise
             if file.copy is None or not file.copy.is_on:
@@ -136,25 +141,21 @@ def _reached(far: FarLedger, file: _File) -> str | None:
         time.sleep(_LOOK_EVERY_S)
 
 
-def _joined(far: FarLedger, file: _File, directory: DataDir, agent_id: str) -> str | None:
-    """Bring both together where that is safe; why not, where something is open."""
+def _join(far: FarLedger, file: _File, directory: DataDir, agent_id: str) -> None:
+    """Bring both together where that is safe. Raises StoreTrouble where it is not."""
     settings, theirs = far.settings(), far.standing()
     for name in ("fsync", "full_page_writes"):
         if settings[name] != "on":
             LOG.warning("%s has %s off: a power cut there loses what it acknowledged", far.server, name)
     if theirs is None:
-        return None
+        return
     ours = file.copy or Copy(far.server.agent_id, "", 0)
     standing = compare(ours, file.oldest_kept, theirs)
     if standing in (Standing.IN_STEP, Standing.ANEW) and not file.is_new:
-        return None
-    if file.is_new or (file.copy is not None and file.oldest_kept is None and not file.is_open):
-        kept = adopt(far, directory.trades_db, agent_id, time.time_ns() // 1_000_000)
-        LOG.warning("going on from %s as agent %s", far.server, far.server.agent_id)
-        if kept is not None:
-            LOG.warning("the ledger that was here is kept as %s", kept)
-        return None
-    why = conflict(standing, far.server.agent_id, far.server)
-    if not file.is_open:
-        raise StoreTrouble(why)
-    return why
+        return
+    if not file.is_new and (file.copy is None or file.oldest_kept is not None):
+        raise StoreTrouble(conflict(standing, far.server.agent_id, far.server))
+    kept = adopt(far, directory.trades_db, agent_id, time.time_ns() // 1_000_000)
+    LOG.warning("going on from %s as agent %s", far.server, far.server.agent_id)
+    if kept is not None:
+        LOG.warning("the ledger that was here is kept as %s", kept)

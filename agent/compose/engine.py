@@ -82,7 +82,7 @@ from agent.shell.clock import ExchangeClock, SystemClock
 from agent.shell.dispatch import Dispatcher
 from agent.shell.runtime import JournalError, Runtime
 from agent.shell.supervisor import Supervisor
-from agent.store.candles import SeriesKey, StoredSeries
+from agent.store.candles import SeriesKey, StoredSeries, older_venue
 from agent.store.courier import Courier, Road
 from agent.store.data_dir import DataDir
 from agent.store.far_ledger import Claimed
@@ -127,6 +127,7 @@ class Engine:
         self._polygon = polygon
         self._alerts = alerts
         self._database = database
+        self._far = None if database is None else database.far
         self._parts = parts or Parts()
         # A worker process has no place in another world than this one.
         self._is_real = parts is None
@@ -186,8 +187,8 @@ class Engine:
             waiting.cancel()
             if samples is not None:
                 await samples.close()
-            if self._database is not None:
-                await asyncio.to_thread(self._database.far.hang_up)
+            if self._far is not None:
+                await asyncio.to_thread(self._far.hang_up)
 
     def _wait_visibly(self, clock: Clock) -> asyncio.Task[None]:
         """Whoever supervises this process is told why it does not begin yet."""
@@ -214,10 +215,10 @@ class Engine:
     async def _claim_account(self, found: Whose) -> None:
         """Outside paper: one engine for each account and pair, also on other machines of one database."""
         scope = found.scope
-        if self._database is None or scope.mode == "paper":
+        far = self._far
+        if far is None or scope.mode == "paper":
             return
         what = f"{scope.pair} on account {scope.account} at {scope.venue}"
-        far = self._database.far
         try:
             await asyncio.to_thread(far.claim, f"account {what}", what)
         except Claimed as claimed:
@@ -373,7 +374,10 @@ class Engine:
                 return
             if config.mode != "paper":
                 await account_read(runtime, clock)
-            deeper = None if asked is None or leads else DeeperHistory(asked)
+            deeper = None
+            if asked is not None and not leads:
+                older = SeriesKey(older_venue(source), series.key.pair, series.key.timeframe)
+                deeper = DeeperHistory(asked, candles.series(older))
             warm = WarmUp(
                 signals, series, signals.source, clock, core_setup.seller, core_setup.exits, told, deeper
             )
@@ -435,7 +439,8 @@ class Engine:
 
     def _courier(self, ledger: Ledger) -> Courier | None:
         """Who brings every change to the database, where there is one."""
-        if self._database is None or ledger.spool is None:
+        far = self._far
+        if far is None or ledger.spool is None:
             return None
         loop = asyncio.get_running_loop()
 
@@ -446,7 +451,7 @@ class Engine:
         def in_step() -> None:
             loop.call_soon_threadsafe(self._tell, Healed(Impairment.DATABASE_AWAY))
 
-        return Courier(self._database.far, ledger.spool, self._directory.trades_db, Road(away, in_step))
+        return Courier(far, ledger.spool, self._directory.trades_db, Road(away, in_step))
 
     def _tell(self, event: Event) -> None:
         if self._runtime is not None:

@@ -168,7 +168,7 @@ def _run_once(options: RunOptions, directory: DataDir) -> int:
             print(f"{access}.", file=sys.stderr)
             return REFUSED
         because = decided.exits_only_because or access.why or live.exits_only_because or None
-        polygon = polygon_for(decided.config, options, secrets)
+        polygon = polygon_for(decided.config, options.exchange, options.env_path, secrets, options.ask_secret)
         if isinstance(polygon, str):
             if not open_scopes(directory.trades_db):
                 print(f"{polygon}.", file=sys.stderr)

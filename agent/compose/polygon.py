@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from agent.compose.silences import Silences
@@ -31,16 +31,15 @@ from agent.core.state import AgentState
 from agent.exchange.polygon.aggregates import BASE_URL, PolygonAggregates
 from agent.exchange.polygon.pacing import RequestPace
 from agent.exchange.polygon.second_opinion import Opinion, SecondOpinion
-from agent.options import RunOptions
+from agent.options import ExchangeAddress
 from agent.shell.redaction import Secrets
 from agent.store.batch import Batch
+from agent.store.second_opinion import OPINION_KEY
 
 LOG: Final = logging.getLogger("agent")
 KEY: Final = "POLYGON_API_KEY"
 #: A stand-in for Polygon, for rehearsals.
 URL: Final = "POLYGON_URL"
-#: The second opinion in the ledger's documents.
-OPINION_KEY: Final = "second_opinion"
 KIND: Final = "second opinion"
 
 
@@ -68,11 +67,13 @@ class Polygon:
         return PolygonAggregates(pair, minutes, self.key, pace, base_url=self.base_url)
 
 
-class Ask(Protocol):
-    def __call__(self, name: str) -> str | None: ...
-
-
-def polygon_for(config: Config, options: RunOptions, secrets: Secrets) -> Polygon | str | None:
+def polygon_for(
+    config: Config,
+    exchange: ExchangeAddress | None,
+    env_path: Path,
+    secrets: Secrets,
+    ask: Callable[[str], str | None] | None = None,
+) -> Polygon | str | None:
     """None where the configuration does not ask for it; a sentence where it does and cannot have it."""
     source = config.data_feed.data_source
     if source == "exchange":
@@ -80,7 +81,7 @@ def polygon_for(config: Config, options: RunOptions, secrets: Secrets) -> Polygo
     base_url = os.environ.get(URL, "").strip()
     if base_url and not _is_address(base_url):
         return f"{URL} is no address like http://127.0.0.1:8090 or https://..."
-    if options.exchange is not None and not base_url:
+    if exchange is not None and not base_url:
         if source == "both":
             LOG.info("a simulated exchange: Polygon, which shows the real market, is left out")
             return None
@@ -89,16 +90,16 @@ def polygon_for(config: Config, options: RunOptions, secrets: Secrets) -> Polygo
             'does not know: write "exchange" for a rehearsal'
         )
     try:
-        found = read_credentials((KEY,), default_sources(options.env_path, os.environ)).get(KEY)
+        found = read_credentials((KEY,), default_sources(env_path, os.environ)).get(KEY)
     except CredentialsRefused as refused:
         return str(refused)
     if found is None:
-        typed = options.ask_secret(KEY) if options.ask_secret is not None else None
+        typed = ask(KEY) if ask is not None else None
         if not typed:
             return (
                 f"{KEY} missing, and needed for data_feed.data_source {source}: run `python -m agent.cli "
-                f"credentials set`, or write {KEY}=... into {options.env_path} (then: chmod 600 "
-                f"{options.env_path.name})"
+                f"credentials set`, or write {KEY}=... into {env_path} (then: chmod 600 "
+                f"{env_path.name})"
             )
         found = Secret(typed)
     secrets.add(found.reveal())

@@ -66,6 +66,11 @@ class SeriesKey:
     timeframe: str
 
 
+def older_venue(venue: str) -> str:
+    """Under which name candles of another source lie that reach further back than `venue`'s own history."""
+    return f"older@{venue}"
+
+
 class CandleStore:
     """The writer. One per file; safe to use from several threads."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
+from math import nan
 from pathlib import Path
 from typing import Final
 
@@ -18,13 +19,14 @@ from agent.config.strategy import exit_params, seller_params
 from agent.core.market import Candle
 from agent.core.position import Position
 from agent.core.records import DecisionRow
+from agent.core.series import CandleSeries
 from agent.insight.costs import CostRow, cost_row
 from agent.insight.parity import Score, compare, rest_copies
 from agent.insight.parity_history import recompute, with_rest_copies
 from agent.store import reading_statistics as facts
 from agent.store import schema
 from agent.store.batch import Scope
-from agent.store.candles import CandleReader, SeriesKey
+from agent.store.candles import CandleReader, SeriesKey, older_venue
 from agent.store.reading import Reader, decision_of, of_selection
 from agent.store.reading_story import config_at
 
@@ -36,16 +38,27 @@ LONGEST_TRADE_BARS: Final = 20_000
 LONGEST_HISTORY_BARS: Final = 400_000
 
 
-def candle_key(candles: CandleReader, scope: Scope, timeframe: str) -> SeriesKey | None:
-    """Whose candles the signals of `scope` were made of: its own venue's, else the same exchange's."""
-    exchange = scope.venue.partition("@")[0]
-    venues = candles.venues(scope.pair, timeframe)
-    own = (
-        [v for v in venues if v == scope.venue]
-        or [v for v in venues if v.partition("@")[0] == exchange]
-        or [v for v in venues if v.startswith("polygon@")]
+def candle_key(candles: CandleReader, scope: Scope, config: Config) -> SeriesKey | None:
+    """Whose candles the signals of `scope` were made of: its own venue's, else the same exchange's, or
+    Polygon's where the configuration says so."""
+    leads = config.data_feed.data_source == "polygon"
+    exchange = "polygon" if leads else scope.venue.partition("@")[0]
+    venues = candles.venues(scope.pair, config.timeframe)
+    own = [v for v in venues if v == scope.venue and not leads]
+    own = own or [v for v in venues if v.partition("@")[0] == exchange]
+    return SeriesKey(own[0], scope.pair, config.timeframe) if own else None
+
+
+def _older(candles: CandleReader, key: SeriesKey, history: CandleSeries) -> CandleSeries:
+    """`history` behind what another source lent the averages, if it did; that has no volume here."""
+    if len(history) == 0:
+        return history
+    lent = candles.read(
+        SeriesKey(older_venue(key.venue), key.pair, key.timeframe), 0, int(history.open_ms[0])
     )
-    return SeriesKey(own[0], scope.pair, timeframe) if own else None
+    if len(lent) == 0:
+        return history
+    return CandleSeries.of([*(replace(candle, volume=nan) for candle in lent), *history])
 
 
 def check_parity(
@@ -59,7 +72,7 @@ def check_parity(
         for _ in count() if pages is None else range(pages):
             page, before = _decisions_after(reader, scope, score.checked_to_ms), score.bars
             for config, rows in _by_config(reader, scope, page):
-                key = candle_key(candles, scope, config.timeframe)
+                key = candle_key(candles, scope, config)
                 if key is not None:
                     score = _check(score, rows, config, candles, key, copies, levels)
             if page:
@@ -79,7 +92,7 @@ def cost_rows(reader: Reader, candles_db: Path, scope: Scope) -> tuple[CostRow, 
         rows = []
         for position in facts.positions(reader, scope.selection):
             config = config_at(reader, scope, position.opened_ms or 0)
-            key = None if config is None else candle_key(candles, scope, config.timeframe)
+            key = None if config is None else candle_key(candles, scope, config)
             if key is None:
                 continue
             begin_ms = position.plan.signal_open_ms + position.plan.bar_ms
@@ -133,7 +146,7 @@ def _check(
     bar_ms, seller, exits = config.bar_ms, seller_params(config), exit_params(config)
     last_ms = rows[-1].bar_open_ms
     history = candles.read(key, last_ms - LONGEST_HISTORY_BARS * bar_ms, last_ms + bar_ms)
-    history = with_rest_copies(history, copies)
+    history = _older(candles, key, with_rest_copies(history, copies))
     whole = recompute(history, seller, exits, [row.bar_open_ms for row in rows], bar_ms)
     reach_ms = max(seller.ema_slow, seller.z_window + seller.atr_window, exits.fib_swing_lookback) * bar_ms
     for row in rows:

@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from agent.compose.polygon import Polygon
 from agent.compose.silences import Silences
+from agent.config.check import check_config
 from agent.config.secret import Secret
 from agent.core.market import Candle, DataSource
 from agent.core.ports import MarketDataError
 from agent.core.series import CandleSeries
 from agent.core.signal import SignalWindow, warmup_bars_needed
+from agent.doctor.polygon_checks import polygon_data
 from agent.exchange.polygon.aggregates import PolygonAggregates, ticker_of
 from agent.exchange.polygon.deeper import DeeperHistory
 from agent.exchange.polygon.pacing import RequestPace
@@ -24,6 +27,10 @@ from agent.exchange.polygon.second_opinion import Opinion, SecondOpinion
 from agent.exchange.polygon.signals import PolygonSignals
 from agent.exchange.timeframes import BarSource
 from agent.exchange.warm_up import WarmUp
+from agent.insight.parity_history import recompute
+from agent.store.candles import CandleReader, CandleStore, SeriesKey, older_venue
+from agent.store.reading_parity import _older
+from agent.store.second_opinion import opinion_line
 from tests.exchange.polygon_stub import KEY, PolygonStub, polygon_stub, refusing
 from tests.exchange.test_market_data_warm_up import EXITS, SELLER
 
@@ -207,9 +214,11 @@ HISTORY = [bar(n, 0.35 + 0.0001 * (n % 300), 1_000.0 + n % 77) for n in range(NE
 SHORT = HISTORY[-(SELLER.z_window + 10) :]
 
 
-async def warmed(polygon: PolygonAggregates | None, bars: list[Candle] = SHORT) -> SignalWindow:
+async def warmed(
+    polygon: PolygonAggregates | None, bars: list[Candle] = SHORT, kept: Any = None
+) -> SignalWindow:
     exchange: Any = ShortExchange(bars)
-    return await loaded(exchange, None if polygon is None else DeeperHistory(polygon))
+    return await loaded(exchange, None if polygon is None else DeeperHistory(polygon, kept or Nothing()))
 
 
 async def loaded(market: Any, deeper: Any = None) -> SignalWindow:
@@ -265,6 +274,30 @@ async def test_without_a_history_that_fits_the_exchanges_own_is_used(what: str) 
         window = await warmed(polygon)
     alone = await warmed(None)
     assert (window.ema_s, window.bars_seen) == (alone.ema_s, alone.bars_seen)
+
+
+async def test_what_was_lent_is_kept_and_the_parity_worker_knows_of_it(tmp_path) -> None:
+    key = SeriesKey("kraken@h", "ADA/USDT", "1m")
+    store = CandleStore(tmp_path / "candles.db")
+    store.series(key).save(SHORT)
+    older = store.series(SeriesKey(older_venue(key.venue), key.pair, key.timeframe))
+    async with asking() as (stub, polygon, _):
+        stub.bars = [replace(times(c, 1 / 1.005), volume=c.volume * 1e6) for c in HISTORY]
+        first = await warmed(polygon, kept=older)
+        asked = len(stub.asked)
+        stub.bars = [times(c, 1.02) for c in HISTORY]
+        again = await warmed(polygon, kept=older)
+        assert len(stub.asked) == asked, "another day's factor would move what decisions were made with"
+    assert again.ema_s == pytest.approx(first.ema_s, rel=1e-12)
+    store.close()
+
+    reader = CandleReader(tmp_path / "candles.db")
+    history = _older(reader, key, reader.read(key, 0, 1 << 62))
+    reader.close()
+    _, features = first.push(HISTORY[-1])
+    whole = recompute(history, SELLER, EXITS, [features.open_ms], BAR)[features.open_ms]
+    for name in ("ema_f", "ema_s", "atr", "vol_z", "tr_z"):
+        assert getattr(whole, name) == pytest.approx(getattr(features, name), rel=1e-9), name
 
 
 # --- signals from Polygon alone --------------------------------------------------------------------
@@ -324,3 +357,32 @@ async def test_a_second_opinion_that_cannot_be_had_is_told_and_ends_nothing() ->
         await opinion.run()
         assert told[0][0] == "ERROR"
         assert "there is no second opinion any more" in told[0][1]
+
+
+# --- for people ------------------------------------------------------------------------------------
+
+
+def test_the_count_of_the_second_opinion_is_a_sentence() -> None:
+    told = {"compared": 1200, "differing": 3, "last_open_ms": T0, "apart": 0.0213, "waiting": 0}
+    assert opinion_line(told) == (
+        "Second opinion: 1,200 bars compared with Polygon's, 3 differed, the last one at "
+        "2023-11-14T22:14:00.000Z by 2.13%."
+    )
+    assert opinion_line({"compared": 2}) == "Second opinion: 2 bars compared with Polygon's, none differed."
+    assert opinion_line(None) is None
+
+
+@pytest.mark.parametrize(
+    ("what", "light", "word"),
+    [("fine", "green", "up to date"), ("late", "yellow", "late"), ("key", "red", "key")],
+)
+async def test_the_doctor_asks_once(tmp_path, what: str, light: str, word: str) -> None:
+    config, clock = check_config('{"timeframe": "1m"}').config, LeapingClock(T0 + 20 * BAR)
+    assert config is not None
+    async with polygon_stub() as stub:
+        stub.bars = [bar(n) for n in range(5 if what == "late" else 20)]
+        polygon = Polygon(Secret("wrong" if what == "key" else KEY), stub.url, True)
+        (found,) = await polygon_data(config, polygon, clock, tmp_path)
+        assert (found.light.value, word in found.text) == (light, True)
+        assert len(stub.asked) == 1
+    assert await polygon_data(config, None, clock, tmp_path) == []

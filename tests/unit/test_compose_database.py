@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from config_documents import accepted
 
-from agent.compose.database import Database, open_database
+from agent.compose.database import open_database
 from agent.config.model import Config
 from agent.core.position import PositionState
 from agent.doctor.database_checks import database_server
@@ -42,7 +42,7 @@ class Machines:
         self.root = root
         self.place = postgres.emptied("ada")
         self.config = asking_for(postgres.url(application_name="ada"))
-        self._opened: list[Database] = []
+        self._opened: list[FarLedger] = []
 
     def directory(self, name: str) -> DataDir:
         directory = DataDir(self.root / name)
@@ -51,15 +51,17 @@ class Machines:
             prepare(directory.trades_db)
         return directory
 
-    def start(self, name: str) -> Database:
+    def start(self, name: str) -> FarLedger:
         database = open_database(self.config, self.directory(name), SCOPE.agent_id)
         assert database is not None
-        self._opened.append(database)
-        return database
+        assert database.far is not None
+        assert database.trouble is None
+        self._opened.append(database.far)
+        return database.far
 
     def live(self, name: str, *batches: Batch, sent: bool = True) -> None:
         """One run that writes `batches`; `sent` False: the server gets nothing of it."""
-        far = self.start(name).far
+        far = self.start(name)
         ledger = Ledger.open(self.directory(name).trades_db, SCOPE)
         assert ledger.spool is not None
         courier = Courier(far, ledger.spool, self.directory(name).trades_db, Road())
@@ -77,7 +79,7 @@ class Machines:
 
     def close(self) -> None:
         for one in self._opened:
-            one.far.hang_up()
+            one.hang_up()
 
 
 def everything(place: Place) -> dict[str, list[object]]:
@@ -104,7 +106,7 @@ def test_a_new_machine_goes_on_where_the_lost_one_ended(machines: Machines) -> N
     state = {"agent": {"n": 1}}
     held = Batch(T0, positions=(position(state=PositionState.IN_POSITION),), documents=state)
     machines.live("lost", held, *(bar_batch(n) for n in range(1, 9)))
-    assert machines.start("new").trouble is None
+    machines.start("new")
     assert machines.rows("new") == machines.rows("lost")
     with closing(Ledger.open(machines.directory("new").trades_db, SCOPE)) as ledger:
         stored = ledger.load()
@@ -161,8 +163,13 @@ def test_a_server_away_or_an_address_that_is_wrong_never_stops_what_is_open(mach
     for config in (asking_for(NOWHERE), wrong):
         database = open_database(config, machines.directory("open"), SCOPE.agent_id)
         assert database is not None
-        assert database.trouble is not None
-        assert PASSWORD not in database.trouble
+        assert database.far is not None
+        assert not database.far.is_connected, "what is open does not wait for an answer"
+    nonsense = asking_for("postgresql://trader:p@ss/w@127.0.0.1/x")
+    unusable = open_database(nonsense, machines.directory("open"), SCOPE.agent_id)
+    assert unusable is not None
+    assert unusable.far is None
+    assert "no address that can be used" in str(unusable.trouble)
     with pytest.raises(StoreTrouble, match="refuses this user"):
         open_database(wrong, machines.directory("flat"), SCOPE.agent_id)
 
@@ -177,7 +184,7 @@ def test_another_engine_of_the_name_keeps_a_flat_start_out(
     try:
         with pytest.raises(Claimed, match="another engine works for agent ada"):
             machines.start("flat")
-        assert "another engine works" in str(machines.start("open").trouble), "its own last run, perhaps"
+        assert not machines.start("open").is_connected
     finally:
         other.hang_up()
 
@@ -198,6 +205,6 @@ async def test_the_doctor_looks_at_the_server_and_claims_nothing(machines: Machi
     assert [f.light.value for f in found] == ["green", "green"]
     assert "syncs every commit" in found[0].text
     assert "has every change" in found[1].text
-    running.far.hang_up()
+    running.hang_up()
     (away,) = await database_server(asking_for(NOWHERE), machines.directory("here"))
     assert (away.light.value, "cannot be reached" in away.text) == ("red", True)

@@ -9,8 +9,7 @@ import pytest
 from config_documents import accepted
 
 from agent.compose.polygon import Polygon, polygon_for
-from agent.config.load import Loaded
-from agent.options import ExchangeAddress, RunOptions
+from agent.options import ExchangeAddress
 from agent.shell.redaction import Secrets
 
 KEY = "canary-polygon-7a1b"
@@ -19,18 +18,7 @@ SIMULATED = ExchangeAddress("http://127.0.0.1:1", None)
 
 def found(tmp_path: Path, source: str, exchange: ExchangeAddress | None = None) -> tuple[Any, Secrets]:
     config, secrets = accepted(data_feed={"data_source": source}), Secrets()
-    options = RunOptions(
-        config=Loaded(config, (), tmp_path),
-        config_path=tmp_path,
-        env_path=tmp_path / ".env",
-        data_dir=tmp_path,
-        start=True,
-        confirmed_live=False,
-        exchange=exchange,
-        clock="system",
-        log_json=False,
-    )
-    return polygon_for(config, options, secrets), secrets
+    return polygon_for(config, exchange, tmp_path / ".env", secrets), secrets
 
 
 @pytest.fixture(autouse=True)

@@ -7,14 +7,16 @@ where both do not show the same market, nothing of Polygon is used.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
 from agent.core.market import Candle
 from agent.core.ports import MarketDataError
+from agent.core.series import CandleSeries
 
 LOG: Final = logging.getLogger("agent")
 #: Bars that both must have, and how far they may lie apart before they are no longer one market.
@@ -22,6 +24,8 @@ _COMPARED: Final = 200
 _LEAST_SHARED: Final = 20
 _FACTOR_OFF: Final = 0.05
 _SPREAD: Final = 0.02
+#: Bars that may be missing at either end of what was kept.
+_GAP: Final = 12
 
 
 class Bars(Protocol):
@@ -32,11 +36,25 @@ class Bars(Protocol):
     async def bars(self, first_ms: int, last_ms: int) -> list[Candle]: ...
 
 
-class DeeperHistory:
-    """What lies before the exchange's first bar."""
+class Kept(Protocol):
+    """Where what was found stays for the next start. Called in a thread."""
 
-    def __init__(self, polygon: Bars) -> None:
+    def save(self, candles: Sequence[Candle]) -> None: ...
+
+    def read(self, since_ms: int, until_ms: int) -> CandleSeries: ...
+
+    def discard(self) -> None: ...
+
+
+class DeeperHistory:
+    """What lies before the exchange's first bar.
+
+    Found once and kept: the factor of another day would move averages that decisions were made with.
+    """
+
+    def __init__(self, polygon: Bars, kept: Kept) -> None:
         self._polygon = polygon
+        self._kept = kept
 
     async def before(self, since_ms: int, ours: Mapping[int, Candle]) -> list[Candle]:
         """Believable bars from `since_ms` up to the exchange's first one, at its price level; or none.
@@ -46,6 +64,14 @@ class DeeperHistory:
         first_ms, bar_ms = min(ours), self._polygon.bar_ms
         if first_ms <= since_ms:
             return []
+        known = list(await asyncio.to_thread(self._kept.read, since_ms, first_ms))
+        # A bar without trades does not exist; many of them in a row are a hole.
+        if (
+            known
+            and known[0].open_ms <= since_ms + _GAP * bar_ms
+            and known[-1].open_ms >= first_ms - _GAP * bar_ms
+        ):
+            return known
         try:
             theirs = await self._polygon.bars(since_ms, first_ms + (_COMPARED - 1) * bar_ms)
         except MarketDataError as error:
@@ -60,6 +86,8 @@ class DeeperHistory:
             return []
         older = [_scaled(c, factor) for c in believable if c.open_ms < first_ms]
         LOG.info("%d older candles from Polygon, for the averages alone (prices x %.5f)", len(older), factor)
+        await asyncio.to_thread(self._kept.discard)
+        await asyncio.to_thread(self._kept.save, older)
         return older
 
 
