@@ -546,9 +546,9 @@ async def watch_latch(runtime: Runtime, latch: LatchFile, look_every_s: float) -
     An emergency counts also after a daily loss, whose liquidation waits for a price. A file that is damaged
     or gone keeps entries back (see `is_set`), at the start as later, and sells nothing.
     """
-    told = False
     while True:
         reason, halted = latch.reason(), runtime.state.durable.halt
+        told = Impairment.HALT_LATCH in runtime.state.impairments
         known = reason in {one.value for one in HaltReason}
         emergency = reason == HaltReason.EMERGENCY.value
         if known and (halted is None or (emergency and halted.reason is not HaltReason.EMERGENCY)):
@@ -558,7 +558,6 @@ async def watch_latch(runtime: Runtime, latch: LatchFile, look_every_s: float) -
             runtime.sink(Impaired(Impairment.HALT_LATCH, reason))
         elif told and not unreadable:
             runtime.sink(Healed(Impairment.HALT_LATCH))
-        told = unreadable
         await asyncio.sleep(look_every_s)
 
 

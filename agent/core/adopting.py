@@ -2,10 +2,10 @@
 
 A sale does not wait for a disk (see the loop), so a process that dies beside one may have sold what its
 ledger still holds. Such a sale carries our mark and is newer than the newest fill the ledger knows: it
-becomes an order of the position it sold and is looked up like any other of unknown outcome. One that still
-rests is ended. Without that, what it sold would be sold once more, out of coins that are not ours. A purchase
-is never sent without its row, so one that no row knows came with a ledger of another time: it blocks entries
-until somebody has looked (see `reconcile`).
+becomes an order of the position it sold, with the fills that were read. One that still rests is ended.
+Without that, what it sold would be sold once more, out of coins that are not ours. A purchase is never sent
+without its row, so one that no row knows came with a ledger of another time: it blocks entries until somebody
+has looked (see `reconcile`).
 """
 
 from __future__ import annotations
@@ -69,8 +69,12 @@ def bought_unknown(state: AgentState, fills: Iterable[Fill]) -> Decimal:
     return net
 
 
-def adopt_sales(turn: Turn, event: AccountSeen) -> None:
-    """Give every forgotten sale to the position it sells. What fits none stays a difference."""
+def adopt_sales(turn: Turn, event: AccountSeen) -> bool:
+    """Give every forgotten sale to the position it sells; whether there are fills to be booked now.
+
+    What fits none stays a difference.
+    """
+    found = False
     by_order: dict[str, list[Fill]] = {}
     for fill in forgotten(turn.state, event.fills):
         if fill.side is Side.SELL and not is_somebody_elses(turn.state, fill.client_id):
@@ -80,6 +84,7 @@ def adopt_sales(turn: Turn, event: AccountSeen) -> None:
         owner = _owner(turn, qty, min(fill.at_ms for fill in fills))
         if owner is not None:
             _adopt(turn, owner, client_id, qty, OrderStatus.UNKNOWN)
+            found = True
     for report in event.open_orders:
         ours = report.client_id.startswith(turn.state.setup.tag) and report.client_id not in turn.state.orders
         if not ours or report.side is not Side.SELL or is_somebody_elses(turn.state, report.client_id):
@@ -88,6 +93,7 @@ def adopt_sales(turn: Turn, event: AccountSeen) -> None:
         if owner is not None:
             order = _adopt(turn, owner, report.client_id, report.qty, OrderStatus.NEW)
             cancel(turn, replace(order, exchange_order_id=report.exchange_order_id))
+    return found
 
 
 def is_somebody_elses(state: AgentState, client_id: str) -> bool:

@@ -121,7 +121,8 @@ def on_account(turn: Turn, event: AccountSeen) -> None:
     on_fills(turn, FillsSeen(event.fills))
     for report in event.open_orders:
         on_report(turn, OrderReported(report))
-    adopt_sales(turn, event)
+    if adopt_sales(turn, event):
+        on_fills(turn, FillsSeen(event.fills))
     _look_up_vanished(turn, event, asked or turn.at_ms)
     account = turn.state.durable.account
     if account.cash is None:

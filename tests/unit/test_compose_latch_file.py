@@ -78,13 +78,18 @@ class Engine:
     def __init__(self, halt: Halt | None) -> None:
         self.halt = halt
         self.heard: list[Any] = []
+        self.impairments: dict[Impairment, str] = {}
 
     @property
     def state(self) -> Any:
-        return SimpleNamespace(durable=SimpleNamespace(halt=self.halt))
+        return SimpleNamespace(durable=SimpleNamespace(halt=self.halt), impairments=self.impairments)
 
     def sink(self, event: Any) -> None:
         self.heard.append(event)
+        if isinstance(event, Impaired):
+            self.impairments[event.by] = event.detail
+        else:
+            del self.impairments[event.by]
 
     async def ask(self, event: Any) -> None:
         self.heard.append(event)
@@ -140,6 +145,10 @@ async def test_a_damaged_latch_keeps_entries_back_from_the_first_look_until_it_i
         assert isinstance(impaired, Impaired)
         assert impaired.by is Impairment.HALT_LATCH
         assert "is damaged" in impaired.detail
+        # An operator cleared it, and the disk did not take that.
+        engine.impairments.clear()
+        await looked()
+        assert engine.heard.pop() == impaired
         latch.clear()
         await looked()
         assert engine.heard[1:] == [Healed(Impairment.HALT_LATCH)]

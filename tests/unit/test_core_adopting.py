@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from agent.core import events as e
-from agent.core.commands import CancelOrder, LookUpOrder, ReadAccount
+from agent.core.commands import CancelOrder, ReadAccount
 from agent.core.gate import entries_blocked_by
 from agent.core.market import DAY_MS
 from agent.core.order import Fact, Fill, OrderReport, OrderStatus, Purpose, Side, client_order_id
@@ -51,9 +51,6 @@ def test_a_sale_that_the_disk_forgot_is_found_and_nothing_is_sold_twice() -> Non
     sold = lost(play, play.position().held_qty)
     cash = play.cash + sold.qty * sold.price
     reading(play, sold, ada=D(5_000), usdt=cash)
-    assert [c.client_id for c in play.asked(LookUpOrder)] == [LOST]
-    assert any("unknown outcome" in reason for reason in entries_blocked_by(play.state))
-    told(play, sold.qty, Fact.FULLY_FILLED, sold.qty, sold)
     position = play.position()
     assert (position.state, position.exit_reason) == (PositionState.CLOSED, "MANUAL")
     assert "adopted_sale" in position.notes
@@ -71,7 +68,6 @@ def test_a_sale_that_was_only_in_part_leaves_the_rest_protected() -> None:
     play.canceled(play.stop())
     sold = lost(play, D(100))
     reading(play, sold, ada=held - 100, usdt=play.cash + sold.qty * sold.price)
-    told(play, D(100), Fact.HAS_EXPIRED, D(100), sold)
     assert play.position().state is PositionState.IN_POSITION
     assert play.position().held_qty == held - 100
     play.later(MINUTE)
