@@ -134,6 +134,8 @@ def disk_full(world: World) -> None:
 def slow_disk(world: World) -> None:
     world.network.counters.fire("F29")
     world.disk.slow_us = 5 * SECOND
+    # A disk that does not answer in time counts as failing: what protects does not wait for it.
+    world.disk_failed = True
 
     def over() -> None:
         world.disk.slow_us = 0

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Engine as SqlEngine
+from sqlalchemy.pool import QueuePool
 
 from agent.core.money import forbid_float_money
 from agent.store import database
@@ -45,13 +46,28 @@ def workplace() -> Path:
     return place
 
 
+_let_go: Final[list[Callable[[], None]]] = []
+"""Ends the connections that readers share."""
+
+
 def _share_compiled_statements() -> None:
-    """Every start compiles the same statements again; in one process of many worlds once is enough."""
+    """Every start compiles the same statements and opens the same connections for reading again; in one
+    process of many worlds once is enough."""
     real = database.open_engine
 
     @functools.cache
     def shared(place: database.Place, read_only: bool) -> SqlEngine:
-        return real(place, read_only=read_only)
+        if not read_only:
+            return real(place, read_only=False)
+        names = vars(database)
+        pool, names["NullPool"] = names["NullPool"], QueuePool
+        try:
+            engine = real(place, read_only=True)
+        finally:
+            names["NullPool"] = pool
+        _let_go.append(engine.dispose)
+        vars(engine)["dispose"] = lambda: None
+        return engine
 
     def opened(place: database.Place, *, read_only: bool) -> SqlEngine:
         return shared(place, read_only)
@@ -66,6 +82,8 @@ class Disk:
     def __init__(self, tag: str) -> None:
         place = workplace()
         self.path = place / "world"
+        for let_go in _let_go:
+            let_go()
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir(mode=0o700)
         shutil.copy(place / "template" / "trades.db", self.path / "trades.db")
@@ -85,6 +103,8 @@ class Disk:
 
     def close(self) -> None:
         """Stop reading: the files are about to be other ones, or nobody needs them any more."""
+        for let_go in _let_go:
+            let_go()
         if self._reader is not None:
             self._reader.close()
             self._reader = None

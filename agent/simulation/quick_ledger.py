@@ -17,6 +17,8 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 
+from agent.store.batch import Stored
+from agent.store.database import open_for_reading
 from agent.store.ledger import Ledger
 
 _DIALECT: Final = sqlite.dialect(paramstyle="qmark")
@@ -157,6 +159,14 @@ class QuickLedger(Ledger):
         if self._connection is None:
             self._connection = cast(Connection, QuickConnection(self._engine.raw_connection()))
         return self._connection
+
+    def load(self) -> Stored:
+        """Through the connection that readers share."""
+        engine, self._engine = self._engine, open_for_reading(self.place)
+        try:
+            return super().load()
+        finally:
+            self._engine = engine
 
     def _rehearse(self) -> None:
         """What it is for, compiling, was done by the first world."""

@@ -6,6 +6,7 @@ fills. They were written together, so a contradiction between them means a damag
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
@@ -44,6 +45,7 @@ def last_config(connection: Connection, scope: Scope) -> AcceptedConfig | None:
     return None if row is None else AcceptedConfig(row.config_hash, row.body, row.at_ms)
 
 
+@functools.lru_cache(maxsize=64)
 def of_scope(table: Table, scope: Scope) -> tuple[Any, ...]:
     return tuple(table.c[name] == value for name, value in scope.columns().items())
 
