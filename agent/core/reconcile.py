@@ -134,6 +134,8 @@ def on_account(turn: Turn, event: AccountSeen) -> None:
     warn_of_low_bnb(turn, event.holdings)
     if not any(not o.is_settled and not o.is_working for o in turn.state.orders.values()):
         _settle_difference(turn, compare(turn.state, event), event)
+        # What was given up just now is not ours any more.
+        _note_foreign(turn, event)
     # Whatever a lost word left undone is done now at the latest.
     for position in turn.state.open_positions():
         drive(turn, position.id)

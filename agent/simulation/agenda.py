@@ -3,8 +3,8 @@
 Belongs here: what happens next, and when. Stays true: time goes on only when nothing is left to do at this
 moment; what is due at the same moment happens in the order in which it was planned; nothing here reads a
 clock. A loop that was lost runs nothing more: its tasks stay where they are, without `finally` or `except`,
-as those of a process that was killed. A loop that is frozen goes on later, and its own clock did not run
-meanwhile, as that of a machine that slept.
+as those of a process that was killed. A loop that is frozen goes on later; its own clock did not run
+meanwhile if its machine slept, and did if it hung.
 """
 
 from __future__ import annotations
@@ -159,6 +159,7 @@ class VirtualLoop(_AnyLoop):  # type: ignore[misc]
         """Those that have not ended, and some that have."""
         self._tidy_at = _TIDY_AT
         self._slept_us = 0
+        self._clock_runs = False
 
     # --- life -----------------------------------------------------------------------------------------
 
@@ -169,11 +170,12 @@ class VirtualLoop(_AnyLoop):  # type: ignore[misc]
         for task in self.tasks:
             task._log_destroy_pending = False  # type: ignore[attr-defined]
 
-    def freeze(self, for_us: int) -> None:
-        self.frozen, self.frozen_for_us = True, for_us
+    def freeze(self, for_us: int, *, clock_runs: bool = False) -> None:
+        """Nothing happens any more. `clock_runs`: it hangs, but its machine does not sleep."""
+        self.frozen, self.frozen_for_us, self._clock_runs = True, for_us, clock_runs
 
     def thaw(self) -> None:
-        self._slept_us += self.frozen_for_us
+        self._slept_us += 0 if self._clock_runs else self.frozen_for_us
         self.frozen, self.frozen_for_us = False, 0
 
     # --- what asyncio asks of a loop --------------------------------------------------------------------

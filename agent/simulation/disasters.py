@@ -118,6 +118,47 @@ def suspend(world: World) -> None:
     world.suspend(world.chance.choice((MINUTE, 20 * MINUTE, 8 * HOUR)))
 
 
+def absent_at_signal(world: World) -> None:
+    """The machine sleeps, or the process hangs, right when an entry is about to be decided."""
+    chance = world.chance
+    if chance.random() < 0.3:
+        world.network.counters.fire("F46")
+        world.at_next_signal = partial(world.suspend, chance.choice((MINUTE, 20 * MINUTE)))
+    else:
+        world.network.counters.fire("F36")
+        world.at_next_signal = partial(world.hang, chance.choice((45 * SECOND, 2 * MINUTE)))
+
+
+def hang(world: World) -> None:
+    world.network.counters.fire("F36")
+    world.hang(world.chance.choice((15 * SECOND, MINUTE, 5 * MINUTE)))
+
+
+def ban_over_restart(world: World) -> None:
+    """The exchange bans the address, the agent learns it, dies and is started again meanwhile."""
+    ban(world)
+    world.network.drop_sockets()
+    world.agenda.plan(
+        40 * SECOND, lambda: world.crash("while the exchange wants silence", downtime_us=5 * SECOND)
+    )
+
+
+def testnet_reset(world: World) -> None:
+    """The testnet begins anew: orders, trades and balances of before are gone, and every connection breaks.
+
+    Who trades on before having read the account has trades on both sides of it, which no reading explains:
+    entries then stay off until somebody looks, and no world could come to rest.
+    """
+    if not world.is_calm or world.venue.open_orders:
+        world.agenda.plan(30 * MINUTE, lambda: None if world._healing else testnet_reset(world))
+        return
+    world.network.drop_sockets()
+    world.wiped_ms = world.agenda.now_ms
+    world.touched_base = True
+    world.witness.forget()
+    world.set_fault({"fault": "F42"}, HOUR)
+
+
 def clock_step(world: World) -> None:
     world.network.counters.fire("F45")
     world.step_clock(world.chance.choice((-3_600_000, 3_600_000, -2_000, 2_000, 15_000)))
@@ -155,30 +196,32 @@ def thin_book(world: World) -> None:
     world.lasting(world.chance.choice((1, 15)) * MINUTE, over)
 
 
+#: The venue's own tricks, with the choices of each.
+FATES: Final[tuple[tuple[str, dict[str, tuple[Any, ...]]], ...]] = (
+    ("F14", {"share": ("0.5", "1")}),
+    ("F15", {"share": ("0.5",), "pieces": (7,)}),
+    ("F16", {"variant": ("native", "bnb", "mixed", "free", "rate")}),
+    ("F17", {}),
+    ("F18", {}),
+    ("F20", {"share": ("0", "0.5")}),
+    ("F21", {"variant": ("status", "field")}),
+    ("F21", {"variant": ("status", "execution", "event", "field")}),
+    ("F44", {"variant": ("order_ids", "trade_ids", "renamed")}),
+)
+
+
 def order_fate(world: World) -> None:
-    """One of the venue's own tricks, for the next order or answer it fits."""
+    """One of the venue's own tricks, for the next order or answer it fits. A parade deals all of them."""
     chance = world.chance
-    fault: dict[str, Any] = chance.choice(
-        (
-            {"fault": "F14", "params": {"share": chance.choice(("0.5", "1"))}},
-            {"fault": "F15", "params": {"share": "0.5", "pieces": 7}},
-            {
-                "fault": "F16",
-                "params": {"variant": chance.choice(("native", "bnb", "mixed", "free", "rate"))},
-            },
-            {"fault": "F17"},
-            {"fault": "F18"},
-            {"fault": "F20", "params": {"share": chance.choice(("0", "0.5"))}},
-            {
-                "fault": "F21",
-                "match": {"path": "/api/v3/*"},
-                "params": {"variant": chance.choice(("status", "field"))},
-            },
-            {"fault": "F21", "params": {"variant": chance.choice(("status", "execution", "event", "field"))}},
-            {"fault": "F44", "params": {"variant": chance.choice(("order_ids", "trade_ids", "renamed"))}},
-        )
-    )
-    world.set_fault(fault, 6 * HOUR)
+    number = world.dealt % len(FATES) if world.parade else chance.randrange(len(FATES))
+    world.dealt += 1
+    kind, choices = FATES[number]
+    fault: dict[str, Any] = {"fault": kind}
+    if choices:
+        fault["params"] = {name: chance.choice(values) for name, values in choices.items()}
+    if kind == "F21" and len(choices["variant"]) == 2:
+        fault["match"] = {"path": "/api/v3/*"}
+    world.set_fault(fault, (24 if world.parade else 6) * HOUR)
 
 
 def stale_answers(world: World) -> None:
@@ -241,6 +284,9 @@ def foreign_cancel(world: World) -> None:
     mine = [o for o in world.venue.open_orders if o.terms.client_id.startswith(world.tag)]
     if mine:
         world.network.counters.fire("F41")
+        if world.chance.random() < 0.5:
+            # Nobody tells the agent.
+            world.network.muted_until_us = world.agenda.now_us + 30 * SECOND
         try:
             world.venue.trading.account._strangers.cancel({"client_id": mine[0].terms.client_id})
         except (StrangerError, BadFaultError):
@@ -298,7 +344,7 @@ def other_config(world: World) -> None:
 
 def bars_misbehave(world: World) -> None:
     """The next bars come wrong: without their flag, twice, in disorder, or with impossible numbers."""
-    world.bar_faults += world.chance.sample(("F23", "F25", "F26"), 3)
+    world.bar_faults += world.chance.sample(("F23", "F24", "F25", "F26"), 4)
 
 
 #: How often each happens on a usual day.
@@ -317,6 +363,10 @@ USUAL: Final[dict[Act, float]] = {
     crash_at_commit: 0.8,
     power_cut: 0.6,
     suspend: 0.3,
+    absent_at_signal: 0.5,
+    hang: 0.3,
+    ban_over_restart: 0.1,
+    testnet_reset: 0.05,
     clock_step: 0.3,
     disk_full: 0.5,
     slow_disk: 0.4,

@@ -24,6 +24,8 @@ from agent.localexchange.trading.frames import read_request
 from agent.simulation.agenda import MS, SECOND, Agenda, Moment, VirtualLoop
 from agent.simulation.venue import Answer, Request, SimulatedVenue
 
+#: Two readings of the account lie this far apart in the quick profile, and a little more.
+UNNOTICED_US: Final = 35 * 60 * SECOND
 _HTML: Final = b"<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"
 _SIGNED: Final = (
     "/api/v3/order",
@@ -99,6 +101,8 @@ class Network:
         self.blind_until_us: dict[str, int] = {}
         """Until when a kind of request gets no answer but an error."""
         self.muted_until_us = 0
+        self.lost_event_us = -UNNOTICED_US
+        """When the stream last kept something to itself; until the account is read nobody knows of it."""
         self.silent_until_ms = 0
         """Before this the agent knows that it must not ask."""
         self.sockets: list[UserSocket] = []
@@ -108,7 +112,13 @@ class Network:
 
     @property
     def is_fair(self) -> bool:
-        """Whether nothing is wrong, nor was a moment ago."""
+        """Whether nothing is wrong, nor was a moment ago, and nothing is unknown of before."""
+        unnoticed = self.agenda.now_us < self.lost_event_us + UNNOTICED_US
+        return self.is_open and not unnoticed
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is wrong with what is asked and answered."""
         over_us = self.agenda.now_us - 240 * SECOND
         blind = max(self.blind_until_us.values(), default=0) > over_us
         return self.weather.is_fair and not blind and self.muted_until_us < over_us
@@ -378,6 +388,7 @@ class UserSocket:
             return
         if chance.random() < weather.event_lost or network.agenda.now_us < network.muted_until_us:
             network.counters.fire("F12")
+            network.lost_event_us = network.agenda.now_us
             return
         if self._held is None and chance.random() < weather.event_swapped:
             network.counters.fire("F13")

@@ -31,7 +31,8 @@ class Terms:
     cash: Decimal
 
 
-def drawn(seed: int, chance: random.Random, luck: float = 1.0) -> Terms:
+def drawn(seed: int, chance: random.Random, luck: float = 1.0, *, parade: bool = False) -> Terms:
+    """`parade`: with every kind of order, and no limit that ends the day early."""
     body = json.loads(BASE)
     exits, risk, agent = body["backtest_params"], body["risk_management"], body["agent"]
     paper = chance.random() < 0.08
@@ -56,6 +57,10 @@ def drawn(seed: int, chance: random.Random, luck: float = 1.0) -> Terms:
     agent["enter_without_room"] = chance.random() < 0.8
     agent["late_signal"] = chance.choice(["skip", "skip", "enter"])
     agent["auto_resume"] = chance.random() < 0.9
+    if parade:
+        paper = body["exchange"]["paper_trading"] = False
+        exits["use_stop_loss"] = agent["protective_stop"] = True
+        risk |= {"max_daily_trades": 100, "max_daily_loss_percent": 20.0}
     stop = exits["use_stop_loss"] and agent["protective_stop"]
     return Terms(
         seed=seed,

@@ -32,6 +32,8 @@ _OWN_IDS: Final = ("newClientOrderId", "aboveClientOrderId", "belowClientOrderId
 PROVEN_ABSENT_MS: Final = 18_000
 #: With all in order and nothing broken, so long may something be held without anything that sells it.
 NAKED_MS: Final = 60_000
+#: An order that an account's reading shows to be gone is looked up within so long.
+VANISHED_MS: Final = 60_000
 _FLOW: Final = re.compile(r"(deposit|withdrawal) of ([0-9.]+) USDT")
 _NEXT: Final = {(a, m.to) for (a, _), m in MOVES.items()}
 
@@ -76,6 +78,10 @@ class Witness:
         self._looked_ms = world.agenda.now_ms
         self._told_held_ms = 0
         self.halted_ms: int | None = None
+        self._signals: dict[int, int] = {}
+        """Of every signal taken up, when it was decided."""
+        self._vanished_ms: dict[str, int] = {}
+        """Orders that work in the ledger and are not at the venue, since when."""
         self._entries_by_day: dict[int, set[str]] = {}
 
     # --- the wire -------------------------------------------------------------------------------------
@@ -146,11 +152,20 @@ class Witness:
         self._within_cap(client_id, said, state)
         own = state.orders.get(client_id)
         assert own is not None
+        self._in_time(client_id, own, state)
         position = state.positions[own.intent.position_id]
         held = [p for p in state.open_positions() if p.id != position.id]
         flying = [p for p in state.in_flight() if p.id != position.id]
         if len(held) + len(flying) + 1 > state.setup.limits.max_open_positions:
             raise Violation(10, f"entry {client_id}: {len(held)} open and {len(flying)} under way already")
+
+    def _in_time(self, client_id: str, own: Order, state: AgentState) -> None:
+        """A book that comes late makes no entry."""
+        if self.world.clock_stepped:
+            return
+        late_ms = own.intent.created_ms - self._signals[own.intent.position_id]
+        if late_ms > state.setup.late_after_ms:
+            raise Violation(12, f"entry {client_id} was approved {late_ms / 1000:.0f} s after its signal")
 
     def _within_cap(self, client_id: str, said: dict[str, str], state: AgentState) -> None:
         world = self.world
@@ -177,6 +192,10 @@ class Witness:
         process = self.world.process
         return process is not None and process.is_halted()
 
+    def forget(self) -> None:
+        """The venue begins anew: what it knew is gone."""
+        self._trades_seen, self._ours, self._naked_since_ms = 0, ZERO, None
+
     # --- the venue's books ------------------------------------------------------------------------------
 
     def look(self) -> None:
@@ -194,7 +213,7 @@ class Witness:
                 self._ours += trade.qty - (trade.fee if trade.fee_asset == "ADA" else ZERO)
             else:
                 self._ours -= trade.qty
-                if self._ours < 0 and not world.wiped and not world.doubled:
+                if self._ours < 0:
                     raise Violation(9, f"{trade.client_id} sold {-self._ours} ADA more than the agent owned")
         now_ms = world.agenda.now_ms
         passed_ms, self._looked_ms = now_ms - self._looked_ms, now_ms
@@ -206,6 +225,7 @@ class Witness:
             self._naked_since_ms = None
             return
         self.figures.held_ms += passed_ms
+        self._look_for_vanished()
         if not world.terms.protects:
             return
         guarded = any(
@@ -223,6 +243,23 @@ class Witness:
             self._naked_since_ms = now_ms
         elif now_ms - self._naked_since_ms > NAKED_MS:
             raise Violation(8, f"{self._ours} ADA held and nothing that sells them for {NAKED_MS // 1000} s")
+
+    def _look_for_vanished(self) -> None:
+        """What the account's reading shows to be gone is looked up soon."""
+        world = self.world
+        process, now_ms = world.process, world.agenda.now_ms
+        state = None if process is None else process.state
+        if process is None or state is None or world.terms.paper:
+            return
+        at_venue = {o.terms.client_id for o in world.venue.open_orders}
+        gone = [k for k, o in state.orders.items() if o.is_working and k not in at_venue]
+        self._vanished_ms = {k: self._vanished_ms.get(k, now_ms) for k in gone}
+        read_ms = process.account_read_ms
+        if read_ms is None or not world.is_open or now_ms < read_ms + VANISHED_MS:
+            return
+        for client_id, since_ms in self._vanished_ms.items():
+            if since_ms + VANISHED_MS < read_ms:
+                raise Violation(15, f"{client_id} is gone from the venue, which was read, and nobody asks")
 
     # --- the core ---------------------------------------------------------------------------------------
 
@@ -243,6 +280,8 @@ class Witness:
                 old = before.orders.get(client_id)
                 if old is not order:
                     self._order_moved(old, order, after)
+        if after.pending is not before.pending:
+            self._signals.update((number, p.decided_ms) for number, p in after.pending.items())
         if after.positions is not before.positions:
             for number, position in after.positions.items():
                 was = before.positions.get(number)
@@ -312,7 +351,6 @@ class Witness:
             if (s.request.method, s.request.path) == ("GET", "/api/v3/order")
             and client_id in s.request.query
             and s.status == 400
-            and s.at_ms >= old.intent.created_ms
         ]
         if len(asked) < 3:
             raise Violation(5, f"{client_id} was called never placed after {len(asked)} definite not-founds")
@@ -358,7 +396,10 @@ class Witness:
         registry, tag = world.venue.desk.venue.registry, world.tag
         read = world.disk.read
         known = {row[0] for row in read("SELECT client_id FROM orders")}
-        rows = read("SELECT client_id, trade_id, price, qty, fee, fee_currency FROM fills")
+        since_ms = world.wiped_ms or 0
+        rows = read(
+            f"SELECT client_id, trade_id, price, qty, fee, fee_currency FROM fills WHERE at_ms >= {since_ms}"
+        )
         ours = {(c, t, Decimal(p), Decimal(q), Decimal(f), a) for c, t, p, q, f, a in rows}
         dust = sum((Decimal(r[0]) for r in read("SELECT qty FROM dust")), ZERO)
         entries = read("SELECT client_id, position_id FROM intents WHERE purpose = 'entry'")
@@ -419,6 +460,9 @@ class Witness:
     def _check_flows(self, cash: Decimal) -> None:
         """What was booked as coming and going from outside is what did: nothing else hides among it."""
         world, own = self.world, ZERO
+        if world.wiped_ms is not None:
+            # What the reset changed is booked as a flow too.
+            return
         for trade in world.venue.desk.venue.registry.trades:
             if trade.client_id.startswith(world.tag):
                 value = trade.price * trade.qty
@@ -443,7 +487,7 @@ class Witness:
         for before, after in pairwise(opens):
             if after - before != world.bar_ms:
                 raise Violation(11, f"bars between {before} and {after} were never decided")
-        if not rows or world.altered_bars:
+        if not rows:
             return
         expected = world.batch_features(opens[0], opens[-1])
         for at, exhaustion, close, ema_s in rows:

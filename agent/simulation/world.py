@@ -13,7 +13,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
@@ -76,11 +76,14 @@ class World:
         thorough: bool = False,
         parade: bool = False,
     ) -> None:
-        self._parade = parade
+        self.parade = parade
+        """No disaster is left out."""
+        self.dealt = 0
+        """Fates so far."""
         self.thorough = thorough
         """With ccxt itself in the way, and the product's own rhythm."""
         self.chance = random.Random(f"world {seed}")
-        self.terms = terms or terms_module.drawn(seed, self.chance, luck)
+        self.terms = terms or terms_module.drawn(seed, self.chance, luck, parade=parade)
         self.days = days
         self.config = terms_module.loaded(self.terms.config)
         config = self.config.config
@@ -112,8 +115,12 @@ class World:
         self.lives = self.crashes = 0
         self.clock_offset_ms = 0
         self.crash_after_order: int | None = None
+        self.at_next_signal: Callable[[], None] | None = None
+        """What happens when the book is asked for an entry the next time."""
         self.bar_faults: list[str] = []
-        self.altered_bars = self.touched_base = self.wiped = self.doubled = self.disk_failed = False
+        self.touched_base = self.disk_failed = False
+        self.wiped_ms: int | None = None
+        """When the testnet began anew."""
         self.clock_stepped = False
         self._dead: list[Process] = []
         self._suspended = False
@@ -159,7 +166,7 @@ class World:
     def _live(self) -> None:
         self.start()
         self._plan_market()
-        for at_us, act in disasters.plan(self, self.days, parade=self._parade):
+        for at_us, act in disasters.plan(self, self.days, parade=self.parade):
             self.agenda.plan(at_us, partial(self._strike, act))
         self._go(int(self.days * DAY))
         self.heal()
@@ -212,6 +219,10 @@ class World:
             self.network.broadcast("bar", candle)
             self.network.broadcast("bar", self.candle(open_ms - self.bar_ms))
             self.network.broadcast("bar", candle)
+        elif fault == "F24":
+            self.network.broadcast("bar", candle)
+            corrected = replace(candle, close=candle.low, volume=candle.volume * 1.5)
+            self.agenda.plan(20 * SECOND, lambda: self.network.broadcast("bar", corrected))
         elif fault == "F26":
             bad = self.chance.choice((float("nan"), -1.0, float("inf")))
             self.network.broadcast(
@@ -306,7 +317,7 @@ class World:
         if downtime_us is None:
             downtime_us = SECOND if self._healing else self._downtime_us()
         self._uncalm()
-        if self.chance.random() < 0.15 * self.terms.luck and not self._healing:
+        if (self.chance.random() < 0.15 * self.terms.luck or self.parade) and not self._healing:
             # And again while it recovers.
             self.agenda.plan(downtime_us, lambda: self.crash_in(self.chance.randint(0, 300)))
         self.agenda.plan(downtime_us, self._start_again)
@@ -350,6 +361,21 @@ class World:
                 self.network.drop_sockets()
 
         self.agenda.plan(for_us, wake)
+
+    def hang(self, for_us: int) -> None:
+        """The process does nothing for a while: it computes, or pages, or is stopped by its machine."""
+        process = self.process
+        if process is None or process.loop.frozen:
+            return
+        process.loop.freeze(for_us, clock_runs=True)
+        self._uncalm()
+
+        def go_on() -> None:
+            if not process.dead and process.loop.frozen:
+                process.loop.thaw()
+                self._uncalm()
+
+        self.agenda.plan(for_us, go_on)
 
     def step_clock(self, by_ms: int) -> None:
         self.clock_offset_ms = by_ms
@@ -430,10 +456,15 @@ class World:
 
     @property
     def is_calm(self) -> bool:
-        """Nothing has been wrong for some minutes."""
+        """Nothing has been wrong for some minutes, and nothing is unknown of before."""
+        return self.is_open and self.network.is_fair
+
+    @property
+    def is_open(self) -> bool:
+        """Whatever the agent asks is answered, and has been for some minutes."""
         return (
             self._disasters == 0
-            and self.network.is_fair
+            and self.network.is_open
             and self.process is not None
             and not self.process.loop.frozen
             and self.agenda.now_ms - self._calm_since_ms > 240_000
@@ -468,6 +499,7 @@ class World:
         self.clock_offset_ms = 0
         self.agenda.dies_in = self.crash_after_order = None
         self.bar_faults.clear()
+        self.at_next_signal = None
         self.network.ambushes.clear()
         self.network.muted_until_us = 0
         self.network.blind_until_us.clear()
@@ -499,6 +531,9 @@ class World:
             or state.pending
             or state.in_flight()
         ):
+            return False
+        at_venue = {o.terms.client_id for o in self.venue.open_orders}
+        if not self.terms.paper and any(o.is_working and k not in at_venue for k, o in state.orders.items()):
             return False
         if (state.phase is Phase.HALTED or state.durable.flattening) and state.open_positions():
             return False
@@ -540,6 +575,9 @@ class World:
             if self.crash_after_order is not None:
                 self.crash_in(self.crash_after_order)
                 self.crash_after_order = None
+        elif sent.request.path == "/api/v3/depth" and self.at_next_signal is not None:
+            act, self.at_next_signal = self.at_next_signal, None
+            act()
         elif sent.request.method != "GET":
             self.note(f"-> {sent.request.method} {sent.request.path} {_short(sent.request.text)}")
 

@@ -6,9 +6,10 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from agent.simulation.quick_ledger import QuickConnection, QuickLedger
@@ -77,7 +78,7 @@ def test_nothing_stays_of_a_transaction_that_broke(tmp_path: Path) -> None:
     ledger = QuickLedger.open(store.path, SCOPE)
     connection: Any = ledger._writing()
     assert isinstance(connection, QuickConnection)
-    put = statements(connection).put_document
+    put = statements(cast(Connection, connection)).put_document
     row = {**SCOPE.columns(), "key": "a", "updated_ms": 1, "body": "{}"}
 
     def write() -> None:

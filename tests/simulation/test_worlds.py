@@ -9,10 +9,10 @@ import sys
 import pytest
 
 from agent.simulation import command
-from agent.simulation.totals import Totals
+from agent.simulation.totals import NOT_SIMULATED, SIMULATED, Totals
 from agent.simulation.world import World
 
-DIGEST = "from agent.simulation.world import World; print(World(11, 0.4).run().digest)"
+DIGEST = "from agent.simulation.world import World; print(World(11, 0.15).run().digest)"
 
 
 def test_a_plain_day_trades_and_ends_with_equal_books() -> None:
@@ -23,26 +23,35 @@ def test_a_plain_day_trades_and_ends_with_equal_books() -> None:
 
 
 @pytest.mark.no_cover
-def test_days_of_bad_luck_end_with_equal_books() -> None:
+def test_five_hundred_seeds_of_bad_luck_end_with_equal_books() -> None:
+    """An hour or so of each, three times as unlucky as usual: a day of each is `make prove`."""
     totals = Totals()
-    for seed in range(100, 124):
-        result = World(seed, 0.5).run()
-        assert result.violation is None, "\n".join(result.story[-40:])
+    for seed in range(500):
+        result = World(seed, 0.05, luck=3.0).run()
+        assert result.violation is None, f"seed {seed}\n" + "\n".join(result.story[-40:])
         totals.add(result)
-    assert totals.orders > 40
-    assert totals.crashes > 40
+    assert totals.orders > 500
+    assert totals.crashes > 1_000
     assert totals.fired["F32"] == totals.crashes
 
 
+@pytest.mark.no_cover
 def test_every_fault_of_the_catalogue_happens_in_a_parade() -> None:
     totals = Totals()
-    for seed in range(8):
-        result = World(seed, 1.0, luck=0.6, parade=True).run()
+    for seed in range(6):
+        result = World(seed, 1.0, luck=0.5, parade=True).run()
         assert result.violation is None, "\n".join(result.story[-40:])
         totals.add(result)
         if not totals.missing:
             break
     assert totals.missing == []
+
+
+def test_each_fault_of_the_catalogue_is_simulated_or_tested_elsewhere_for_a_reason() -> None:
+    catalogue = {f"F{number}" for number in range(1, 53)}
+    assert set(SIMULATED) | set(NOT_SIMULATED) == catalogue
+    assert not set(SIMULATED) & set(NOT_SIMULATED)
+    assert all(len(reason) > 20 for reason in NOT_SIMULATED.values())
 
 
 def test_ccxt_itself_goes_through_the_same_disasters() -> None:
@@ -61,7 +70,7 @@ def test_a_seed_is_the_same_world_whatever_the_hash_seed(hash_seed: str) -> None
         [sys.executable, "-W", "ignore", "-c", DIGEST],
         capture_output=True, text=True, env=environment, timeout=120, check=True,
     )  # fmt: skip
-    assert told.stdout.strip() == World(11, 0.4).run().digest
+    assert told.stdout.strip() == World(11, 0.15).run().digest
 
 
 def test_a_range_ends_with_the_number_of_violations(capsys: pytest.CaptureFixture[str]) -> None:
