@@ -317,7 +317,7 @@ class World:
         if downtime_us is None:
             downtime_us = SECOND if self._healing else self._downtime_us()
         self._uncalm()
-        if (self.chance.random() < 0.15 * self.terms.luck or self.parade) and not self._healing:
+        if self.chance.random() < (0.35 if self.parade else 0.15 * self.terms.luck) and not self._healing:
             # And again while it recovers.
             self.agenda.plan(downtime_us, lambda: self.crash_in(self.chance.randint(0, 300)))
         self.agenda.plan(downtime_us, self._start_again)
