@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.core import ordering
+from agent.exchange.signed import binance
 from agent.simulation import planted
 from agent.simulation.planted import BUGS, seeds_to_find
 
@@ -35,8 +36,8 @@ def test_there_are_at_least_forty_of_them_each_with_a_sentence() -> None:
 
 
 def test_a_lifted_bug_leaves_nothing_behind() -> None:
-    before = ordering.DEFINITE_NOT_FOUNDS, ordering.on_report, planted.binance.SignedBinance.place
+    before = ordering.DEFINITE_NOT_FOUNDS, ordering.on_report, binance.SignedBinance.place
     for name in BUGS:
         with planted.planted(name):
             pass
-    assert (ordering.DEFINITE_NOT_FOUNDS, ordering.on_report, planted.binance.SignedBinance.place) == before
+    assert (ordering.DEFINITE_NOT_FOUNDS, ordering.on_report, binance.SignedBinance.place) == before
