@@ -120,7 +120,10 @@ def _introduced(server: smtplib.SMTP, account: MailAccount) -> str | None:
     if account.user is not None and account.password is not None:
         if not encrypted and not account.is_local:
             return "the mail server offers no encryption, so the password is not sent"
-        server.login(account.user.reveal(), account.password.reveal())
+        try:
+            server.login(account.user.reveal(), account.password.reveal())
+        except smtplib.SMTPServerDisconnected:
+            return "the mail server hangs up at the login: are SMTP_USER and SMTP_PASSWORD right?"
     return None
 
 

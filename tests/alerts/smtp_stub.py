@@ -9,7 +9,15 @@ from typing import Any
 
 
 class SmtpStub:
-    def __init__(self, *, tls: ssl.SSLContext | None = None, hangs: bool = False, login: str | None = None):
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext | None = None,
+        hangs: bool = False,
+        login: str | None = None,
+        hangs_up: bool = False,
+    ):
+        self._hangs_up = hangs_up
         self._tls = tls
         self._hangs = hangs
         self._login = login
@@ -73,6 +81,8 @@ class SmtpStub:
                 encrypted = True
             elif word == "AUTH":
                 given = base64.b64decode(line.split()[2]).decode()
+                if self._hangs_up and given != self._login:
+                    return
                 answer("235 welcome" if given == self._login else "535 no")
             elif word == "DATA":
                 answer("354 go on")

@@ -107,6 +107,14 @@ async def test_a_wrong_password_is_said_without_it():
     assert refused == NotSent("the mail server does not accept SMTP_USER and SMTP_PASSWORD", rejected=True)
 
 
+async def test_a_server_that_hangs_up_at_the_login_is_asked_about_the_password():
+    async with SmtpStub(login="other", hangs_up=True) as server:
+        refused = await mailer(server, login=True).send(POST)
+    assert refused == NotSent(
+        "the mail server hangs up at the login: are SMTP_USER and SMTP_PASSWORD right?", rejected=True
+    )
+
+
 async def test_no_server_and_a_text_that_wants_to_be_a_header():
     async with SmtpStub() as server:
         port = server.port

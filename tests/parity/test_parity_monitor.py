@@ -19,6 +19,7 @@ from agent.core.records import DecisionRow
 from agent.insight.costs import cost_row, suggest
 from agent.insight.parity import Cause, Score, compare
 from agent.insight.parity_history import recompute
+from agent.replay.candle_file import read_candles
 from agent.replay.live_form import LiveReplay
 from tests.parity.golden_cases import REAL_CANDLES, GoldenCase, golden
 from tests.unit.config_documents import accepted
@@ -152,7 +153,10 @@ def test_levels_scaled_to_another_market_are_no_mismatch_and_no_cost_row() -> No
 if __name__ == "__main__":
     forbid_float_money()
     for case_name in REAL_CANDLES:
-        _, result = watched(case_name)
+        named = golden(case_name)
+        recorded = read_candles(named.candles_path, bar_ms(named.timeframe)).candles
+        whole_file = replace(named, candles=recorded)
+        result = Watched(whole_file).score(whole_file)
         print(
             f"{case_name:<22} {result.bars:>6} bars  {result.signals:>4} signals  "
             f"{result.mismatches} mismatches  worst {result.worst:.2e}  {result.first or ''}"
