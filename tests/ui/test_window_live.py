@@ -18,7 +18,7 @@ CTRL = Qt.KeyboardModifier.ControlModifier
 PAIR = "ADA/USDT"
 
 
-def test_real_money_needs_every_gate_and_the_pair_typed_twice(qapp, tmp_path, monkeypatch):
+def test_real_money_needs_every_gate_and_the_pair_typed_twice(qapp, patient, tmp_path, monkeypatch):
     for name, value in env(tmp_path).items():
         monkeypatch.setenv(name, value)
 

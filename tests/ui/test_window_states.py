@@ -11,7 +11,17 @@ import pytest
 from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QWidget
-from window_ground import Eyes, document, on_offscreen, place_of, play, position, show, window_on
+from window_ground import (
+    PATIENCE_S,
+    Eyes,
+    document,
+    on_offscreen,
+    place_of,
+    play,
+    position,
+    show,
+    window_on,
+)
 
 from ui.launching import Place
 from ui.link import LinkKind
@@ -460,13 +470,13 @@ def test_the_first_run_explains_a_bad_configuration_and_accepts_a_good_one(qapp,
             checked = asyncio.Event()
             window.assistant.findings.textChanged.connect(checked.set)
             window.assistant.chosen.emit(bad)
-            await asyncio.wait_for(checked.wait(), 5)
+            await asyncio.wait_for(checked.wait(), PATIENCE_S)
             assert "cannot be used" in window.assistant.verdict.text()
             assert "timeframe" in window.assistant.findings.toPlainText()
             assert not window.assistant.run_button.isEnabled()
             checked.clear()
             window.assistant.chosen.emit(good)
-            await asyncio.wait_for(checked.wait(), 5)
+            await asyncio.wait_for(checked.wait(), PATIENCE_S)
             assert "is valid" in window.assistant.verdict.text()
             eyes.click(window.assistant.run_button)
             assert moved[0].config == good

@@ -9,7 +9,7 @@ from agent_process import Agent, House, Market, rows_of
 from configurations import WISH, quick, written
 from PySide6.QtCore import Qt
 from testnet_ground import TESTNET, credentials
-from window_ground import Eyes, attached, house, place_of, play, window_on
+from window_ground import PATIENCE_S, Eyes, attached, house, place_of, play, window_on
 
 from agent.store.latch import Latch
 from ui.link import LinkKind
@@ -43,7 +43,7 @@ async def _enter(eyes: Eyes, market: Market) -> None:
     raise AssertionError("no signal was entered")
 
 
-def test_start_pause_close_and_stop_by_hand(qapp, tmp_path):
+def test_start_pause_close_and_stop_by_hand(qapp, patient, tmp_path):
     async def scenario() -> None:
         async with house() as built:
             market, agent = await _started(built, tmp_path, "--no-start")
@@ -100,7 +100,7 @@ def test_start_pause_close_and_stop_by_hand(qapp, tmp_path):
     play(scenario)
 
 
-def test_an_emergency_latches_sells_and_shows_its_steps(qapp, tmp_path):
+def test_an_emergency_latches_sells_and_shows_its_steps(qapp, patient, tmp_path):
     async def scenario() -> None:
         async with house() as built:
             market, agent = await _started(built, tmp_path)
@@ -161,7 +161,7 @@ def test_a_frozen_engine_is_called_silent_and_the_emergency_goes_around_it(qapp,
     play(scenario)
 
 
-def test_closed_and_opened_again_killed_and_found_again_and_left_without_a_market(qapp, tmp_path):
+def test_closed_and_opened_again_killed_and_found_again_and_left_without_a_market(qapp, patient, tmp_path):
     async def scenario() -> None:
         async with house() as built:
             market, agent = await _started(built, tmp_path, backtest_metrics=None)
@@ -213,31 +213,11 @@ async def _closed_and_kept(eyes: Eyes) -> None:
     assert eyes.window.isVisible()
     eyes.window.close()
     eyes.click_answer("keep")
-    await asyncio.wait_for(gone.wait(), 5)
+    await asyncio.wait_for(gone.wait(), PATIENCE_S)
     assert not eyes.window.isVisible()
 
 
-def test_the_window_starts_its_engine_stopped_the_first_time(qapp, tmp_path):
-    async def scenario() -> None:
-        async with house() as built:
-            market = await built.market()
-            written(tmp_path, quick())
-            async with window_on(place_of(tmp_path, market), tmp_path) as eyes:
-                await eyes.state("STOPPED")
-                engine = eyes.controller.bridge.engine
-                assert engine is not None
-                assert eyes.controller.link.pid == engine.pid
-                gone = asyncio.Event()
-                eyes.controller.ended.connect(gone.set)
-                eyes.window.close()
-                eyes.click_answer("end")
-                await asyncio.wait_for(gone.wait(), 10)
-            assert await asyncio.to_thread(engine._process.wait, 10) == 0
-
-    play(scenario)
-
-
-def test_an_engine_that_cannot_start_says_why(qapp, tmp_path):
+def test_an_engine_that_cannot_start_says_why(qapp, patient, tmp_path):
     async def scenario() -> None:
         written(tmp_path, {**quick(), "timeframe": "7m"})
         async with window_on(place_of(tmp_path), tmp_path) as eyes:
@@ -248,7 +228,9 @@ def test_an_engine_that_cannot_start_says_why(qapp, tmp_path):
     play(scenario)
 
 
-def test_missing_keys_are_asked_for_and_given_to_the_engine_alone(qapp, tmp_path, monkeypatch):
+def test_missing_keys_are_asked_for_and_given_to_the_engine_that_the_window_starts_and_ends(
+    qapp, patient, tmp_path, monkeypatch
+):
     for name, value in credentials.environment(tmp_path).items():
         (monkeypatch.setenv if name == "XDG_STATE_HOME" else monkeypatch.delenv)(
             name, *([value] if name == "XDG_STATE_HOME" else [False])
@@ -271,13 +253,22 @@ def test_missing_keys_are_asked_for_and_given_to_the_engine_alone(qapp, tmp_path
                 assert card.fields["EXCHANGE_API_SECRET"].text() == ""
                 await eyes.state("STOPPED")
                 assert window.control.badge.text() == "Testnet"
+                engine = eyes.controller.bridge.engine
+                assert engine is not None
+                assert eyes.controller.link.pid == engine.pid, "the window started it, stopped the first time"
+                gone = asyncio.Event()
+                eyes.controller.ended.connect(gone.set)
+                window.close()
+                eyes.click_answer("end")
+                await asyncio.wait_for(gone.wait(), PATIENCE_S)
+            assert await asyncio.to_thread(engine._process.wait, PATIENCE_S) == 0
             kept = [p for p in tmp_path.rglob("*") if p.is_file() and "state" not in p.parts]
             assert not [p for p in kept if credentials.secret.encode() in p.read_bytes()]
 
     play(scenario)
 
 
-def test_without_an_engine_the_last_state_is_shown_as_such(qapp, tmp_path):
+def test_without_an_engine_the_last_state_is_shown_as_such(qapp, patient, tmp_path):
     async def scenario() -> None:
         async with house() as built:
             market, agent = await _started(built, tmp_path)

@@ -29,7 +29,7 @@ from ui.main_window import MainWindow
 from ui.picture import Picture
 from ui.settings import Settings
 
-PATIENCE_S: Final = 40.0
+PATIENCE_S: Final = 90.0
 
 Scenario = Callable[[], Coroutine[Any, Any, None]]
 
@@ -120,7 +120,7 @@ async def window_on(
     QGuiApplication.instance().focusWindowChanged.connect(lambda _window: active.set())
     window.show()
     window.activateWindow()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not window.isActiveWindow():
             active.clear()
             await active.wait()
@@ -136,7 +136,7 @@ async def window_on(
         if started is not None:
             # Before the window lets go of it: then it would be left running, which is what it is for.
             started.end()
-            await asyncio.to_thread(started._process.wait, 60)
+            await asyncio.to_thread(started._process.wait, PATIENCE_S)
         await controller.end()
         controller.leaving.begun = True
         window.close()
