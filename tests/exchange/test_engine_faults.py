@@ -205,7 +205,7 @@ async def test_a_normal_start_alarms_nobody() -> None:
 # --- a pair that is not traded -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", ["HALT", "BREAK", "END_OF_DAY", "CANCEL_ONLY", "DELISTED"])
+@pytest.mark.parametrize("status", ["HALT", "CANCEL_ONLY", "DELISTED"])
 async def test_a_position_waits_for_a_pair_that_is_not_traded_and_leaves_once(status: str) -> None:
     async with trading_agent() as agent:
         await agent.enter()
