@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 
 import ccxt.async_support
@@ -31,13 +32,13 @@ from agent.exchange.unified.refusals import Kind
 from agent.localexchange.venue.words import Status
 from tests.exchange.kraken_ground import KEY, SECRET, urls
 from tests.exchange.signed_ground import approved
-from tests.exchange.unified_ground import IMPATIENT, unified
+from tests.exchange.unified_ground import IMPATIENT, QUICK, unified
 
 #: (fault, its parameters, whether the order exists afterwards)
 LOST = [
     pytest.param("F1", {"variant": "reset"}, False, id="request lost"),
     pytest.param("F2", {"variant": "reset"}, True, id="answer lost"),
-    pytest.param("F2", {"variant": "silent", "hold_ms": 3_000}, True, id="no answer in time"),
+    pytest.param("F2", {"variant": "silent", "hold_ms": 30_000}, True, id="no answer in time"),
     pytest.param("F3", {"status": 502, "variant": "html"}, False, id="502 before"),
     pytest.param("F4", {"status": 503, "variant": "text"}, True, id="503 after"),
     pytest.param("F5", {"variant": "-1007", "executed": True}, True, id="an error of another shape"),
@@ -73,7 +74,8 @@ async def test_an_entry_from_placing_to_its_fills_without_asking_twice() -> None
 async def test_a_lost_answer_is_unknown_and_found_by_evidence(
     fault: str, params: dict[str, object], exists: bool
 ) -> None:
-    async with unified(patience=IMPATIENT) as ground:
+    patience = IMPATIENT if params.get("variant") == "silent" else QUICK
+    async with unified(patience=patience) as ground:
         await ground.exchange.loaded()
         ground.fault(fault, "AddOrder", params=params)
         entry = ground.intent()
@@ -95,7 +97,7 @@ async def test_a_lost_answer_is_unknown_and_found_by_evidence(
 
 async def test_a_look_up_that_fails_in_any_part_proves_nothing() -> None:
     for name in ("OpenOrders", "ClosedOrders"):
-        async with unified(patience=IMPATIENT) as ground:
+        async with unified() as ground:
             await ground.exchange.loaded()
             ground.fault("F3", name, params={"status": 502, "variant": "html"})
             found = await ground.exchange.look_up(ground.intent())
@@ -103,7 +105,7 @@ async def test_a_look_up_that_fails_in_any_part_proves_nothing() -> None:
 
 
 async def test_a_fill_whose_order_nobody_answered_for_is_adopted_by_reading_the_account() -> None:
-    async with unified(patience=IMPATIENT) as ground:
+    async with unified() as ground:
         await ground.exchange.loaded()
         ground.fault("F2", "AddOrder", params={"variant": "reset"})
         entry = ground.intent()
@@ -168,7 +170,7 @@ async def test_what_a_stop_sold_before_its_cancel_is_not_sold_again() -> None:
 
 
 async def test_an_unanswered_cancel_places_nothing() -> None:
-    async with unified(patience=IMPATIENT, balances={"ADA": Decimal(100)}) as ground:
+    async with unified(balances={"ADA": Decimal(100)}) as ground:
         stop = ground.stop()
         await ground.exchange.place(approved(stop))
         ground.fault("F2", "CancelOrder", params={"variant": "reset"})
@@ -193,9 +195,10 @@ async def test_the_latch_holds_an_entry_back_and_never_an_exit() -> None:
 async def test_an_order_that_comes_too_late_is_turned_away_by_its_deadline() -> None:
     async with unified() as ground:
         await ground.exchange.loaded()
-        ground.fault("F10", "AddOrder", params={"delay_ms": 300, "executed": False})
-        placing = ground.exchange.place(approved(ground.intent()))
-        ground.running.exchange.clock.set_speed(40)
+        ground.fault("F10", "AddOrder", params={"delay_ms": 2_000, "executed": False})
+        placing = asyncio.create_task(ground.exchange.place(approved(ground.intent())))
+        await ground.until(lambda: ground.fired("F10") == 1)
+        ground.running.exchange.clock.advance(10_000)
         placed = await placing
         assert isinstance(placed, OrderRefused)
         assert placed.code == Kind.TIME

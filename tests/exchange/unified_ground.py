@@ -26,8 +26,9 @@ from tests.exchange.kraken_ground import KEY, NOON_MS, PAIR, SECRET
 E = TypeVar("E")
 
 PATIENCE_S = 20.0
-QUICK = Patience(request_ms=4_000, admit_ms=2_000, look_every_ms=50.0)
-IMPATIENT = Patience(request_ms=500, admit_ms=2_000, look_every_ms=50.0)
+QUICK = Patience(request_ms=15_000, admit_ms=15_000, look_every_ms=50.0)
+#: For the one answer that does not come.
+IMPATIENT = Patience(request_ms=2_000, admit_ms=15_000, look_every_ms=50.0)
 
 
 class UnifiedGround:
@@ -68,6 +69,10 @@ class UnifiedGround:
     def fault(self, kind: str, name: str, **more: Any) -> None:
         entry = {"id": kind, "fault": kind, "match": {"path": f"/0/private/{name}"}, "count": 1, **more}
         self.running.exchange.faults.add(entry)
+
+    def fired(self, kind: str) -> int:
+        faults = self.running.exchange.faults.described()
+        return next(int(fault["fired"]) for fault in faults if fault["id"] == kind)
 
     def asked(self, name: str) -> int:
         path = f"/0/private/{name}"
