@@ -32,6 +32,7 @@ from agent.control.server import ControlServer
 from agent.core.instrument import Instrument
 from agent.core.ports import Clock, MarketData, Sink
 from agent.exchange.addresses import Addresses
+from agent.exchange.binance_public import BinancePublic
 from agent.exchange.feed import MarketFeed
 from agent.exchange.feed_terms import CandleArchive
 from agent.exchange.health import SIGNED_OFFSET_MS, HealthProbe
@@ -132,6 +133,8 @@ class Parts:
 
     def signed_probe(self, market: PublicMarket, gate: WeightGate, clock: Clock, sink: Sink) -> HealthProbe:
         """Where requests carry a time of ours, the clocks must agree better."""
+        if not isinstance(market, BinancePublic):
+            return HealthProbe(market, gate, clock, sink)
         return HealthProbe(market, gate, clock, sink, offset_ms=SIGNED_OFFSET_MS)
 
     def control(self, door: Door, versions: Versions) -> ControlServer:

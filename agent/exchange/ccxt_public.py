@@ -64,6 +64,7 @@ class CcxtPublic:
         self._client = PublicClient(addresses, gate)
         self._api = self._client.ccxt
         self.source: BarSource = bar_source(timeframe, self._api.timeframes or {})
+        self._tells_ms = False
 
     async def instrument(self) -> Instrument:
         what = f"the rules of {self.pair}"
@@ -127,7 +128,9 @@ class CcxtPublic:
         answer = await self._client.ask(Urgency.WATCH, 1, what, lambda: self._api.fetch_time())
         if type(answer) is not int:
             raise MarketDataError(f"{what}: the answer makes no sense ({answer!r})")
-        return answer
+        self._tells_ms = self._tells_ms or bool(answer % 1_000)
+        # Of whole seconds (Kraken's) the middle is the best guess.
+        return answer if self._tells_ms else answer + 500
 
     async def probe(self) -> Probe:
         server_time_ms = None

@@ -61,7 +61,7 @@ _underway: ContextVar[_Underway] = ContextVar("_underway_unified")
 
 
 class Carrier:
-    """Signed requests of one account. `timeout_ms` and `admit_within_ms` are machine time.
+    """Signed requests of one account. `timeout_ms` and `admit_within_ms` (of orders) are machine time.
 
     Raises LiveRefusedError where the address trades real money without `arming`.
     """
@@ -110,8 +110,10 @@ class Carrier:
         """
         if self._closed:
             return NotSent("the connection was closed")
+        # Where requests keep a distance, a question may stand behind several others.
+        patience_s = self._admit_within_s if urgency <= Urgency.ENTER else self._timeout_ms / 1_000
         try:
-            async with asyncio.timeout(self._admit_within_s):
+            async with asyncio.timeout(patience_s):
                 await self._gate.admit(urgency, 1)
         except TimeoutError:
             if self._gate.is_blocked:
