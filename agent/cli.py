@@ -16,7 +16,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from agent.command_line.outcome import Ended, ExitCode
+from agent.command_line.outcome import Ended, ExitCode, leave
 
 PROGRAM: Final = "python -m agent.cli"
 
@@ -523,7 +523,7 @@ def _tell(text: str, fix: str, code: ExitCode) -> int:
 
 
 def run() -> NoReturn:
-    sys.exit(main())
+    leave(main())
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from agent.command_line.outcome import ExitCode
+from agent.command_line.outcome import ExitCode, leave
 from agent.options import CLOCKS, ExchangeAddress, OptionRefused, RunOptions, exchange_address
 from agent.store.data_dir import DataDir
 
@@ -190,7 +190,11 @@ def _say(sentence: str) -> None:
 
 
 def run() -> NoReturn:
-    sys.exit(main())
+    code = main()
+    if "PySide6" in sys.modules:
+        # Qt wants to be taken down.
+        sys.exit(code)
+    leave(code)
 
 
 if __name__ == "__main__":

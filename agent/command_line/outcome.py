@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import os
+import sys
+import threading
 from enum import IntEnum
+from typing import NoReturn
 
 
 class ExitCode(IntEnum):
@@ -28,3 +34,18 @@ class Ended(Exception):  # noqa: N818 - an ending, not always a failure
         self.code = code
         self.text = text
         self.fix = fix
+
+
+def leave(code: int) -> NoReturn:
+    """End this process with `code`, whatever still runs beside the main thread.
+
+    The interpreter's own end stops daemon threads wherever they are. One that is just then inside a library
+    of C++ aborts the process, and its exit code is lost.
+    """
+    if not any(thread.daemon for thread in threading.enumerate()):
+        sys.exit(code)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)

@@ -495,6 +495,12 @@ class House:
         self._children.append(agent)
         return agent
 
+    async def command(self, *words: str, **settings: Any) -> _Child:
+        """`python words...`, left to itself."""
+        child = await _Child.spawn(*words, **settings)
+        self._children.append(child)
+        return child
+
     async def clear(self) -> None:
         for child in self._children:
             # A stopped process does not act on any other signal.

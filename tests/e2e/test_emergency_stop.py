@@ -220,12 +220,13 @@ async def test_an_engine_started_meanwhile_goes_on_where_the_emergency_stop_ende
     async with holding(house, tmp_path) as (market, agent, env):
         agent.send(signal.SIGSTOP)
         market.send(signal.SIGSTOP)
-        stopping = asyncio.create_task(emergency(market, tmp_path, env, "--wait", "6"))
+        # However long a start takes, it meets the lock: this one ends when the test ends it.
+        words = ("--yes", "--json", "--wait", "600", "--data-dir", str(tmp_path), *market.address)
+        stopping = await house.command("-m", "agent.cli", "emergency-stop", *words, env=env, cwd=tmp_path)
         assert await agent.ended() == -signal.SIGKILL
     again = await house.agent(tmp_path, *market.address, env=env)
     await again.complains("is an emergency stop")
-    ended = await stopping
-    assert (ended.code, ended.document["flat"]) == (5, False), "the exchange did not answer"
+    await stopping.kill()
     market.send(signal.SIGCONT)
     async with again.watched() as watch:
         await watch.until("flat", lambda s: s["halt"] and s["halt"]["flat"])
@@ -259,6 +260,9 @@ async def test_keys_may_lie_in_another_file(house, tmp_path):
     elsewhere.write_text(f"EXCHANGE_API_KEY={credentials.key}\nEXCHANGE_API_SECRET={credentials.secret}\n")
     keyless = {"XDG_STATE_HOME": env["XDG_STATE_HOME"]}
     without = await emergency(market, tmp_path, keyless, "--wait", "1")
-    assert (without.code, without.document["flat"]) == (6, False), without.err
+    # A second may be too short to reach the exchange; without keys it would be of no use.
+    assert without.code in (5, 6), without.err
+    assert without.document["flat"] is False
+    assert any("EXCHANGE_API_KEY" in sentence for sentence in without.document["remaining"])
     assert_flat(await emergency(market, tmp_path, keyless, "--env-file", str(elsewhere)), "none")
     await assert_books_are_one(tmp_path, market)

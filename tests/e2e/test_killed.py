@@ -125,7 +125,8 @@ async def test_a_stop_reached_while_down_is_settled_from_the_bars_missed(house, 
     agent = await house.agent(tmp_path, *market.address)
     async with agent.watched() as watch:
         await watch.enters(market, **WISH)
-        state = await watch.until("protected", protected)
+        # An entry that was filled in parts has its stop replaced by one for all of it.
+        state = await watch.until("protected by one", lambda s: protected(s) and len(s["orders"]) == 1)
     await killed(agent, market)
     (position,) = state["positions"]
     (resting,) = state["orders"]

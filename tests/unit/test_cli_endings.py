@@ -45,6 +45,30 @@ def test_exit_codes_are_the_promised_ones():
     }
 
 
+LEAVING = """
+import atexit, importlib, sys, threading
+from agent.command_line.outcome import leave
+atexit.register(lambda: print("what was registered"))
+if sys.argv[1] == "busy":
+    # What an emergency stop loads aside, whether it is needed or not.
+    load = lambda: importlib.import_module("agent.compose.emergency")
+    threading.Thread(target=load, daemon=True).start()
+    while "sqlalchemy" not in sys.modules:
+        pass
+print("said", end="")
+leave(6)
+"""
+
+
+@pytest.mark.parametrize("beside", ["busy", "alone"])
+def test_an_end_keeps_its_code_and_its_words_whatever_runs_aside(beside):
+    ended = subprocess.run(
+        [sys.executable, "-c", LEAVING, beside], capture_output=True, text=True, timeout=60, cwd=ROOT
+    )
+    assert (ended.returncode, ended.stderr) == (6, "")
+    assert ended.stdout in ("saidwhat was registered\n", "what was registered\nsaid")
+
+
 def test_help_names_every_command(capsys):
     assert main(["--help"]) == 0
     told = capsys.readouterr().out
