@@ -51,7 +51,7 @@ def _cut_off(root: QWidget) -> list[str]:
         if label.width() < needed.width() and not label.text().endswith("…"):
             found.append(label.text())
     buttons = [button for button in root.findChildren(QAbstractButton) if button.isVisible()]
-    return found + [b.text() for b in buttons if b.width() < b.minimumSizeHint().width()]
+    return found + [b.text() for b in buttons if b.width() < b.sizeHint().width()]
 
 
 BTC = {
@@ -77,6 +77,13 @@ LONG = "the exchange answered 502 Bad Gateway while the protective stop was bein
 STATES = {
     "flat": {},
     "exits only": {"state": "EXITS_ONLY", "mode": "live", "positions": [position()]},
+    "rehearsal": {
+        "state": "EXITS_ONLY",
+        "mode": "live",
+        "venue": "binance@127.0.0.1:8000",
+        "balance": "1234567.89",
+        "day": {"date": "2025-01-15", "pnl": "-12345.67", "trades": 3, "start_equity": "1000000"},
+    },
     "starting": {
         "state": "STARTING",
         "mode": "testnet",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout
 
 from ui import theme
 from ui.panels.pieces import Elided, Text, button, set_property
@@ -75,7 +75,7 @@ class ControlPanel(QFrame):
         mode.setSpacing(1)
         mode.addLayout(badges)
         mode.addWidget(self.market)
-        row = QHBoxLayout()
+        row = self._row = QHBoxLayout()
         row.setContentsMargins(10, 6, 8, 6)
         row.setSpacing(theme.SPACE)
         row.addLayout(state, 3)
@@ -104,13 +104,17 @@ class ControlPanel(QFrame):
         self._header = header
         self.state.say(header.state, self._colours.of(header.state_tone), bold=True, pixels=theme.HUGE_PX)
         self.words.show_text(header.state_words)
-        self.demo.setVisible(header.is_demo)
+        # Beside the widest badge there is no room for another one: then the line below says it.
+        rehearsal = header.is_demo and header.is_live
+        self.demo.setVisible(header.is_demo and not rehearsal)
         _badge(self.demo, "DEMO", theme.YELLOW)
         self.badge.setVisible(bool(header.badge))
         _badge(self.badge, header.badge, self._colours.of(header.badge_tone), filled=header.is_live)
         set_property(self, "money", "real" if header.is_live else "")
         wide = self.width() >= _NARROW_PX
-        self.market.show_text(f"{header.market}  {header.venue}" if wide else header.market)
+        market = f"{header.market}  {header.venue}" if wide and not rehearsal else header.market
+        colour = theme.YELLOW if rehearsal else theme.MUTED
+        self.market.say(f"DEMO  {market}" if rehearsal else market, colour, pixels=theme.SMALL_PX)
         self.balance.say(header.balance, theme.TEXT, bold=True)
         self.equity.say(header.equity, theme.TEXT, bold=True)
         share = f" ({header.pnl_share})" if wide and header.pnl_share else ""
@@ -139,6 +143,8 @@ class ControlPanel(QFrame):
     def resizeEvent(self, event: object) -> None:
         wide = self.width() >= _NARROW_PX
         set_property(self, "size", "wide" if wide else "narrow")
+        self._row.setSpacing(theme.SPACE if wide else theme.SPACE // 2)
+        self.keys_button.setVisible(wide)  # F1 and the menu are still there
         for i in range(self._equity_box.count()):
             item = self._equity_box.itemAt(i)
             widget = item.widget() if item else None
@@ -191,4 +197,5 @@ def _emergency(signal: object) -> QPushButton:
     made = button("■ EMERGENCY STOP ALL", signal.emit, tone="stop", name="Emergency stop all")  # type: ignore[attr-defined]
     made.setToolTip("Cancel the agent's orders, sell what it owns, halt (Ctrl+Shift+X)")
     made.setCursor(Qt.CursorShape.PointingHandCursor)
+    made.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)  # whatever else has to give way
     return made
