@@ -6,6 +6,7 @@ Also what must be said when it ends: which positions stay open, and whether anyt
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from math import isfinite
@@ -65,7 +66,9 @@ class Onlookers:
         if self._unheard:
             return
         try:
-            print(line, flush=True)
+            # In one piece: the log may write to the same place from its thread.
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
         except OSError as error:
             self._unheard = True
             LOG.warning("nobody reads standard output any more (%s): changes of state are only logged", error)

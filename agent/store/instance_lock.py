@@ -55,8 +55,8 @@ class LockHeld(StoreTrouble):
         if holder is not None:
             who = f"process {holder.pid} (since {iso_utc(holder.taken_ms)})"
         super().__init__(
-            f"{who} already runs with the data directory {path.parent}; stop it first (agent.cli stop), "
-            "or give this one a --data-dir of its own"
+            f"{who} already runs with the data directory {path.parent}; end it first (Ctrl-C or SIGTERM, a "
+            "service: systemctl stop), or give this one a --data-dir of its own"
         )
         self.holder = holder
 

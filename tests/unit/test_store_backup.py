@@ -165,7 +165,7 @@ def test_restore_into_an_empty_directory(store: Store, tmp_path: Path) -> None:
 def test_restore_is_refused_while_an_engine_runs(store: Store, tmp_path: Path) -> None:
     made = back_up(store.path, tmp_path / "safe", at_ms=T0, keep=1)
     before = store.path.read_bytes()
-    with pytest.raises(StoreTrouble, match=r"an engine is using .*; stop it first"):
+    with pytest.raises(StoreTrouble, match=r"an engine is using .*; end it first"):
         restore(made.path, store.path, engine_running=lambda: True, at_ms=T0)
     assert store.path.read_bytes() == before
 
