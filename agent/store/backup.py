@@ -88,8 +88,8 @@ def restore(backup: Path, database: Path, *, engine_running: Callable[[], bool],
     """
     if engine_running():
         raise StoreTrouble(
-            f"an engine is using {database}; end it first (Ctrl-C or SIGTERM, a service: systemctl stop), then "
-            "restore: replacing a database under a running engine would lose orders"
+            f"an engine is using {database}; end it first (Ctrl-C or SIGTERM, a service: systemctl stop), "
+            "then restore: replacing a database under a running engine would lose orders"
         )
     if not backup.exists():
         raise StoreTrouble(f"{backup} does not exist")
