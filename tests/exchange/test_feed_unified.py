@@ -84,9 +84,10 @@ async def test_a_dropped_connection_is_replaced_by_a_new_instance() -> None:
         await ground.led_by(DataSource.WEBSOCKET)
         for connection in list(ground.running._kraken._open):
             connection.abort()
-        await ground.until(lambda: DataSource.REST in {r.source for r in ground.reports()[1:]})
-        await ground.led_by(DataSource.WEBSOCKET)
+        await ground.until(lambda: ground.unified.counters.connections >= 2)
         assert ground.unified.counters.instances >= 2
+        await ground.led_by(DataSource.WEBSOCKET)
+        await ground.bars_more(1)
         times = [event.candle.open_ms for event in ground.seen(BarClosed)]
         assert times == sorted(set(times)), "each bar once"
 
