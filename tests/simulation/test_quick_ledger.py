@@ -39,6 +39,7 @@ def dump(path: Path) -> dict[str, list[Any]]:
         return {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in sorted(tables)}
 
 
+@pytest.mark.no_cover
 def test_the_same_batches_leave_the_same_rows(tmp_path: Path) -> None:
     world = NotingWorld(102, 0.4)
     assert world.run().violation is None

@@ -63,6 +63,7 @@ def test_ccxt_itself_goes_through_the_same_disasters() -> None:
     assert totals.crashes >= 4
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("hash_seed", ["1", "4711"])
 def test_a_seed_is_the_same_world_whatever_the_hash_seed(hash_seed: str) -> None:
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
