@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -20,6 +21,9 @@ from tests.playbook import EXITS, LIMITS, SELLER, D, make_instrument, make_setup
 from tests.tiny_world import TinyWorld, check_books
 
 CAP = {1: D(30), 3: D(20)}
+
+#: Thousands of steps: what they cover is covered by tests that say what it is for.
+pytestmark = pytest.mark.no_cover
 
 
 class Anything(RuleBasedStateMachine):
