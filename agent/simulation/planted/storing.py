@@ -14,7 +14,7 @@ from agent.store import writer, writing
 
 @bug("a change counts as stored as soon as it is queued")
 def acknowledged_too_early(m: Mutant) -> None:
-    def durable(self: Any, batch: Any) -> Any:
+    def durable(self: Any, batch: Any, **told: Any) -> Any:
         self._writer.submit(batch).add_done_callback(lambda done: done.exception())
 
         async def done() -> None:
