@@ -6,16 +6,17 @@ Tests that need it are skipped, with the reason, where none is installed.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -198,10 +199,9 @@ def _exists(user: str) -> bool:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-Starts = Callable[[], PostgresServer]
+    """Below what connections are given by themselves: none takes it while the server is down for a moment."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -96,7 +96,7 @@ class Courier:
                 self._waiting.append((self._spool.seq, future))
         return future
 
-    def close(self, timeout_s: float = 3.0) -> int:
+    def close(self, timeout_s: float = 1.0) -> int:
         """Send what is left while that works, end the thread, and return how much stays in the file."""
         with self._changed:
             self._closing = True
