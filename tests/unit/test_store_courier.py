@@ -172,6 +172,7 @@ def test_while_the_server_is_away_changes_are_kept_and_sent_when_it_is_back(
     courier = twice.courier(ledger, told)
     ledger.commit(bar_batch(1))
     courier.arrived().result(LONG_S)
+    told.wait("in step")
     postgres.stop(signal.SIGQUIT)
     try:
         told.wait("away: ")
@@ -204,6 +205,7 @@ def test_a_commit_whose_answer_is_lost_is_neither_lost_nor_doubled(
     courier = twice.courier(ledger, told, through(proxy, postgres))
     ledger.commit(bar_batch(1))
     courier.arrived().result(LONG_S)
+    told.wait("in step")
     if delivered:
         proxy.cut_after = b"COMMIT"
     else:
@@ -221,6 +223,7 @@ def test_a_network_that_swallows_answers_is_given_up_in_time(
     ledger, told = twice.ledger(), Told()
     courier = twice.courier(ledger, told, through(proxy, postgres, patience_s=0.5))
     courier.arrived().result(LONG_S)
+    told.wait("in step")
     proxy.swallows = True
     a_trade(ledger)
     assert "no answer" in told.wait("away: ")
@@ -317,6 +320,7 @@ def test_rows_that_contradict_ours_are_made_anew(twice: Twice, postgres: Postgre
     courier = twice.courier(ledger, told)
     ledger.commit(bar_batch(1))
     courier.arrived().result(LONG_S)
+    told.wait("in step")
     postgres.execute(
         "UPDATE decisions SET bar_open_ms = 1800000 WHERE bar_open_ms = 900000", database="prepared"
     )
