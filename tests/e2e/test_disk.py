@@ -12,6 +12,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from pathlib import Path
 
 import pytest
 from account_books import Theirs, compared
-from agent_process import cli, command, rows_of
+from agent_process import PATIENCE_S, cli, command, rows_of
 from configurations import WISH, quick, written
 from ledgers import Books
 from testnet_ground import TESTNET, credentials
@@ -118,6 +119,14 @@ def in_order(data_dir):
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+async def assert_ended_after(stopped, agent):
+    """An engine that a busy machine keeps from confirming within a second is ended, and what it held is sold
+    all the same; which of the two it is, is nothing that a test can choose."""
+    assert stopped.document["engine"] in ("acknowledged", "silent")
+    alive = stopped.document["engine"] == "acknowledged"
+    assert await agent.stopped() == (0 if alive else -signal.SIGKILL)
+
+
 async def test_a_full_disk_blocks_entries_and_stops_in_an_emergency_all_the_same(house, disk, tmp_path):
     market = await house.market()
     config = written(tmp_path, quick())
@@ -136,8 +145,12 @@ async def test_a_full_disk_blocks_entries_and_stops_in_an_emergency_all_the_same
         assert stopped.document["latched"] is True
         assert Latch(data / "halt.latch").read() is not None
         filler.unlink()
-        await watch.until("halted and flat", lambda s: s["halt"] and s["halt"]["flat"])
-    assert await agent.stopped() == 0
+        if stopped.document["engine"] == "acknowledged":
+            await watch.until("halted and flat", lambda s: s["halt"] and s["halt"]["flat"])
+        else:
+            again = await cli(data, "emergency-stop", "--yes", "--json")
+            assert (again.code, again.document["flat"]) == (0, True), again.err
+    await assert_ended_after(stopped, agent)
 
 
 #: A writer of the ledger on a disk that is filled under it, and whoever comes next; the last word proves that
@@ -322,25 +335,35 @@ async def test_a_signed_exit_does_not_wait_for_a_locked_database(house, tmp_path
         await all_written(agent, watch, market, tmp_path)
 
 
+async def sold_there(market):
+    """The exchange has bought and sold, whoever asked for it."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            orders = (await Theirs.read(market)).orders.values()
+            if [(o["side"], o["status"]) for o in orders] == [("BUY", "FILLED"), ("SELL", "FILLED")]:
+                return
+            await asyncio.sleep(0.05)
+
+
 async def test_an_emergency_does_not_wait_for_a_disk_that_does_not_answer(house, disk, tmp_path):
     market = await house.market(*credentials.options)
     config = written(tmp_path, quick(**TESTNET))
     data = disk.place / "data"
-    agent = await house.agent(data, *market.address, config=config, env=credentials.environment(tmp_path))
+    env = credentials.environment(tmp_path)
+    agent = await house.agent(data, *market.address, config=config, env=env)
     async with agent.watched() as watch:
         await watch.enters(market, **WISH)
         await disk.freeze()
         try:
             await watch.until("blocked", blocked_by("the disk does not answer"))
-            stopping = asyncio.create_task(cli(data, "emergency-stop", "--yes", "--json"))
-            await watch.until("sold", lambda s: s["state"] == "HALTED" and not s["positions"])
-            sides = [order["side"] for order in (await Theirs.read(market)).orders.values()]
-            assert sides == ["BUY", "SELL"]
+            words = ("--yes", "--json", "--data-dir", str(data), *market.address)
+            stopping = asyncio.create_task(command("-m", "agent.cli", "emergency-stop", *words, env=env))
+            await sold_there(market)
         finally:
             await disk.thaw()
         stopped = await stopping
-        assert (stopped.code, stopped.document["engine"]) == (0, "acknowledged"), stopped.err
-    assert await agent.stopped() == 0
+        assert stopped.code == 0, stopped.err
+    await assert_ended_after(stopped, agent)
     assert Latch(data / "halt.latch").read() is not None, "written as soon as that was possible"
 
 
