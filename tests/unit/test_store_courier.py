@@ -147,6 +147,8 @@ def test_everything_arrives_once_and_in_order(twice: Twice) -> None:
     courier.arrived().result(LONG_S)
     assert twice.differences() == []
     assert courier.kept == 0
+    with closing(Reader.open(twice.server)) as reader, pytest.raises(StoreTrouble, match="need the candles"):
+        list(export_rows(reader, "costs", Selection()))
     there = Ledger.open(twice.server, replace(SCOPE, agent_id="ada"), read_only=True)
     here = ledger.load()
     with closing(there):
