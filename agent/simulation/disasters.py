@@ -47,7 +47,7 @@ def ambush(world: World) -> None:
     chance = world.chance
     fault = chance.choice(("F1", "F2", "F2", "F3", "F4", "F5", "F5", "F9", "F9", "F10"))
     mute_us = chance.choice((0, 0, 8, 40, 200)) * SECOND
-    blind_us = chance.choice((0, 0, 0, 30, 90, 240)) * SECOND
+    blind_us = chance.choice((0, 0, 0, 0, 30, 90, 1_200)) * SECOND
     world.network.ambushes.append((fault, mute_us, blind_us))
     if chance.random() < 0.3:
         world.set_fault({"fault": "F37", "params": {"age_ms": 30_000}, "count": 4}, 20 * MINUTE)

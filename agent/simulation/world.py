@@ -541,7 +541,7 @@ class World:
         last_fill_ms = max([last_fill_ms, *(t.at_ms for t in self.venue.desk.venue.registry.trades[-1:])])
         return (
             state.reconciled_ms is not None
-            and state.reconciled_ms > max(begun_ms, last_fill_ms)
+            and state.reconciled_ms > (begun_ms if self.terms.paper else max(begun_ms, last_fill_ms))
             and state.doubted_cash is None
         )
 
