@@ -242,7 +242,8 @@ async def test_a_reader_who_never_ends_keeps_nothing_from_being_written(house, t
             await at_target(market, await watch.enters(market, **WISH))
             await watch.flat()
             assert reader.execute("SELECT count(*) FROM trades").fetchone() == (0,), "its own moment"
-        assert not any(STORE_FAILING in alert for alert in watch.alerts)
+        # A disk that other work keeps busy may fail a second; what a reader could do is keep it locked.
+        assert not any("locked" in alert for alert in watch.alerts)
     assert await agent.stopped() == 0
     in_order(tmp_path)
 
