@@ -92,6 +92,8 @@ class PostgresServer:
         )
 
     def start(self) -> None:
+        import psycopg
+
         assert self._process is None, "it runs"
         settings = {
             "listen_addresses": "127.0.0.1",
@@ -116,9 +118,10 @@ class PostgresServer:
             try:
                 self.execute("SELECT 1")
                 return
-            except Exception as error:
+            except psycopg.OperationalError as error:
                 if self._process.poll() is not None or time.monotonic() > until:
                     said = (self.folder / "log").read_text(errors="replace")[-300:]
+                    self.remove()
                     raise NoPostgres(f"the server does not start: {said}") from error
                 time.sleep(0.02)
 

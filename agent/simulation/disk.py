@@ -36,8 +36,8 @@ _ROOT: Final = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(temp
 def workplace() -> Path:
     """This process's own directory for worlds, one after the other; removed when the process ends."""
     forbid_float_money()
-    _share_compiled_statements()
     place = Path(tempfile.mkdtemp(prefix="simulation-", dir=_ROOT))
+    _share_compiled_statements(place)
     import atexit
 
     atexit.register(shutil.rmtree, place, ignore_errors=True)
@@ -50,7 +50,7 @@ _let_go: Final[list[Callable[[], None]]] = []
 """Ends the connections that readers share."""
 
 
-def _share_compiled_statements() -> None:
+def _share_compiled_statements(ours: Path) -> None:
     """Every start compiles the same statements and opens the same connections for reading again; in one
     process of many worlds once is enough."""
     real = database.open_engine
@@ -70,7 +70,9 @@ def _share_compiled_statements() -> None:
         return engine
 
     def opened(place: database.Place, *, read_only: bool) -> SqlEngine:
-        return shared(place, read_only)
+        # What else this process opens, tests beside ours above all, is not shared.
+        of_a_world = isinstance(place, Path) and place.is_relative_to(ours)
+        return shared(place, read_only) if of_a_world else real(place, read_only=read_only)
 
     database.open_engine = opened
     vars(ledger_module)["open_engine"] = opened
