@@ -3,11 +3,17 @@
 Also the order of files: those that mostly wait, for processes and an exchange's time, alternate with those
 that mostly compute, so that workers side by side use the whole machine from beginning to end; small files
 come last, so that no worker is left alone with a long one.
+
+And what a test costs: thousands of collected tests are no garbage to be looked through again and again, and a
+test marked `no_cover` is not traced in a worker either, where pytest-cov stops one of two tracers only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import gc
+import sys
+import threading
+from collections.abc import Generator, Iterable, Iterator
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Final
@@ -34,6 +40,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     first = [file for pair in zip_longest(waiting, computing) for file in pair if file is not None]
     rest = [file for file in files if file not in set(first)]
     items[:] = chain.from_iterable(files[file] for file in (*first, *rest))
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    if item.get_closest_marker("no_cover") is None:
+        return (yield)
+    here, elsewhere = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)
+    threading.settrace(None)  # type: ignore[arg-type]
+    try:
+        return (yield)
+    finally:
+        sys.settrace(here)
+        threading.settrace(elsewhere)  # type: ignore[arg-type]
 
 
 def _in(files: Iterable[Path], folders: tuple[str, ...]) -> list[Path]:
