@@ -339,7 +339,7 @@ async def test_the_latch_is_asked_when_the_connection_stands_and_nothing_is_writ
             asked.append(len(here.stub.seen))
             return True
 
-        here.exchange._halted = fall
+        here.exchange._guard = replace(here.exchange._guard, halted=fall)
         await here.exchange.place(approved(here.intent()))
         assert asked == [0]
         assert here.exchange._client._ccxt.session is not None

@@ -28,11 +28,11 @@ from agent.core.events import (
 )
 from agent.core.money import ZERO
 from agent.core.order import Fact, Intent, OrderReport, Purpose
-from agent.core.ordering import PROVEN_ABSENT_AFTER_MS
 from agent.core.ports import Canceled, Clock, Lookup, Placed, Sink
 from agent.core.verdict import Approved, ApprovedPair
 from agent.exchange.addresses import Addresses
 from agent.exchange.ailments import Ailments
+from agent.exchange.last_word import OrderGuard
 from agent.exchange.pace import Pace
 from agent.exchange.signed.account_reader import AccountReader, said
 from agent.exchange.signed.ailing import KeyWatch, WordWatch
@@ -80,8 +80,7 @@ class SignedBinance:
     ) -> None:
         self._pair = Pair.of(pair)
         self._clock = clock
-        self._halted = halted
-        self._overtaken = overtaken
+        self._guard = OrderGuard(clock, halted, overtaken)
         self._patience = patience or Patience()
         self._sink: Sink | None = None
         self._untold: list[Event] = []
@@ -136,7 +135,7 @@ class SignedBinance:
     async def place(self, approved: Approved) -> Placed:
         intent = approved.intent
         params = new_order(intent, self._pair)
-        outcome = await self._client.ask(PLACE, _urgency(intent), params, lambda: self._may_not_leave(intent))
+        outcome = await self._client.ask(PLACE, _urgency(intent), params, self._guard.last_word(intent))
         return self._placed(intent, outcome)
 
     async def cancel(self, intent: Intent) -> Canceled:
@@ -146,9 +145,7 @@ class SignedBinance:
     async def replace(self, cancel: Intent, approved: Approved) -> tuple[Canceled, Placed | None]:
         intent = approved.intent
         params = replacing(cancel, intent, self._pair)
-        outcome = await self._client.ask(
-            REPLACE, _urgency(intent), params, lambda: self._may_not_leave(intent)
-        )
+        outcome = await self._client.ask(REPLACE, _urgency(intent), params, self._guard.last_word(intent))
         if isinstance(outcome, Accepted | Partly):
             halves = outcome.answer if isinstance(outcome, Accepted) else outcome.data
             canceled, placed = read_halves(halves)
@@ -159,7 +156,7 @@ class SignedBinance:
     async def place_pair(self, pair: ApprovedPair) -> tuple[Placed, Placed]:
         stop, target = pair.legs
         params = new_pair(pair, self._pair)
-        outcome = await self._client.ask(PLACE_PAIR, Urgency.LEAVE, params, lambda: self._may_not_leave(stop))
+        outcome = await self._client.ask(PLACE_PAIR, Urgency.LEAVE, params, self._guard.last_word(stop))
         if not isinstance(outcome, Accepted):
             return self._placed(stop, outcome), self._placed(target, outcome)
         legs = read_legs(outcome.answer, self._pair)
@@ -302,16 +299,6 @@ class SignedBinance:
             else:
                 self._tell(OrderReported(report))
         return asked
-
-    def _may_not_leave(self, intent: Intent) -> str | None:
-        if intent.purpose is Purpose.ENTRY and self._halted():
-            return "the halt latch is set"
-        if intent.purpose is Purpose.ENTRY and (why := self._overtaken(intent.client_id)) is not None:
-            return why
-        waited_ms = self._clock.now_ms() - intent.created_ms
-        if waited_ms > PROVEN_ABSENT_AFTER_MS:
-            return f"the order waited for {waited_ms / 1_000:.0f} s"
-        return None
 
     def _tell(self, event: Event) -> None:
         if self._sink is None:

@@ -27,6 +27,7 @@ from agent.core.ports import Clock
 from agent.exchange.addresses import Addresses, host_of
 from agent.exchange.ccxt_client import RefusedByUsError, open_session
 from agent.exchange.ccxt_import import rest_class
+from agent.exchange.last_word import LastWord
 from agent.exchange.signed.arming import LiveArming, trading_hosts
 from agent.exchange.signed.classify import BAD_TIMESTAMP, Accepted, Refused, Unknown, Verdict, classify
 from agent.exchange.signed.endpoints import ALLOWED_REQUESTS, SERVER_TIME, Endpoint
@@ -54,8 +55,6 @@ class NotSent:
 
 Outcome = Verdict | NotSent
 
-LastWord = Callable[[], str | None]
-"""Asked right before the bytes are written: a reason not to, or None."""
 
 KeyWatch = Callable[[Endpoint, Outcome], None]
 

@@ -30,11 +30,11 @@ from agent.core.events import (
 )
 from agent.core.money import ZERO
 from agent.core.order import Fact, Intent, OrderReport, Purpose
-from agent.core.ordering import PROVEN_ABSENT_AFTER_MS
 from agent.core.ports import Canceled, Clock, Lookup, MarketDataError, Placed, Sink
 from agent.core.verdict import Approved, ApprovedPair
 from agent.exchange.addresses import Addresses
 from agent.exchange.ailments import Ailments
+from agent.exchange.last_word import OrderGuard
 from agent.exchange.pace import Pace
 from agent.exchange.signed.ailing import KeyWatch, WordWatch
 from agent.exchange.signed.arming import LiveArming
@@ -93,8 +93,7 @@ class UnifiedAccount:
     ) -> None:
         self._pair = pair
         self._clock = clock
-        self._halted = halted
-        self._overtaken = overtaken
+        self._guard = OrderGuard(clock, halted, overtaken)
         self._dialect = DIALECTS[addresses.exchange]
         self._patience = patience or Patience()
         self._pace = Pace(clock)
@@ -150,7 +149,7 @@ class UnifiedAccount:
         deadline_ms = self._clock.now_ms() + self._pace.patience_ms(*_DEADLINE)
         request = self._dialect.placing(intent, self._pair, self._carrier.ccxt, deadline_ms)
         urgency = Urgency.ENTER if intent.purpose is Purpose.ENTRY else Urgency.LEAVE
-        outcome = await self._carrier.ask(urgency, request, last_word=lambda: self._may_not_leave(intent))
+        outcome = await self._carrier.ask(urgency, request, last_word=self._guard.last_word(intent))
         self._saw(PLACE, outcome)
         if isinstance(outcome, NotSent):
             return PlacingBlocked(intent.client_id, f"not sent: {outcome.why}")
@@ -393,16 +392,6 @@ class UnifiedAccount:
     def _saw(self, endpoint: Endpoint, outcome: Outcome) -> None:
         if not isinstance(outcome, NotSent):
             self._key_watch.saw(endpoint, outcome)
-
-    def _may_not_leave(self, intent: Intent) -> str | None:
-        if intent.purpose is Purpose.ENTRY and self._halted():
-            return "the halt latch is set"
-        if intent.purpose is Purpose.ENTRY and (why := self._overtaken(intent.client_id)) is not None:
-            return why
-        waited_ms = self._clock.now_ms() - intent.created_ms
-        if waited_ms > PROVEN_ABSENT_AFTER_MS:
-            return f"the order waited for {waited_ms / 1_000:.0f} s"
-        return None
 
     def _tell(self, event: Event) -> None:
         if self._sink is None:

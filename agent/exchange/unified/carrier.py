@@ -29,6 +29,7 @@ from agent.core.ports import Clock
 from agent.exchange.addresses import Addresses, host_of, hosts_in
 from agent.exchange.ccxt_client import RefusedByUsError, open_session, with_hostname
 from agent.exchange.ccxt_import import rest_class
+from agent.exchange.last_word import LastWord
 from agent.exchange.signed.arming import LiveArming, order_hosts
 from agent.exchange.signed.classify import Accepted, Refused, Unknown
 from agent.exchange.signed.client import NotSent
@@ -37,8 +38,6 @@ from agent.exchange.unified.refusals import JUDGES
 from agent.exchange.weight_gate import Urgency, WeightGate
 
 Outcome = Accepted | Refused | Unknown | NotSent
-LastWord = Callable[[], str | None]
-"""Asked right before the request leaves: a reason not to, or None."""
 
 _KEEP_ALIVE_S: Final = 30.0
 _EXIT_WAITS_S: Final = 0.25
