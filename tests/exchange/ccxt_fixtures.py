@@ -29,6 +29,7 @@ from wire_answers import gathered
 from wire_shapes import differences, shape_of
 
 PAIR: Final = "ADA/USDT"
+OTHER: Final = "BNB/USDT"
 KINDS: Final = ("request", "response", "ws")
 #: Unified call -> which of our answers its recorded answer is compared with.
 ANSWERS: Final[Mapping[str, str]] = {
@@ -49,13 +50,13 @@ ANSWERS: Final[Mapping[str, str]] = {
 _OF_OTHER_CASES: Final = ("[].expiryReason is sent and not known there",)
 #: Chosen by whoever sends; what must be equal is the name.
 _OWN: Final = (
-    "symbol",
+    *("symbol", "symbols"),
     *("quantity", "price", "stopPrice", "quoteOrderQty", "icebergQty"),
     *("orderId", "cancelOrderId", "newClientOrderId", "timestamp", "signature"),
     *("startTime", "endTime", "fromId", "limit"),
 )
 #: Parameters of products that are not traded here.
-_ELSEWHERE: Final = frozenset({"marginMode", "portfolioMargin", "type", "stop", "trigger", "rpi"})
+_ELSEWHERE: Final = frozenset({"marginMode", "portfolioMargin", "type", "stop", "trigger", "rpi", "rolling"})
 
 
 @dataclass(slots=True)
@@ -104,7 +105,13 @@ def _is_spot(recorded: Mapping[str, Any]) -> bool:
     if url.path.startswith(foreign) or url.netloc.startswith(("fstream", "dstream", "vstream")):
         return False
     texts = [str(one) for one in _flat(recorded["input"])]
-    asked = {name for one in recorded["input"] if isinstance(one, dict) for name in one}
+    asked = {
+        name
+        for one in recorded["input"]
+        if isinstance(one, dict)
+        for name, value in one.items()
+        if (name, value) != ("type", "spot")
+    }
     return not recorded.get("disabled") and not asked & _ELSEWHERE and not any(":" in text for text in texts)
 
 
@@ -183,7 +190,8 @@ _PATHS: Final = (
     *("/api/v3/order", "/api/v3/order/test", "/api/v3/order/cancelReplace", "/api/v3/openOrders"),
     *("/api/v3/account", "/api/v3/myTrades", "/api/v3/allOrders", "/api/v3/time", "/api/v3/klines"),
     *("/api/v3/depth", "/api/v3/aggTrades", "/api/v3/ticker/24hr", "/api/v3/ticker/bookTicker"),
-    "/sapi/v1/asset/tradeFee",
+    *("/api/v3/ticker/price", "/sapi/v1/asset/tradeFee", "/sapi/v1/capital/config/getall"),
+    "/sapi/v1/system/status",
 )
 
 
@@ -222,6 +230,7 @@ async def _compare_request(
 async def _here(ground: Account, method: str, given: list[Any]) -> list[Any]:
     """The recorded arguments, with a pair, an order and amounts that exist here."""
     arguments = [PAIR if isinstance(one, str) and "/" in one else one for one in given]
+    arguments = [[PAIR, OTHER] if isinstance(one, list) else one for one in arguments]
     if method in ("cancelOrder", "fetchOrder", "editOrder"):
         arguments[0] = str((await _resting(ground))["orderId"])
     if method == "cancelAllOrders":
