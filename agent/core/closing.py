@@ -6,6 +6,7 @@ Stays true: what sold a position is why it left, whatever was decided meanwhile;
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Final
 
 from agent.core.adopting import FOUND
@@ -13,6 +14,7 @@ from agent.core.booking import position_booked
 from agent.core.entering import release_waiting
 from agent.core.exits import profit_hit
 from agent.core.instrument import Instrument
+from agent.core.money import ZERO
 from agent.core.order import Purpose, Side
 from agent.core.phase import PhaseEvent
 from agent.core.position import EXTERNAL, TESTNET_RESET, Position, PositionEvent
@@ -68,6 +70,7 @@ def close_out(turn: Turn, position: Position, instrument: Instrument) -> None:
     if left > 0:
         turn.keep(DustRow(turn.at_ms, position.id, instrument.base, left))
         position = replace(position, dust_qty=position.dust_qty + left).noted("dust")
+        _note_foreign_dust(turn, instrument.base, left)
     if position.unprotected_since_ms is not None:
         spent = position.unprotected_ms + turn.at_ms - position.unprotected_since_ms
         position = replace(position, unprotected_since_ms=None, unprotected_ms=spent)
@@ -81,6 +84,13 @@ def close_out(turn: Turn, position: Position, instrument: Instrument) -> None:
     )
     position_booked(turn, position)
     now_flat(turn)
+
+
+def _note_foreign_dust(turn: Turn, base: str, left: Decimal) -> None:
+    """What no position holds any more is nobody's at once, not only with the next reading of the account."""
+    account = turn.state.durable.account
+    foreign = {**account.foreign, base: account.foreign.get(base, ZERO) + left}
+    turn.change_durable(account=replace(account, foreign=foreign))
 
 
 def now_flat(turn: Turn) -> None:

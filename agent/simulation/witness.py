@@ -80,6 +80,8 @@ class Witness:
         self.halted_ms: int | None = None
         self._signals: dict[int, int] = {}
         """Of every signal taken up, when it was decided."""
+        self._approved_ms: dict[str, int] = {}
+        """Of every order, when it was decided, by the world's clock and not by the agent's."""
         self._vanished_ms: dict[str, int] = {}
         """Orders that work in the ledger and are not at the venue, since when."""
         self._entries_by_day: dict[int, set[str]] = {}
@@ -316,6 +318,7 @@ class Witness:
         if old is None:
             self.figures.orders += 1
             self.figures.entries += new.intent.purpose is Purpose.ENTRY
+            self._approved_ms[client_id] = self.world.agenda.now_ms
             return
         if new.filled < old.filled or len({f.trade_id for f in new.fills}) != len(new.fills):
             raise Violation(7, f"{client_id}: the filled quantity fell or a fill counts twice")
@@ -333,16 +336,16 @@ class Witness:
         if new.status is OrderStatus.REJECTED and self._is_at_venue(client_id):
             raise Violation(5, f"{client_id} was called refused, and the venue has it")
         if new.status is OrderStatus.NOT_PLACED:
-            self._proven_absent(old, client_id, state)
+            self._proven_absent(old, client_id)
 
     def _is_at_venue(self, client_id: str) -> bool:
         registry = self.world.venue.desk.venue.registry
         return registry.find(self.world.venue.symbol, None, client_id) is not None
 
-    def _proven_absent(self, old: Order, client_id: str, state: AgentState) -> None:
+    def _proven_absent(self, old: Order, client_id: str) -> None:
         if old.status is not OrderStatus.UNKNOWN or self.world.terms.paper:
             return
-        waited_ms = state.now_ms - old.intent.created_ms
+        waited_ms = self.world.agenda.now_ms - self._approved_ms.get(client_id, 0)
         if waited_ms < PROVEN_ABSENT_MS:
             raise Violation(5, f"{client_id} was called never placed after {waited_ms} ms")
         asked = [

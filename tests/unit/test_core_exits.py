@@ -398,3 +398,16 @@ def test_a_missed_part_of_a_sale_is_not_made_again_where_the_last_part_would_sel
         play.finds_nothing(first)
         play.later(2_000)
     assert (play.sale().client_id != first.client_id) is again
+
+
+def test_dust_is_nobodys_at_once_and_not_only_with_the_next_reading() -> None:
+    play = at_target(without_stop())
+    sale = play.sale()
+    bought = play.position().held_qty
+    play.account(USDT=str(play.cash), ADA=str(bought + 70))
+    play.expires(sale, ("0.5040", str(sale.qty - 5)))
+    assert play.position().state is PositionState.CLOSED
+    left = 70 + bought - sale.qty + 5
+    assert play.state.durable.account.foreign == {"ADA": left}, "what the account holds is somebody's"
+    play.account(USDT=str(play.cash), ADA=str(left))
+    assert play.state.durable.account.foreign == {"ADA": left}
