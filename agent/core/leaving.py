@@ -15,7 +15,7 @@ from agent.core.booking import balance_row, position_booked
 from agent.core.closing import close_out, now_flat, stop_reason
 from agent.core.commands import AlertLevel
 from agent.core.exits import entered_at, profit_hit
-from agent.core.guard import guards_in
+from agent.core.guard import Guard, guards_in
 from agent.core.guarding import (
     alive_guards,
     count_protection,
@@ -250,10 +250,17 @@ def _leave(turn: Turn, position: Position, entry_over: bool) -> None:
     if turn.at_ms < turn.state.exit_retry_ms.get(position.id, 0) or _must_wait_for_price(turn, position):
         return
     over = guards[0] if guards else None
-    if over is not None and over.is_pair and turn.state.exit_attempts.get(position.id, 0) >= REPLACE_TRIES:
+    if over is not None and _must_end_first(turn, position, over):
         cancel_guard(turn, over)
         return
     sell(turn, position, instrument, over, lost)
+
+
+def _must_end_first(turn: Turn, position: Position, over: Guard) -> bool:
+    """Whether what rests is to be gone before the sale is sized: it is selling, or cannot be replaced."""
+    if over.filled > 0:
+        return True
+    return over.is_pair and turn.state.exit_attempts.get(position.id, 0) >= REPLACE_TRIES
 
 
 def _must_wait_for_price(turn: Turn, position: Position) -> bool:

@@ -107,7 +107,11 @@ TRADING_KINDS: Final[Mapping[str, Kind]] = {
     ),
     "F17": Kind("an order at the market expires half-filled", {"share": "0.5"}),
     "F18": Kind("a stop that would trigger immediately", {}),
-    "F19": Kind("a pending leg rejected when its time comes", {}),
+    "F19": Kind(
+        "rejected when its time comes: a pending leg, or the new order of a cancelReplace",
+        {"variant": "pending"},
+        ("pending", "replacing"),
+    ),
     "F20": Kind("EXPIRED_IN_MATCH", {"share": "0"}),
     "F21": Kind(
         "an unknown status, field, execution type or event",

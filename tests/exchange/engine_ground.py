@@ -189,6 +189,14 @@ class Agent:
             await self.a.price(f"{start + (to - start) * n / steps:.4f}")
             await self.quote()
 
+    def touch(self, resting: Order, share: str) -> None:
+        """Somebody trades with a part of what rests there."""
+        exchange = self.a.running.exchange
+        order = exchange.desk.venue.registry.find("ADAUSDT", None, resting.intent.client_id)
+        assert order is not None
+        now_ms = exchange.clock.now_ms()
+        exchange.desk.venue.fill_by_fate(order, D(share), exchange.desk.prices("ADAUSDT", now_ms))
+
     async def to_close_of(self, candle: Candle) -> None:
         end = candle.open_ms + BAR
         if self.clock.now_ms() < end:

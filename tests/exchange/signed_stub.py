@@ -34,7 +34,7 @@ KNOWN = {
     },
     "POST /api/v3/order/cancelReplace": {
         "symbol", "side", "type", "timeInForce", "quantity", "price", "stopPrice", "newClientOrderId",
-        "newOrderRespType", "cancelReplaceMode", "cancelOrigClientOrderId",
+        "newOrderRespType", "cancelReplaceMode", "cancelOrigClientOrderId", "cancelRestrictions",
     },
     "DELETE /api/v3/order": {"symbol", "orderId", "origClientOrderId"},
     "GET /api/v3/order": {"symbol", "orderId", "origClientOrderId"},
@@ -288,7 +288,7 @@ class Stub:
         return {**canceled, "origClientOrderId": client_id, "clientOrderId": "cancelrequest1"}
 
     async def replace(self, p: dict[str, str]) -> dict[str, Any]:
-        assert p["cancelReplaceMode"] == "STOP_ON_FAILURE"
+        assert (p["cancelReplaceMode"], p["cancelRestrictions"]) == ("STOP_ON_FAILURE", "ONLY_NEW")
         halves: dict[str, Any] = {"newOrderResult": "NOT_ATTEMPTED", "newOrderResponse": None}
         try:
             halves |= {

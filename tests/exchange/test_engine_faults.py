@@ -12,6 +12,8 @@ from agent.core import events as e
 from agent.core.order import Order, OrderStatus, Purpose
 from tests.playbook import D
 
+#: Coins of somebody else on the same account: what is sold once too often would be executed.
+BESIDE = {"USDT": D(10_000), "ADA": D(50_000)}
 PAIR = {"method": "POST", "path": "/api/v3/orderList/oco"}
 PLACE = {"method": "POST", "path": "/api/v3/order"}
 REPLACE = {"method": "POST", "path": "/api/v3/order/cancelReplace"}
@@ -23,12 +25,17 @@ async def close_by_hand(agent: Agent) -> None:
     await agent.closed()
 
 
-async def nothing_twice(agent: Agent) -> None:
-    """One intent, one order; nothing is left behind; both ledgers are the same."""
+async def nothing_twice(agent: Agent, beside: int = 0) -> None:
+    """One intent, one order; nothing is left behind but what others own; both ledgers are the same."""
     await agent.agree()
     orders = (await agent.a.ledger())["orders"]
     assert max(Counter(o["client_id"] for o in orders).values()) == 1
-    assert await agent.held_there() == agent.positions()[-1].dust_qty
+    assert await agent.held_there() == beside + agent.positions()[-1].dust_qty
+
+
+async def answers(agent: Agent, path: str) -> list[int]:
+    """HTTP statuses of the requests to a path, in order."""
+    return [r["status"] for r in (await agent.a.ledger())["requests"] if r["path"].endswith(path)]
 
 
 def asked_as_list(agent: Agent) -> list[Order]:
@@ -88,13 +95,73 @@ async def test_an_exit_under_a_list_whose_answer_is_lost_sells_once(fault: str) 
 
 
 async def test_a_cancel_that_loses_the_race_against_the_stop_is_no_second_sale() -> None:
-    async with trading_agent() as agent:
+    """-2022: the list was not canceled, the sale not attempted. Coins of somebody else lie beside."""
+    async with trading_agent(funds=BESIDE) as agent:
         await agent.enter()
         await agent.listed()
         await agent.a.fault("F14", match=REPLACE)
         await close_by_hand(agent)
+        assert await answers(agent, "cancelReplace") == [400]
         assert agent.positions()[-1].exit_reason in ("STOP", "FIB_61.8")
-        await nothing_twice(agent)
+        await nothing_twice(agent, beside=50_000)
+
+
+async def test_a_sale_refused_when_the_list_is_gone_already_is_made_at_once() -> None:
+    """-2021: the list was canceled, the new order failed. Nothing rests any more, so the market gets it."""
+    async with trading_agent(funds=BESIDE) as agent:
+        await agent.enter()
+        stop, target = await agent.listed()
+        await agent.a.fault("F19", match=REPLACE, params={"variant": "replacing"})
+        await close_by_hand(agent)
+        assert await answers(agent, "cancelReplace") == [409]
+        ended = [agent.state.orders[leg.intent.client_id].status for leg in (stop, target)]
+        assert ended == [OrderStatus.CANCELED, OrderStatus.CANCELED]
+        exits = [o for o in agent.state.orders.values() if o.intent.purpose is Purpose.EXIT]
+        assert [o.status for o in exits] == [OrderStatus.REJECTED, OrderStatus.FILLED]
+        await nothing_twice(agent, beside=50_000)
+
+
+async def test_a_half_refused_exchange_whose_answer_is_lost_is_found_out_leg_by_leg() -> None:
+    async with trading_agent(funds=BESIDE) as agent:
+        await agent.enter()
+        await agent.listed()
+        await agent.a.fault("F19", match=REPLACE, params={"variant": "replacing"})
+        await agent.a.fault("F2", match=REPLACE)
+        await close_by_hand(agent)
+        assert await agent.a.fired("F19") == await agent.a.fired("F2") == 1
+        await nothing_twice(agent, beside=50_000)
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_target_that_is_selling_is_never_sold_twice(told: bool) -> None:
+    """What it sells between the decision and the cancel would come out of coins that are not ours."""
+    async with trading_agent(funds=BESIDE) as agent:
+        await agent.enter()
+        _, target = await agent.listed()
+        if not told:
+            await agent.a.fault("F12", match={"stream": "executionReport*"}, count=3)
+        agent.touch(target, "0.3")
+        if told:
+            await agent.until(lambda: bool(agent.state.orders[target.intent.client_id].filled))
+        await agent.a.fault("F14", params={"share": "0.5"})
+        await close_by_hand(agent)
+        assert await agent.a.fired("F14") == 1
+        assert not [line for line in agent.alerts if "oversold" in line]
+        await nothing_twice(agent, beside=50_000)
+
+
+async def test_a_stop_that_is_a_limit_and_sells_while_it_is_replaced_is_not_sold_twice() -> None:
+    kinds = frozenset({"LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS_LIMIT"})
+    async with trading_agent(funds=BESIDE, order_types=kinds) as agent:
+        await agent.enter()
+        stop, _ = await agent.listed()
+        await agent.a.fault("F14", match=REPLACE, params={"share": "0.5"})
+        await agent.a.price(f"{float(stop.intent.price or 0) - 0.003:.4f}")
+        await agent.quote()
+        await agent.closed()
+        assert await agent.a.fired("F14") == 1
+        assert not [line for line in agent.alerts if "oversold" in line]
+        await nothing_twice(agent, beside=50_000)
 
 
 # --- entries -------------------------------------------------------------------------------------------

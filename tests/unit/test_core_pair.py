@@ -305,10 +305,12 @@ def test_a_target_that_fills_in_part_is_completed_at_the_market() -> None:
     play.expires(stop, reason="OCO_TRIGGER")
     play.partly(target, str(target.price), "1000")
     assert not play.sent()
-    [replaced] = play.asked(ReplaceOrder, play.later(3_000))
-    assert replaced.cancel_client_id == target.client_id
-    assert replaced.approved.intent.qty == target.qty - 1000
-    play.canceled(target)
+    sent = play.later(3_000)
+    assert [c.client_id for c in play.asked(CancelOrder, sent)] == [target.client_id]
+    assert not play.asked(ReplaceOrder, sent), "until it is gone it may sell what the sale would sell"
+    play.canceled(target, (str(target.price), "200"))
+    [placed] = play.asked(PlaceOrder)
+    assert placed.approved.intent.qty == target.qty - 1200
     play.fills(play.sale())
     assert play.position().state is PositionState.CLOSED
     assert play.position().exit_reason == "FIB_61.8"
@@ -319,8 +321,10 @@ def test_a_stop_reached_while_the_target_is_partly_filled_sells_the_rest_at_once
     play.expires(stop, reason="OCO_TRIGGER")
     play.partly(target, str(target.price), "1000")
     play.walk(play.position().levels.stop - 0.001)
-    assert [c.cancel_client_id for c in play.asked(ReplaceOrder)] == [target.client_id]
+    assert [c.client_id for c in play.asked(CancelOrder)] == [target.client_id]
     assert play.position().exit_reason == "STOP"
+    play.canceled(target)
+    assert [c.approved.intent.qty for c in play.asked(PlaceOrder)] == [target.qty - 1000]
 
 
 def test_a_target_seen_only_in_the_closed_bar_is_left_to_its_order_for_a_moment() -> None:

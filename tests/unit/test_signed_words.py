@@ -166,7 +166,7 @@ def test_an_order_in_the_exchanges_parameters() -> None:
     assert named(INTENT, PAIR) == {"symbol": "ADAUSDT", "origClientOrderId": "tst1"}
     both = replacing(INTENT, INTENT, PAIR)
     assert both["cancelOrigClientOrderId"] == both["newClientOrderId"] == "tst1"
-    assert both["cancelReplaceMode"] == "STOP_ON_FAILURE"
+    assert (both["cancelReplaceMode"], both["cancelRestrictions"]) == ("STOP_ON_FAILURE", "ONLY_NEW")
 
 
 # --- what is remembered --------------------------------------------------------------------------------

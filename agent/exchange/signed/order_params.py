@@ -55,9 +55,13 @@ def named(intent: Intent, pair: Pair) -> Params:
 
 
 def replacing(cancel: Intent, intent: Intent, pair: Pair) -> Params:
-    """Cancel one and, only if that worked, place the other."""
+    """Cancel one and, only if that worked and it had executed nothing, place the other.
+
+    The new one was sized before: what the old one sells in the last moment would be sold twice.
+    """
     return {
         **new_order(intent, pair),
         "cancelReplaceMode": "STOP_ON_FAILURE",
         "cancelOrigClientOrderId": cancel.client_id,
+        "cancelRestrictions": "ONLY_NEW",
     }

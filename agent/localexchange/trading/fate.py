@@ -12,7 +12,7 @@ from decimal import Decimal
 from agent.core.money import ZERO
 from agent.localexchange.faults import Fault, FaultBoard
 from agent.localexchange.venue.order import ListTerms, Order, Terms
-from agent.localexchange.venue.refusals import filter_failure, would_trigger
+from agent.localexchange.venue.refusals import filter_failure, insufficient_balance, would_trigger
 from agent.localexchange.venue.twist import NO_TWIST, Twist
 from agent.localexchange.venue.venue import Venue
 from agent.localexchange.venue.words import Contingency, Status
@@ -38,9 +38,16 @@ class Fate:
             twist = replace(twist, doubled=True)
         return twist
 
+    def of_replacement(self, terms: Terms, old: Order | None) -> Twist:
+        """The new order of a cancel-replace, which is placed when the old one is gone already."""
+        twist = self.of_order(terms)
+        if old is None or not old.open or not self._fires("F19", "replacing"):
+            return twist
+        return replace(twist, refusal=insufficient_balance())
+
     def of_list(self, terms: ListTerms) -> Twist:
         twist = self._of_any(terms.orders)
-        if terms.contingency is Contingency.OTO and self._fires("F19"):
+        if terms.contingency is Contingency.OTO and self._fires("F19", "pending"):
             twist = replace(twist, pending_refusal=filter_failure("NOTIONAL"))
         return twist
 

@@ -131,6 +131,7 @@ def cancel_replace(ask: Ask) -> Json:
 
 def _replaced(ask: Ask, mode: Mode, which: Which, cancel_id: str, restriction: str, terms: Terms) -> Replaced:
     ask.fate.jump(ask.desk.venue)
+    old = ask.desk.venue.registry.find(terms.symbol, which.id, which.client_id)
     replaced = ask.desk.venue.cancel_replace(
         which,
         cancel_id,
@@ -138,7 +139,7 @@ def _replaced(ask: Ask, mode: Mode, which: Which, cancel_id: str, restriction: s
         terms,
         ask.prices(terms.symbol),
         stop_on_failure=mode is Mode.STOP_ON_FAILURE,
-        twist=ask.fate.of_order(terms),
+        twist=ask.fate.of_replacement(terms, old),
     )
     if isinstance(replaced.canceled, Canceled):
         _rename(ask, replaced.canceled)
