@@ -22,7 +22,7 @@ from agent.compose.access import access_for
 from agent.compose.account_worth import account_worth
 from agent.compose.alerting import Alerting
 from agent.compose.database import open_database
-from agent.compose.engine import AGAIN, AGENT_ID, Engine
+from agent.compose.engine import AGAIN, AGENT_ID, Engine, keep_for_good
 from agent.compose.env_file_note import note_env_file
 from agent.compose.live import live_start
 from agent.compose.polygon import polygon_for
@@ -187,6 +187,7 @@ def _run_once(options: RunOptions, directory: DataDir) -> int:
             polygon=polygon,
         )
         engine.follow_log = log.follow
+        keep_for_good()
         code = _loop_run(_serve(engine))
         return code
     except StoreTrouble:

@@ -19,15 +19,15 @@ from agent.store.batch import Batch, Scope, Stored
 from agent.store.codec import Undecodable
 from agent.store.database import Place, database_trouble, open_engine, open_for_reading
 from agent.store.loading import load_everything
-from agent.store.log_index import take_blocks
+from agent.store.log_index import LOG_BYTES, log_of, take_blocks, take_log
 from agent.store.rehearsal import rehearsal
 from agent.store.spool import Spool, copy_in
 from agent.store.statements import statements
 from agent.store.trouble import StoreTrouble
 from agent.store.writing import OnFile, write_batch
 
-#: Bytes of write-ahead log.
-_WORTH_FOLDING: Final = 1_000_000
+#: Batches in the write-ahead log.
+_WORTH_FOLDING: Final = 100
 
 
 class CommitFailed(StoreTrouble):
@@ -46,6 +46,9 @@ class Ledger:
         #: Keeps the log and its index in being while the writing connection is renewed.
         self._anchor: PoolProxiedConnection | None = None
         self._on_file: dict[str, OnFile] = {}
+        self._log_is_taken = False
+        #: Batches since the log was folded back.
+        self._unfolded = 0
         #: Numbers every change where the ledger is kept on a server too; `Ledger.open` knows.
         self.spool: Spool | None = None
 
@@ -117,25 +120,38 @@ class Ledger:
         except StatementError as error:
             raise AssertionError(f"the batch cannot be written: {error.orig or error}") from error
         self._on_file |= written
+        self._unfolded += len(batches)
         if last and self.spool is not None:
             self.spool.committed(last)
 
     def tidy(self) -> None:
         """Fold the write-ahead log back into the file once it is worth it. Waits for nobody, never raises.
 
-        SQLite would do it by itself inside some commit, which may be the one an order waits for.
+        SQLite would do it by itself inside some commit, which may be the one an order waits for. The first
+        time the log also gets its blocks, for the same reason.
         """
         if not isinstance(self.place, Path):
             return
         try:
-            if self.place.with_name(f"{self.place.name}-wal").stat().st_size < _WORTH_FOLDING:
-                return
-            raw = self._writing().connection.dbapi_connection
-            assert raw is not None
-            raw.execute("PRAGMA wal_checkpoint(PASSIVE)").close()
+            if not self._log_is_taken:
+                is_long = log_of(self.place).stat().st_size >= LOG_BYTES
+                take_log(self.place)
+                self._log_is_taken = True
+            else:
+                is_long = self._unfolded >= _WORTH_FOLDING
+            if is_long:
+                self._fold()
         except (OSError, sqlite3.Error, DBAPIError):
             # What is wrong will meet the next commit, which tells it.
             return
+
+    def _fold(self) -> None:
+        raw = self._writing().connection.dbapi_connection
+        assert raw is not None
+        raw.execute("PRAGMA wal_checkpoint(PASSIVE)").close()
+        self._unfolded = 0
+        # Whoever writes first after that begins the log again, which is synced once more: nobody's order.
+        raw.execute("PRAGMA user_version = 0").close()
 
     def load(self) -> Stored:
         """What a restart needs. Raises StoreTrouble when a stored record cannot be understood."""

@@ -1,12 +1,16 @@
-"""The index of SQLite's write-ahead log (`-shm`): a file that every process maps into its memory.
+"""The blocks of SQLite's write-ahead log and of its index (`-shm`), a file that every process maps.
 
 Writing to a mapped page that has no block on the disk is, on a full disk, not an error but the end of the
 process (SIGBUS). SQLite takes one block for each of its pages, which is not enough where blocks are smaller
 than pages of memory: a small ext4, or a machine with large pages. Hence two rules: an index is begun only
 where there is room for it, and the process that writes takes all of its blocks as soon as it is there.
 
-Belongs here: looking for room, taking it. Stays true: no descriptor of the file is closed here, because that
-would drop the locks that SQLite holds on it in this process (POSIX).
+The log itself is made long enough once, when nobody waits: syncing a commit into blocks that are there is
+faster than one that makes the file longer, above all at its slowest, because the file system's journal is
+left alone. SQLite ends its reading of a log at the first frame that is not of its time, so zeros are nothing.
+
+Belongs here: looking for room, taking it. Stays true: no descriptor of the index is closed here, because that
+would drop the locks that SQLite holds on it in this process (POSIX). It holds none on the log.
 """
 
 from __future__ import annotations
@@ -24,6 +28,10 @@ BYTES: Final = 65_536
 _LEAST: Final = 32_768
 #: With so much free nobody has to try.
 _PLENTY: Final = 1_048_576
+#: How long the log is made: about a hundred commits of the engine.
+LOG_BYTES: Final = 1_048_576
+#: With less than this free on the disk the log grows as it is written.
+_SPARE: Final = 67_108_864
 #: What counts blocks in `stat`.
 _SECTOR: Final = 512
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -32,6 +40,10 @@ _OWN_DESCRIPTORS: Final = Path("/proc/self/fd")
 
 def index_of(database: Path) -> Path:
     return database.with_name(f"{database.name}-shm")
+
+
+def log_of(database: Path) -> Path:
+    return database.with_name(f"{database.name}-wal")
 
 
 def has_room(database: Path) -> bool:
@@ -91,3 +103,23 @@ def take_blocks(database: Path) -> None:
                 if error.errno in _FULL:
                     raise no_room() from None
             return
+
+
+def take_log(database: Path) -> None:
+    """Make the log of `database` as long as `LOG_BYTES`, durably, where the disk has plenty of room.
+
+    For the one process that writes, between two of its commits. Raises OSError as the disk does.
+    """
+    if not hasattr(os, "statvfs"):
+        return
+    disk = os.statvfs(database.parent)
+    if disk.f_bavail * disk.f_frsize < _SPARE:
+        return
+    descriptor = os.open(log_of(database), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        length = os.fstat(descriptor).st_size
+        if length < LOG_BYTES:
+            os.pwrite(descriptor, bytes(LOG_BYTES - length), length)
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -7,12 +7,15 @@ commit (SQLite, synchronous FULL), dispatch. A network comes on top.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from agent.compose.engine import keep_for_good
 from agent.compose.ledger_journal import LedgerJournal
 from agent.compose.unreachable import Unreachable
 from agent.core import events as e
@@ -32,20 +35,32 @@ from tests.playbook import Playbook, signal_candle
 TRADES = 200
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """One way to the exchange: what a clock on the wall says, and what processors did meanwhile."""
+
+    ms: float
+    cpu_ms: float
+
+
 class _Asked(Unreachable):
     """Notes when an order arrives; never answers by itself."""
 
     def __init__(self) -> None:
         self.at_ns = 0
+        self.cpu_ns = 0
         self.came = asyncio.Event()
 
+    def _note(self) -> None:
+        self.at_ns, self.cpu_ns = time.perf_counter_ns(), time.process_time_ns()
+
     async def place(self, approved: Approved) -> Placed:
-        self.at_ns = time.perf_counter_ns()
+        self._note()
         self.came.set()
         return e.OutcomeUnknown(approved.intent.client_id, "bench")
 
     async def replace(self, cancel: Intent, approved: Approved) -> tuple[Canceled, Placed | None]:
-        self.at_ns = time.perf_counter_ns()
+        self._note()
         self.came.set()
         return e.CancelFailed(cancel.client_id, None, "bench"), None
 
@@ -90,19 +105,29 @@ class _Latch:
 
 
 def run() -> Iterator[str]:
-    entries, exits = asyncio.run(_measure())
-    yield line("closed bar received -> entry order at the exchange", entries, "ms")
-    yield line("price update -> exit order at the exchange", exits, "ms")
+    entries, exits, syncs = asyncio.run(_measure())
+    cpu = [taken.cpu_ms for taken in (*entries, *exits)]
+    yield line("closed bar received -> entry order at the exchange", [taken.ms for taken in entries], "ms")
+    yield line("price update -> exit order at the exchange", [taken.ms for taken in exits], "ms")
+    yield line("of either, processor time of all threads", cpu, "ms")
+    yield line("of either, this disk alone: 12 KB written and synced", syncs, "ms")
 
 
-async def _measure() -> tuple[list[float], list[float]]:
+async def _measure() -> tuple[list[_Taken], list[_Taken], list[float]]:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "trades.db"
         prepare(path)
-        entries, exits = [], []
+        entries, exits, syncs = [], [], []
+        with (Path(directory) / "blocks").open("wb", buffering=0) as blocks:
+            blocks.write(bytes(1_048_576))
+            os.fsync(blocks.fileno())
+            syncs.extend(_synced(blocks.fileno()) for _ in range(TRADES))
         for number in range(TRADES):
             scope = Scope("bench", f"bench@{number}", "paper", "paper-1", "ADA/USDT")
             ledger = Ledger.open(path, scope)
+            # As the writer does when half a second has nothing to be written, and as a start ends.
+            ledger.tidy()
+            keep_for_good()
             writer = Writer(ledger, Watch(), tidy=ledger.tidy)
             try:
                 entries.append(await _entry(LedgerJournal(writer, "bench")))
@@ -110,11 +135,19 @@ async def _measure() -> tuple[list[float], list[float]]:
             finally:
                 writer.close()
                 ledger.close()
-        return entries, exits
+        return entries, exits, syncs
 
 
-async def _timed(play: Playbook, journal: LedgerJournal, event: e.Event) -> float:
-    """Milliseconds from handing `event` to the loop until the exchange is asked."""
+def _synced(descriptor: int) -> float:
+    """Milliseconds that the disk takes for a commit's worth of blocks that are there."""
+    start = time.perf_counter_ns()
+    os.pwrite(descriptor, bytes(12_288), 0)
+    os.fdatasync(descriptor)
+    return (time.perf_counter_ns() - start) / 1e6
+
+
+async def _timed(play: Playbook, journal: LedgerJournal, event: e.Event) -> _Taken:
+    """What it takes from handing `event` to the loop until the exchange is asked."""
     clock, asked = _Still(play.now_ms), _Asked()
     runtime = Runtime(play.state, clock, journal, _Latch(), random.Random(7))
     runtime.connect(
@@ -122,16 +155,16 @@ async def _timed(play: Playbook, journal: LedgerJournal, event: e.Event) -> floa
     )
     loop = asyncio.ensure_future(runtime.run())
     await asyncio.sleep(0)
-    start = time.perf_counter_ns()
+    start, cpu_start = time.perf_counter_ns(), time.process_time_ns()
     runtime.sink(event)
     await asyncio.wait_for(asked.came.wait(), 10)
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)
     await runtime.settle_writes()
-    return (asked.at_ns - start) / 1e6
+    return _Taken((asked.at_ns - start) / 1e6, (asked.cpu_ns - cpu_start) / 1e6)
 
 
-async def _entry(journal: LedgerJournal) -> float:
+async def _entry(journal: LedgerJournal) -> _Taken:
     play = Playbook()
     play.ready()
     candle: Candle = signal_candle(play.last_bar)
@@ -140,7 +173,7 @@ async def _entry(journal: LedgerJournal) -> float:
     return await _timed(play, journal, e.BarClosed(candle, e.ClosedBy.FLAG))
 
 
-async def _exit(journal: LedgerJournal) -> float:
+async def _exit(journal: LedgerJournal) -> _Taken:
     play = Playbook()
     play.ready()
     position = play.enter()

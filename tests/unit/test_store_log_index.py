@@ -87,3 +87,30 @@ def test_an_index_that_is_there_with_its_blocks_needs_no_room(tmp_path: Path) ->
 def test_it_is_told_as_a_full_disk(tmp_path: Path) -> None:
     told = database_trouble(log_index.no_room(), tmp_path / "trades.db", "opening")
     assert "the disk (or the quota)" in str(told)
+
+
+def test_commits_go_into_blocks_that_the_log_has_already(tmp_path: Path) -> None:
+    log = tmp_path / "trades.db-wal"
+    with closing(Store(tmp_path)) as store:
+        ledger = store.ledger()
+        ledger.tidy()
+        assert log.stat().st_size == log_index.LOG_BYTES
+        assert blocks_bytes(log) >= log_index.LOG_BYTES
+        for bar in range(1, 20):
+            ledger.commit(bar_batch(bar))
+            ledger.tidy()
+        assert log.stat().st_size == log_index.LOG_BYTES
+        killed = tmp_path / "killed"
+        killed.mkdir()
+        for name in ("trades.db", "trades.db-wal"):
+            (killed / name).write_bytes((tmp_path / name).read_bytes())
+        with closing(Reader.open(killed / "trades.db")) as found:
+            assert len(found.decisions(SCOPE.selection, limit=99)) == 19
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_the_last_of_a_disk_is_left_to_others(tmp_path: Path) -> None:
+    database = tmp_path / "trades.db"
+    log_index.log_of(database).write_bytes(b"")
+    log_index.take_log(database)
+    assert log_index.log_of(database).stat().st_size == 0
