@@ -15,7 +15,7 @@ help:
 	@echo "make test-e2e  of them only whole engines and exchanges as processes"
 	@echo "make lint      formatting, types, architecture"
 	@echo "make bench     measure speed and memory"
-	@echo "make simulate  live SEEDS=0:500 days of bad luck in virtual time (DAYS=1 each, JOBS=1 at a time)"
+	@echo "make simulate  live SEEDS=0:500 days of bad luck in virtual time (DAYS=1 each, JOBS=1 at a time, RULES=kraken)"
 	@echo "make prove     the long proofs (hours): KILLS=120 kills of real engines, planted bugs, crash points, power cuts"
 	@echo "make setup     only build .venv"
 
@@ -54,9 +54,10 @@ bench: setup
 SEEDS ?= 0:500
 DAYS ?= 1
 JOBS ?= 1
+RULES ?= binance
 
 simulate: setup
-	@$(PY) -m agent.simulation --seeds $(SEEDS) --days $(DAYS) --jobs $(JOBS)
+	@$(PY) -m agent.simulation --seeds $(SEEDS) --days $(DAYS) --jobs $(JOBS) --rules $(RULES)
 
 KILLS ?= 120
 
@@ -67,6 +68,7 @@ prove: setup
 	@$(PY) -m agent.simulation.crash_points
 	@$(PY) -m agent.simulation.planted
 	@$(PY) -m agent.simulation --seeds 0:2000 --jobs $(JOBS)
+	@$(PY) -m agent.simulation --seeds 0:300 --jobs $(JOBS) --rules kraken
 
 # For maintainers: resolve the locked requirements again (needs uv).
 lock:

@@ -1,7 +1,7 @@
 """The command line: one world with its story, or many with a count of what was violated.
 
     python -m agent.simulation --seed 7 [--days 1]
-    python -m agent.simulation --seeds 0:500 [--days 1] [--jobs 2]
+    python -m agent.simulation --seeds 0:500 [--days 1] [--jobs 2] [--rules kraken]
 
 The last line always says `N violations`; the exit code is 0 only for none of them.
 """
@@ -13,12 +13,16 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from typing import Final
 
+from agent.simulation.kraken_rules import KRAKEN
+from agent.simulation.rules import BINANCE, Rules
 from agent.simulation.totals import Totals
 from agent.simulation.world import Result, World
 
+RULES: Final[Mapping[str, Rules]] = {rules.name: rules for rules in (BINANCE, KRAKEN)}
 _TOLD_AFTER_S = 5.0
 #: In so many days every fault must have happened.
 _ALL_AFTER_DAYS = 200
@@ -31,13 +35,13 @@ def run(arguments: Sequence[str] | None = None) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     if asked.seed is not None:
-        return one(asked.seed, asked.days, thorough=asked.thorough)
-    return many(asked.seeds, asked.days, asked.jobs, thorough=asked.thorough)
+        return one(asked.seed, asked.days, thorough=asked.thorough, rules=asked.rules)
+    return many(asked.seeds, asked.days, asked.jobs, thorough=asked.thorough, rules=asked.rules)
 
 
-def one(seed: int, days: float, *, thorough: bool = False) -> int:
+def one(seed: int, days: float, *, thorough: bool = False, rules: str = BINANCE.name) -> int:
     """Live one world and tell its story."""
-    result = World(seed, days, thorough=thorough).run()
+    result = World(seed, days, thorough=thorough, rules=RULES[rules]).run()
     for line in result.story:
         print(line)
     print()
@@ -51,15 +55,16 @@ def one(seed: int, days: float, *, thorough: bool = False) -> int:
     return 1 if result.violation else 0
 
 
-def many(seeds: range, days: float, jobs: int, *, thorough: bool = False) -> int:
+def many(seeds: range, days: float, jobs: int, *, thorough: bool = False, rules: str = BINANCE.name) -> int:
     """Live many worlds; only what is violated tells a story."""
     totals = Totals()
     began_s = told_s = time.monotonic()
-    for result in _until_interrupted(_results(seeds, days, jobs, thorough)):
+    for result in _until_interrupted(_results(seeds, days, jobs, thorough, rules)):
         totals.add(result)
         if result.violation is not None:
             print(f"seed {result.seed}: VIOLATION {result.violation}")
-            print(f"  reproduce: python -m agent.simulation --seed {result.seed} --days {days:g}")
+            over = "" if rules == BINANCE.name else f" --rules {rules}"
+            print(f"  reproduce: python -m agent.simulation --seed {result.seed} --days {days:g}{over}")
             for line in result.story[-25:]:
                 print(f"    {line}")
             sys.stdout.flush()
@@ -91,20 +96,20 @@ def _until_interrupted(results: Iterator[Result]) -> Iterator[Result]:
         print("interrupted: these are the worlds so far", file=sys.stderr)
 
 
-def _results(seeds: range, days: float, jobs: int, thorough: bool) -> Iterator[Result]:
+def _results(seeds: range, days: float, jobs: int, thorough: bool, rules: str) -> Iterator[Result]:
     if jobs == 1:
         for seed in seeds:
-            yield live((seed, days, thorough))
+            yield live((seed, days, thorough, rules))
         return
     spawned = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=spawned) as pool:
-        yield from pool.map(live, [(seed, days, thorough) for seed in seeds], chunksize=4)
+        yield from pool.map(live, [(seed, days, thorough, rules) for seed in seeds], chunksize=4)
 
 
-def live(asked: tuple[int, float, bool]) -> Result:
+def live(asked: tuple[int, float, bool, str]) -> Result:
     """One world; a good one's story is not carried from one process to the other."""
     began_s = time.process_time()
-    result = World(asked[0], asked[1], thorough=asked[2]).run()
+    result = World(asked[0], asked[1], thorough=asked[2], rules=RULES[asked[3]]).run()
     result.cpu_s = time.process_time() - began_s
     if result.violation is None:
         result.story = []
@@ -154,6 +159,12 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--seeds", type=_range, metavar="A:B", help="live the worlds A to B-1")
     parser.add_argument("--days", type=_days, default=1.0, help="simulated days of each world (1)")
     parser.add_argument("--jobs", type=_jobs, default=1, help="worlds at a time, each in a process (1)")
+    parser.add_argument(
+        "--rules",
+        choices=sorted(RULES),
+        default=BINANCE.name,
+        help="the venue's protocol and rules (binance)",
+    )
     parser.add_argument(
         "--thorough", action="store_true", help="with ccxt itself and the product's own rhythm (slow)"
     )

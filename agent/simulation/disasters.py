@@ -57,7 +57,7 @@ def account_unreadable(world: World) -> None:
     """The account cannot be read for a while, and the agent starts anew meanwhile."""
     world.network.counters.fire("F3")
     for_us = world.chance.choice((1, 6)) * MINUTE
-    world.network.blind_until_us["GET /api/v3/account"] = world.agenda.now_us + for_us
+    world.network.blind_until_us[world.rules.account_request] = world.agenda.now_us + for_us
     world.lasting(for_us, lambda: None)
     if world.chance.random() < 0.7:
         world.crash("while the account cannot be read", downtime_us=5 * SECOND)
@@ -149,6 +149,8 @@ def testnet_reset(world: World) -> None:
     Who trades on before having read the account has trades on both sides of it, which no reading explains:
     entries then stay off until somebody looks, and no world could come to rest.
     """
+    if not world.rules.has_testnet:
+        return
     if not world.is_calm or world.venue.open_orders:
         world.agenda.plan(30 * MINUTE, lambda: None if world._healing else testnet_reset(world))
         return
@@ -281,7 +283,7 @@ def strangers(world: World) -> None:
 
 def foreign_cancel(world: World) -> None:
     """The owner cancels a protective order by hand."""
-    mine = [o for o in world.venue.open_orders if o.terms.client_id.startswith(world.tag)]
+    mine = [o for o in world.venue.open_orders if world.rules.own_id(o.terms.client_id).startswith(world.tag)]
     if mine:
         world.network.counters.fire("F41")
         if world.chance.random() < 0.5:

@@ -26,6 +26,8 @@ from agent.simulation.agenda import VirtualLoop
 from agent.simulation.network import MarketLine, Network
 
 FLAG_WAIT_MS: Final = 5_000
+#: Where nothing says that a bar is over, the clock does.
+CLOSED_AFTER_MS: Final = 2_000
 #: With every quote, and with those of closing bars alone.
 SILENT_AFTER_MS: Final = (420_000, 1_000_000)
 ASK_AGAIN_MS: Final = 15_000
@@ -38,8 +40,10 @@ class QuickFeed:
 
     def __init__(
         self, network: Network, loop: VirtualLoop, market: MarketData, clock: Clock, archive: CandleArchive,
-        bar_ms: int,
+        bar_ms: int, *, tells_closing: bool = True,
     ) -> None:  # fmt: skip
+        self._tells_closing = tells_closing
+        self._wait_ms = FLAG_WAIT_MS if tells_closing else CLOSED_AFTER_MS
         self._network = network
         self._loop = loop
         self._market = market
@@ -72,7 +76,7 @@ class QuickFeed:
         again_ms = 0
         while True:
             now_ms = self._clock.now_ms()
-            due_ms = self._sequence.due_at_ms(FLAG_WAIT_MS)
+            due_ms = self._sequence.due_at_ms(self._wait_ms)
             silent = not self._alive
             pause_ms = POLL_CLOSELY_MS if self._watching else POLL_IDLE_MS
             # A bar that is due and does not come is asked for again, never at the speed of the network.
@@ -82,7 +86,7 @@ class QuickFeed:
             await self._clock.sleep_until(until_ms)
             if not self._alive:
                 await self._read_quote()
-            if self._sequence.missing(self._clock.now_ms(), FLAG_WAIT_MS) is not None:
+            if self._sequence.missing(self._clock.now_ms(), self._wait_ms) is not None:
                 await self._read_bars(ClosedBy.REST)
                 again_ms = self._clock.now_ms() + ASK_AGAIN_MS
             self._report()
@@ -99,7 +103,8 @@ class QuickFeed:
             return
         self._heard_ms = self._clock.machine_ms()
         if kind == "bar":
-            self._take(self._sequence.hear(what, ClosedBy.FLAG, self._clock.now_ms()))
+            if self._tells_closing:
+                self._take(self._sequence.hear(what, ClosedBy.FLAG, self._clock.now_ms()))
         elif kind == "quote":
             self._sink(QuoteSeen(what, trusted=True))
         self._report()

@@ -19,21 +19,14 @@ from websockets.exceptions import ConnectionClosedError
 from websockets.frames import Close
 
 from agent.exchange.dialing import NotOpened
-from agent.localexchange.faults_http import UNKNOWN_TEXTS
 from agent.localexchange.trading.frames import read_request
 from agent.simulation.agenda import MS, SECOND, Agenda, Moment, VirtualLoop
+from agent.simulation.rules import BINANCE, Rules
 from agent.simulation.venue import Answer, Request, SimulatedVenue
 
 #: Two readings of the account lie this far apart in the quick profile, and a little more.
 UNNOTICED_US: Final = 35 * 60 * SECOND
 _HTML: Final = b"<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"
-_SIGNED: Final = (
-    "/api/v3/order",
-    "/api/v3/openOrders",
-    "/api/v3/account",
-    "/api/v3/myTrades",
-    "/api/v3/allOrders",
-)
 
 
 @dataclass(slots=True)
@@ -87,8 +80,14 @@ class Network:
     """One world's network. `loop` of a caller is the process that asks."""
 
     def __init__(
-        self, agenda: Agenda, venue: SimulatedVenue, chance: random.Random, counters: Counters
+        self,
+        agenda: Agenda,
+        venue: SimulatedVenue,
+        chance: random.Random,
+        counters: Counters,
+        rules: Rules = BINANCE,
     ) -> None:
+        self.rules = rules
         self.agenda = agenda
         self.venue = venue
         self.weather = Weather()
@@ -105,7 +104,7 @@ class Network:
         """When the stream last kept something to itself; until the account is read nobody knows of it."""
         self.silent_until_ms = 0
         """Before this the agent knows that it must not ask."""
-        self.sockets: list[UserSocket] = []
+        self.sockets: list[Any] = []
         self.market_lines: list[MarketLine] = []
         self._chance = chance
         self._dials: list[int] = []
@@ -166,9 +165,10 @@ class Network:
             return ""
         if self.agenda.now_us < self.blind_until_us.get(f"{request.method} {request.path}", 0):
             return "F3"
-        if self.ambushes and request.method in ("POST", "DELETE"):
+        if self.ambushes and self.rules.moves(request):
             fault, mute_us, blind_us = self.ambushes.pop()
-            self.blind_until_us["GET /api/v3/order"] = self.agenda.now_us + blind_us
+            for look_up in self.rules.look_ups:
+                self.blind_until_us[look_up] = self.agenda.now_us + blind_us
             self.muted_until_us = self.agenda.now_us + mute_us
             return fault
         draw = self._chance.random()
@@ -186,7 +186,8 @@ class Network:
         answer = Answer(0, b"")
         if executes:
             answer = self.venue.answer(sent.request)
-            sent.executed_ms, sent.status = self.agenda.now_ms, answer.status
+            sent.executed_ms = self.agenda.now_ms
+            sent.status = 400 if answer.refused else answer.status
             if self.on_answer is not None:
                 self.on_answer(sent)
         down_us = self.latency_us()
@@ -200,9 +201,7 @@ class Network:
                 body = self._chance.choice((b"Service Unavailable", _HTML))
                 answer = Answer(status, body)
             case "F5":
-                code = self._chance.choice(("-1007", "-1006", "-1000", "-1001"))
-                body = orjson.dumps({"code": int(code), "msg": UNKNOWN_TEXTS[code]})
-                answer = Answer(504 if code == "-1007" else 500, body)
+                answer = self.rules.outcome_unknown(self._chance)
             case "F9":
                 kind = self._chance.choice(("reset", "truncated", "html", "garbage", "empty"))
                 if kind == "reset":
@@ -215,7 +214,7 @@ class Network:
                 }
                 status = 502 if kind == "html" else answer.status
                 answer = Answer(status, bodies.get(kind, b""), answer.headers)
-        self._hand(loop, down_us, lambda: self._tell(answered, answer))
+        self.hand(loop, down_us, lambda: self._tell(answered, answer))
 
     def _tell(self, answered: asyncio.Future[Answer], answer: Answer) -> None:
         """The agent learns an answer, and with it whether the exchange wants silence."""
@@ -231,9 +230,9 @@ class Network:
             if not answered.done():
                 answered.set_exception(ResetError("the connection was reset"))
 
-        self._hand(loop, in_us, fail)
+        self.hand(loop, in_us, fail)
 
-    def _hand(self, loop: VirtualLoop, in_us: int, act: Callable[[], None]) -> None:
+    def hand(self, loop: VirtualLoop, in_us: int, act: Callable[[], None]) -> None:
         """Let a process learn something, if it is still the one that waits."""
         if not loop.lost:
             self.agenda.push(self.agenda.now_us + in_us, loop, Moment(act, (), None))
@@ -241,17 +240,45 @@ class Network:
     # --- the user's socket ------------------------------------------------------------------------------
 
     async def dial(self, loop: VirtualLoop) -> UserSocket | NotOpened:
-        await asyncio.sleep(self.latency_us() * 2 / SECOND)
+        refused = await self.knock()
+        if refused is not None:
+            return refused
         now_ms = self.agenda.now_ms
+        self._dials = [at for at in self._dials if at > now_ms - 300_000] + [now_ms]
+        socket = UserSocket(self, loop)
+        self.sockets.append(socket)
+        return socket
+
+    async def knock(self) -> NotOpened | None:
+        """Why a connection is not opened."""
+        await asyncio.sleep(self.latency_us() * 2 / SECOND)
         if self.weather.unreachable or self.venue.trading.standing.unavailable:
             return NotOpened("cannot connect (unreachable)")
         if self.weather.refuses_sockets:
             self.counters.fire("F27")
             return NotOpened("the connection was refused with HTTP 429", 5_000.0)
-        self._dials = [at for at in self._dials if at > now_ms - 300_000] + [now_ms]
-        socket = UserSocket(self, loop)
-        self.sockets.append(socket)
-        return socket
+        return None
+
+    def copies_of_event(self) -> tuple[int, ...]:
+        """How much later than usual each copy of an event arrives; empty: it is lost."""
+        weather, chance = self.weather, self._chance
+        if weather.unreachable:
+            return ()
+        if weather.silent:
+            self.counters.fire("F22")
+            return ()
+        if chance.random() < weather.event_lost or self.agenda.now_us < self.muted_until_us:
+            self.counters.fire("F12")
+            self.lost_event_us = self.agenda.now_us
+            return ()
+        late_us = 0
+        if chance.random() < weather.event_swapped:
+            self.counters.fire("F13")
+            late_us = 500 * MS
+        if chance.random() < weather.event_doubled:
+            self.counters.fire("F11")
+            return late_us, late_us
+        return (late_us,)
 
     def drop_sockets(self, code: int | None = None) -> None:
         for socket in list(self.sockets):
@@ -286,7 +313,7 @@ class Network:
             return
         for line in self.market_lines:
             if line.up and (kind != "quote" or to_all or line.closely):
-                self._hand(line.loop, self.latency_us(), line.deliver(kind, what))
+                self.hand(line.loop, self.latency_us(), line.deliver(kind, what))
 
 
 class MarketLine:
@@ -309,14 +336,14 @@ class MarketLine:
             return
         self.up = False
         network = self._network
-        network._hand(self.loop, 0, lambda: self._heard("down", None))
+        network.hand(self.loop, 0, lambda: self._heard("down", None))
 
         def again() -> None:
             if network.weather.unreachable:
                 network.agenda.plan(16 * SECOND, again)
                 return
             self.up = True
-            network._hand(self.loop, 0, lambda: self._heard("up", None))
+            network.hand(self.loop, 0, lambda: self._heard("up", None))
 
         network.agenda.plan(2 * SECOND, again)
 
@@ -364,7 +391,7 @@ class UserSocket:
         pong: asyncio.Future[float] = self.loop.create_future()
         network = self._network
         if not network.weather.unreachable:
-            network._hand(
+            network.hand(
                 self.loop, network.latency_us(), lambda: None if pong.done() else pong.set_result(0.03)
             )
         return pong
@@ -415,7 +442,7 @@ class UserSocket:
         network = self._network
         at_us = max(self._last_us + 1, network.agenda.now_us + network.latency_us())
         self._last_us = at_us
-        network._hand(self.loop, at_us - network.agenda.now_us, lambda: self._queue.put_nowait(data))
+        network.hand(self.loop, at_us - network.agenda.now_us, lambda: self._queue.put_nowait(data))
 
     def _hear(self, text: str) -> None:
         if self._open:
@@ -427,7 +454,7 @@ class UserSocket:
         if self._open:
             self._code = code
             self.leave()
-            self._network._hand(self.loop, self._network.latency_us(), lambda: self._queue.put_nowait(None))
+            self._network.hand(self.loop, self._network.latency_us(), lambda: self._queue.put_nowait(None))
 
     def leave(self) -> None:
         self._open = False

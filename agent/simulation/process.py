@@ -45,9 +45,9 @@ from agent.simulation.agenda import MS, SECOND, VirtualLoop
 from agent.simulation.carriers import PublicCarrier, SignedCarrier
 from agent.simulation.disk import UncertainLedger
 from agent.simulation.feed import QuickFeed
+from agent.simulation.kraken_parts import kraken_parts
 from agent.simulation.quick_ledger import QuickLedger
 from agent.simulation.session import MemorySession
-from agent.simulation.venue import KEY, SECRET
 from agent.simulation.witness import Violation
 from agent.store import database
 from agent.store.batch import Batch, Scope
@@ -199,7 +199,7 @@ class SimulatedParts(Parts):
         def session(tls: Any, *traces: Any, keep_alive_s: float = 0.0) -> Any:
             return MemorySession(world.network, loop)
 
-        rest_class("binance")
+        rest_class(world.rules.name)
         others: dict[tuple[ModuleType, str], object] = {
             (engine_module, "trading_alone"): _unlocked,
             (ccxt_client, "time"): _LoopTime(loop),
@@ -219,6 +219,8 @@ class SimulatedParts(Parts):
                 (database, "check_schema"): _checked,
             }
             self.latch_look_s = QUICK_LATCH_LOOK_S
+        if world.rules.name == "kraken":
+            others |= kraken_parts(world.network, loop, process.ccxt_made)
         substitute(others)
 
     def chance(self) -> random.Random:
@@ -243,7 +245,15 @@ class SimulatedParts(Parts):
         return self.world.candles
 
     def feed(self, market: Any, addresses: Any, config: Any, clock: Any, archive: Any, chance: Any) -> Any:
-        return QuickFeed(self.world.network, self.process.loop, market, clock, archive, config.bar_ms)
+        return QuickFeed(
+            self.world.network,
+            self.process.loop,
+            market,
+            clock,
+            archive,
+            config.bar_ms,
+            tells_closing=self.world.rules.tells_closing,
+        )
 
     def patience(self, config: Any) -> Patience:
         return super().patience(config) if self.world.thorough else QUICK
@@ -338,6 +348,7 @@ class Process:
         self.main: asyncio.Task[int] | None = None
         self._crash_at_commit: tuple[int, bool] | None = None
         self._engine: Engine | None = None
+        self.ccxt_made: list[Any] = []
 
     def start(self, config: Any) -> None:
         options = RunOptions(
@@ -346,11 +357,13 @@ class Process:
             exchange=ExchangeAddress(REST, WS), clock="system", log_json=False,
         )  # fmt: skip
         parts = SimulatedParts(self)
-        access = PAPER
+        access, rules = PAPER, self.world.rules
         if not self.world.terms.paper:
-            orders = Addresses.replaced("binance", REST, WS)
+            orders = Addresses.replaced(rules.name, REST, WS)
             access = Access(
-                Account(orders, ExchangeKeys(Secret(KEY), Secret(SECRET), None), None), "", lambda: False
+                Account(orders, ExchangeKeys(Secret(rules.key), Secret(rules.secret), None), None),
+                "",
+                lambda: False,
             )
         directory = DataDir(self.world.disk.path)
         self._engine = Engine(options, config.config, directory, None, parts, access)
@@ -454,6 +467,8 @@ class Process:
                     task._log_destroy_pending = False  # type: ignore[attr-defined]
         finally:
             events._set_running_loop(previous)
+        for instance in self.ccxt_made:
+            instance.session = None
         self.loop.tasks.clear()
         self.loop.ready.clear()
         self._engine = None

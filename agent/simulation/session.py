@@ -31,7 +31,7 @@ class Response:
         return self._body.decode("utf-8", errors)
 
 
-class _Underway:
+class Underway:
     """`async with session.get(...)`."""
 
     def __init__(self, session: MemorySession, request: Request, timeout_s: float | None) -> None:
@@ -51,6 +51,8 @@ class _Underway:
                 return Response(*await network.ask(loop, self._request))
         except TimeoutError:
             raise aiohttp.ServerTimeoutError("no answer in time") from None
+        except ConnectionRefusedError as error:
+            raise aiohttp.ClientOSError(error.errno, str(error)) from None
         except ConnectionResetError:
             raise aiohttp.ServerDisconnectedError("the connection was reset") from None
 
@@ -74,20 +76,20 @@ class MemorySession:
 
     def _ask(
         self, method: str, url: Any, data: bytes | None, headers: Mapping[str, str], timeout: Any
-    ) -> _Underway:
+    ) -> Underway:
         key = next((value for name, value in headers.items() if name.upper() == "X-MBX-APIKEY"), None)
         form = "" if data is None else data.decode()
         request = Request(method, url.raw_path, url.raw_query_string, form, key)
-        return _Underway(self, request, getattr(timeout, "total", timeout))
+        return Underway(self, request, getattr(timeout, "total", timeout))
 
-    def get(self, url: Any, *, data: Any = None, headers: Any, timeout: Any, proxy: Any) -> _Underway:
+    def get(self, url: Any, *, data: Any = None, headers: Any, timeout: Any, proxy: Any) -> Underway:
         return self._ask("GET", url, data, headers, timeout)
 
-    def post(self, url: Any, *, data: Any = None, headers: Any, timeout: Any, proxy: Any) -> _Underway:
+    def post(self, url: Any, *, data: Any = None, headers: Any, timeout: Any, proxy: Any) -> Underway:
         return self._ask("POST", url, data, headers, timeout)
 
-    def delete(self, url: Any, *, data: Any = None, headers: Any, timeout: Any, proxy: Any) -> _Underway:
+    def delete(self, url: Any, *, data: Any = None, headers: Any, timeout: Any, proxy: Any) -> Underway:
         return self._ask("DELETE", url, data, headers, timeout)
 
-    def put(self, url: Any, *, data: Any = None, headers: Any, timeout: Any, proxy: Any) -> _Underway:
+    def put(self, url: Any, *, data: Any = None, headers: Any, timeout: Any, proxy: Any) -> Underway:
         return self._ask("PUT", url, data, headers, timeout)

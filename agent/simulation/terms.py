@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from agent.config.check import check_config
 from agent.config.load import Loaded
+from agent.simulation.rules import BINANCE, Rules
 
 EXAMPLE: Final = Path(__file__).parent.parent.parent / "config.example.json"
 
@@ -31,7 +32,9 @@ class Terms:
     cash: Decimal
 
 
-def drawn(seed: int, chance: random.Random, luck: float = 1.0, *, parade: bool = False) -> Terms:
+def drawn(
+    seed: int, chance: random.Random, luck: float = 1.0, *, parade: bool = False, rules: Rules = BINANCE
+) -> Terms:
     """`parade`: with every kind of order, and no limit that ends the day early."""
     body = json.loads(BASE)
     exits, risk, agent = body["backtest_params"], body["risk_management"], body["agent"]
@@ -61,6 +64,7 @@ def drawn(seed: int, chance: random.Random, luck: float = 1.0, *, parade: bool =
         paper = body["exchange"]["paper_trading"] = False
         exits["use_stop_loss"] = agent["protective_stop"] = True
         risk |= {"max_daily_trades": 100, "max_daily_loss_percent": 20.0}
+    rules.configure(body)
     stop = exits["use_stop_loss"] and agent["protective_stop"]
     return Terms(
         seed=seed,

@@ -48,6 +48,8 @@ class Request:
     query: str = ""
     form: str = ""
     key: str | None = None
+    sign: str | None = None
+    """Where it is no parameter."""
 
     @property
     def text(self) -> str:
@@ -59,6 +61,8 @@ class Answer:
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    refused: bool = False
+    """Where the status does not say it."""
 
 
 class WorldClock(VenueClock):
@@ -156,6 +160,8 @@ class SimulatedVenue:
         balances: Mapping[str, Decimal],
         *,
         busy: float = 1.0,
+        key: str = KEY,
+        secret: str = SECRET,
     ) -> None:
         pair = pair_named("ADA/USDT")
         self.agenda = agenda
@@ -170,7 +176,7 @@ class SimulatedVenue:
         desk = PathDesk(clock, market, balances)
         self.faults = FaultBoard(lambda: agenda.now_us / 1e3, lambda: agenda.now_us / 1e3)
         self.exchange = Exchange(
-            clock, market, desk, KEY, SECRET, self.faults, FrameFaults(self.faults, clock.now_ms)
+            clock, market, desk, key, secret, self.faults, FrameFaults(self.faults, clock.now_ms)
         )
         self.exchange.requests = cast(Any, _Uncounted())
         self.trading = TradingSide(self.exchange)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
 
 from agent.core.commands import Command
 from agent.core.events import Impairment
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from agent.simulation.process import Process
     from agent.simulation.world import World
 
-_PLACES: Final = ("/api/v3/order", "/api/v3/order/cancelReplace", "/api/v3/orderList/oco")
 _OWN_IDS: Final = ("newClientOrderId", "aboveClientOrderId", "belowClientOrderId")
 PROVEN_ABSENT_MS: Final = 18_000
 #: With all in order and nothing broken, so long may something be held without anything that sells it.
@@ -94,11 +92,11 @@ class Witness:
         if sent.at_ms < world.network.silent_until_ms and not world.clock_stepped:
             left_s = (world.network.silent_until_ms - sent.at_ms) / 1000
             raise Violation(13, f"{request.method} {request.path} {left_s:.1f} s before the ban is over")
-        if request.method != "POST" or request.path not in _PLACES:
+        said = world.rules.placed(request)
+        if said is None:
             if request.key is not None and self.world.terms.paper:
                 raise Violation(22, f"a signed request on paper: {request.method} {request.path}")
             return
-        said = dict(parse_qsl(request.text))
         sent.client_id = said.get("newClientOrderId", said.get("listClientOrderId", ""))
         if self.world.terms.paper:
             raise Violation(22, f"an order left on paper: {sent.client_id}")
@@ -182,9 +180,10 @@ class Witness:
     def answered(self, sent: Sent, body: bytes) -> None:
         """The venue carried out a request."""
         request = sent.request
-        process = self.world.process
-        if process is not None and request.path == "/api/v3/account" and sent.status == 200:
-            process.account_read_ms = self.world.agenda.now_ms
+        world = self.world
+        process = world.process
+        if process is not None and world.rules.is_account(request) and sent.status == 200:
+            process.account_read_ms = world.agenda.now_ms
         if sent.status in (418, 429):
             pass
         self.look()
@@ -208,7 +207,7 @@ class Witness:
         while self._trades_seen < len(trades):
             trade = trades[self._trades_seen]
             self._trades_seen += 1
-            if not trade.client_id.startswith(world.tag):
+            if not self._is_ours(trade.client_id):
                 continue
             self.figures.fills += 1
             if trade.side == "BUY":
@@ -231,8 +230,7 @@ class Witness:
         if not world.terms.protects:
             return
         guarded = any(
-            o.terms.side == "SELL" and o.terms.client_id.startswith(world.tag)
-            for o in world.venue.open_orders
+            o.terms.side == "SELL" and self._is_ours(o.terms.client_id) for o in world.venue.open_orders
         )
         if guarded:
             self._naked_since_ms = None
@@ -253,7 +251,7 @@ class Witness:
         state = None if process is None else process.state
         if process is None or state is None or world.terms.paper:
             return
-        at_venue = {o.terms.client_id for o in world.venue.open_orders}
+        at_venue = {world.rules.own_id(o.terms.client_id) for o in world.venue.open_orders}
         gone = [k for k, o in state.orders.items() if o.is_working and k not in at_venue]
         self._vanished_ms = {k: self._vanished_ms.get(k, now_ms) for k in gone}
         read_ms = process.account_read_ms
@@ -340,7 +338,11 @@ class Witness:
 
     def _is_at_venue(self, client_id: str) -> bool:
         registry = self.world.venue.desk.venue.registry
-        return registry.find(self.world.venue.symbol, None, client_id) is not None
+        wire_id = self.world.rules.wire_id(client_id)
+        return registry.find(self.world.venue.symbol, None, wire_id) is not None
+
+    def _is_ours(self, client_id: str) -> bool:
+        return self.world.rules.own_id(client_id).startswith(self.world.tag)
 
     def _proven_absent(self, old: Order, client_id: str) -> None:
         if old.status is not OrderStatus.UNKNOWN or self.world.terms.paper:
@@ -348,13 +350,7 @@ class Witness:
         waited_ms = self.world.agenda.now_ms - self._approved_ms.get(client_id, 0)
         if waited_ms < PROVEN_ABSENT_MS:
             raise Violation(5, f"{client_id} was called never placed after {waited_ms} ms")
-        asked = [
-            s
-            for s in self.world.network.log[-3_000:]
-            if (s.request.method, s.request.path) == ("GET", "/api/v3/order")
-            and client_id in s.request.query
-            and s.status == 400
-        ]
+        asked = [s for s in self.world.network.log[-3_000:] if self.world.rules.found_nothing(s, client_id)]
         if len(asked) < 3:
             raise Violation(5, f"{client_id} was called never placed after {len(asked)} definite not-founds")
 
@@ -396,7 +392,7 @@ class Witness:
         if world.terms.paper:
             return
         self.look()
-        registry, tag = world.venue.desk.venue.registry, world.tag
+        registry, own_id = world.venue.desk.venue.registry, world.rules.own_id
         read = world.disk.read
         known = {row[0] for row in read("SELECT client_id FROM orders")}
         since_ms = world.wiped_ms or 0
@@ -406,18 +402,18 @@ class Witness:
         ours = {(c, t, Decimal(p), Decimal(q), Decimal(f), a) for c, t, p, q, f, a in rows}
         dust = sum((Decimal(r[0]) for r in read("SELECT qty FROM dust")), ZERO)
         entries = read("SELECT client_id, position_id FROM intents WHERE purpose = 'entry'")
-        tagged = [o for o in registry.all_orders() if o.terms.client_id.startswith(tag)]
-        if orphans := {o.terms.client_id for o in tagged} - known:
+        tagged = [o for o in registry.all_orders() if self._is_ours(o.terms.client_id)]
+        if orphans := {own_id(o.terms.client_id) for o in tagged} - known:
             raise Violation(1, f"orders at the venue that are in no row: {sorted(orphans)[:3]}")
-        ids = [o.terms.client_id for o in tagged]
+        ids = [own_id(o.terms.client_id) for o in tagged]
         if len(ids) != len(set(ids)):
             raise Violation(2, "one client id, two orders at the venue")
         refused = {row[0] for row in read("SELECT client_id FROM orders WHERE status = 'REJECTED'")}
         if wrong := refused & set(ids):
             raise Violation(5, f"called refused, but at the venue: {sorted(wrong)[:3]}")
         theirs = {
-            (t.client_id, str(t.id), t.price, t.qty, t.fee, t.fee_asset)
-            for t in registry.trades if t.client_id.startswith(tag)
+            (own_id(t.client_id), world.rules.trade_id(t.id), t.price, t.qty, t.fee, t.fee_asset)
+            for t in registry.trades if self._is_ours(t.client_id)
         }  # fmt: skip
         if ours != theirs or len(rows) != len(theirs):
             missing, extra = theirs - ours, ours - theirs
@@ -430,7 +426,7 @@ class Witness:
             raise Violation(2, f"a signal was entered twice: {twice}")
         firsts: dict[str, int] = {}
         for trade in registry.trades:
-            if trade.side == "BUY" and trade.client_id.startswith(tag):
+            if trade.side == "BUY" and self._is_ours(trade.client_id):
                 firsts.setdefault(trade.client_id, trade.at_ms // 86_400_000)
         most = world.config.config.risk_management.max_daily_trades
         for day in set(firsts.values()):
@@ -467,7 +463,7 @@ class Witness:
             # What the reset changed is booked as a flow too.
             return
         for trade in world.venue.desk.venue.registry.trades:
-            if trade.client_id.startswith(world.tag):
+            if self._is_ours(trade.client_id):
                 value = trade.price * trade.qty
                 own += value if trade.side == "SELL" else -value
                 own -= trade.fee if trade.fee_asset == "USDT" else ZERO

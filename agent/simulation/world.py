@@ -35,6 +35,7 @@ from agent.simulation.disk import Disk
 from agent.simulation.feed import KeptCandles
 from agent.simulation.network import Counters, Network, Sent, Weather
 from agent.simulation.process import Process, substitute
+from agent.simulation.rules import BINANCE, Rules
 from agent.simulation.terms import Terms
 from agent.simulation.venue import SimulatedVenue
 from agent.simulation.witness import Figures, Violation, Witness
@@ -75,7 +76,10 @@ class World:
         terms: Terms | None = None,
         thorough: bool = False,
         parade: bool = False,
+        rules: Rules = BINANCE,
     ) -> None:
+        self.rules = rules
+        """Of the venue's protocol."""
         self.parade = parade
         """No disaster is left out."""
         self.dealt = 0
@@ -83,7 +87,7 @@ class World:
         self.thorough = thorough
         """With ccxt itself in the way, and the product's own rhythm."""
         self.chance = random.Random(f"world {seed}")
-        self.terms = terms or terms_module.drawn(seed, self.chance, luck, parade=parade)
+        self.terms = terms or terms_module.drawn(seed, self.chance, luck, parade=parade, rules=rules)
         self.days = days
         self.config = terms_module.loaded(self.terms.config)
         config = self.config.config
@@ -99,12 +103,15 @@ class World:
             balances["BNB"] = Decimal("0.05")
         market_chance = random.Random(self.chance.getrandbits(64))
         self.venue = SimulatedVenue(
-            self.agenda, market_chance, start_ms, self.bar_ms, balances, busy=self.terms.busy
-        )
+            self.agenda, market_chance, start_ms, self.bar_ms, balances, busy=self.terms.busy,
+            key=rules.key, secret=rules.secret,
+        )  # fmt: skip
+        rules.front(self.venue)
         self.counters = Counters()
         self.network = Network(
-            self.agenda, self.venue, random.Random(self.chance.getrandbits(64)), self.counters
+            self.agenda, self.venue, random.Random(self.chance.getrandbits(64)), self.counters, rules
         )
+        rules.connect(self.network)
         digits = "0123456789abcdefghijklmnopqrstuvwxyz"
         self.tag = "s" + "".join(self.chance.choice(digits) for _ in range(4))
         self.disk = Disk(self.tag)
@@ -215,7 +222,9 @@ class World:
             self.network.broadcast("bar", candle)
             return
         self.counters.fire(fault)
-        if fault == "F25":
+        if self.rules.spoils_answer(self.venue, fault):
+            self.network.broadcast("bar", candle)
+        elif fault == "F25":
             self.network.broadcast("bar", candle)
             self.network.broadcast("bar", self.candle(open_ms - self.bar_ms))
             self.network.broadcast("bar", candle)
@@ -532,7 +541,7 @@ class World:
             or state.in_flight()
         ):
             return False
-        at_venue = {o.terms.client_id for o in self.venue.open_orders}
+        at_venue = {self.rules.own_id(o.terms.client_id) for o in self.venue.open_orders}
         if not self.terms.paper and any(o.is_working and k not in at_venue for k, o in state.orders.items()):
             return False
         if (state.phase is Phase.HALTED or state.durable.flattening) and state.open_positions():
@@ -575,7 +584,7 @@ class World:
             if self.crash_after_order is not None:
                 self.crash_in(self.crash_after_order)
                 self.crash_after_order = None
-        elif sent.request.path == "/api/v3/depth" and self.at_next_signal is not None:
+        elif sent.request.path == self.rules.book_path and self.at_next_signal is not None:
             act, self.at_next_signal = self.at_next_signal, None
             act()
         elif sent.request.method != "GET":

@@ -34,7 +34,8 @@ from agent.exchange.signed.arming import LiveArming, order_hosts
 from agent.exchange.signed.classify import Accepted, Refused, Unknown
 from agent.exchange.signed.client import NotSent
 from agent.exchange.unified.dialect import Dialect
-from agent.exchange.unified.refusals import JUDGES
+from agent.exchange.unified.refusals import JUDGES, Kind
+from agent.exchange.unified.rising import RisingNumbers
 from agent.exchange.weight_gate import Urgency, WeightGate
 
 Outcome = Accepted | Refused | Unknown | NotSent
@@ -53,6 +54,8 @@ class _Underway:
 
     last_word: LastWord | None
     left: bool = False
+    number: int = 0
+    """The rising one of its newest request."""
     answers: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -86,7 +89,8 @@ class Carrier:
         self._closed = False
         self._lane = asyncio.Lock()
         self._last_use_ms = float("-inf")
-        self.ccxt = _instance(addresses, keys, dialect, gate, arming, timeout_ms)
+        self._numbers = RisingNumbers(clock)
+        self.ccxt = _instance(addresses, keys, dialect, gate, arming, timeout_ms, self._numbers)
         # By name: importing it would import all of ccxt.
         self._ccxt_error: type[Exception] = sys.modules["ccxt.base.errors"].BaseError
 
@@ -167,6 +171,8 @@ class Carrier:
         if not underway.answers:
             return Unknown(why or "no answer")
         verdict = self._judge(*underway.answers[-1])
+        if isinstance(verdict, Refused) and verdict.code == Kind.TIME:
+            self._numbers.refused(underway.number)
         if not isinstance(verdict, Accepted):
             return verdict
         return Accepted(read) if why is None else Unknown(why)
@@ -185,6 +191,7 @@ def _instance(
     gate: WeightGate,
     arming: LiveArming | None,
     timeout_ms: int,
+    numbers: RisingNumbers,
 ) -> Any:
     """An object of ccxt's class with our doors in it."""
     exchange: Any = rest_class(addresses.exchange)
@@ -199,6 +206,12 @@ def _instance(
         last_request_body = property(lambda self: None, lambda self, value: None)
         last_request_url = property(lambda self: None, lambda self, value: None)
         hosts: frozenset[str] = frozenset()
+
+        def nonce(self) -> Any:
+            if not dialect.numbers_rise:
+                return super().nonce()
+            number = _underway.get().number = numbers.next()
+            return number
 
         async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
             if host_of(url) not in self.hosts:

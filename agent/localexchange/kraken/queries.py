@@ -7,6 +7,7 @@ is over come in pages of 50, the newest first, with the number there are in all.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
@@ -43,32 +44,45 @@ KINDS: Final[Mapping[Kind, str]] = {
 }
 
 
-def balance(desk: Desk, references: References, sent: Mapping[str, str]) -> Json:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question. `as_of_ms` None: now."""
+
+    desk: Desk
+    references: References
+    sent: Mapping[str, str]
+    as_of_ms: int | None = None
+
+
+def balance(asked: Asked) -> Json:
     """POST Balance: totals."""
-    _nothing_but(sent)
-    return {asset_id(a): f"{b.total:.8f}" for a, b in desk.venue.ledger.balances().items()}
+    _nothing_but(asked.sent)
+    return {asset_id(a): f"{b.total:.8f}" for a, b in asked.desk.venue.ledger.balances().items()}
 
 
-def balance_ex(desk: Desk, references: References, sent: Mapping[str, str]) -> Json:
+def balance_ex(asked: Asked) -> Json:
     """POST BalanceEx: totals and what orders hold of them."""
-    _nothing_but(sent)
+    _nothing_but(asked.sent)
     return {
         asset_id(a): {"balance": f"{b.total:.8f}", "hold_trade": f"{b.locked:.8f}"}
-        for a, b in desk.venue.ledger.balances().items()
+        for a, b in asked.desk.venue.ledger.balances().items()
     }
 
 
-def open_orders(desk: Desk, references: References, sent: Mapping[str, str]) -> Json:
+def open_orders(asked: Asked) -> Json:
+    desk, references, sent = asked.desk, asked.references, asked.sent
     _nothing_but(sent, "trades", "userref", "cl_ord_id", "start")
-    found = [o for o in desk.venue.registry.open_orders() if _is_asked(o, references, sent)]
+    registry = desk.venue.registry
+    found = [o for o in registry.open_as_of(None, asked.as_of_ms) if _is_asked(o, references, sent)]
     return {"open": {kraken.order_id(o.id): order_row(desk, references, o, _trades(sent)) for o in found}}
 
 
-def closed_orders(desk: Desk, references: References, sent: Mapping[str, str]) -> Json:
+def closed_orders(asked: Asked) -> Json:
+    desk, references, sent = asked.desk, asked.references, asked.sent
     _nothing_but(sent, "trades", "userref", "cl_ord_id", "start", "end", "ofs", "closetime", "without_count")
     found = [
         o
-        for o in desk.venue.registry.all_orders()
+        for o in _all_orders(asked)
         if not o.open and _is_asked(o, references, sent) and _in_time(sent, o.updated_ms)
     ]
     page = _page(sorted(found, key=lambda o: -o.updated_ms), sent)
@@ -76,32 +90,48 @@ def closed_orders(desk: Desk, references: References, sent: Mapping[str, str]) -
     return {"closed": rows, "count": len(found)}
 
 
-def query_orders(desk: Desk, references: References, sent: Mapping[str, str]) -> Json:
+def query_orders(asked: Asked) -> Json:
+    desk, references, sent = asked.desk, asked.references, asked.sent
     _nothing_but(sent, "trades", "userref", "cl_ord_id", "txid", "consolidate_taker")
     wanted = [kraken.number_of(text) for text in sent.get("txid", "").split(",") if text]
     if not wanted:
         raise invalid("txid")
-    known = {o.id: o for o in desk.venue.registry.all_orders()}
+    known = {o.id: o for o in _all_orders(asked)}
     found = [known[number] for number in wanted if number in known]
     if not found:
         raise KrakenError(UNKNOWN_ORDER)
     return {kraken.order_id(o.id): order_row(desk, references, o, _trades(sent)) for o in found}
 
 
-def trades_history(desk: Desk, references: References, sent: Mapping[str, str]) -> Json:
+def trades_history(asked: Asked) -> Json:
+    desk, sent = asked.desk, asked.sent
     _nothing_but(sent, "type", "trades", "start", "end", "ofs", "without_count", "consolidate_taker")
-    found = [t for t in reversed(desk.venue.registry.trades) if _in_time(sent, t.at_ms)]
+    found = [t for t in reversed(desk.venue.registry.trades) if _in_time(sent, t.at_ms) and _told(asked, t)]
     page = _page(found, sent)
     return {"trades": {kraken.trade_id(t.id): trade_row(desk, t) for t in page}, "count": len(found)}
 
 
-def query_trades(desk: Desk, references: References, sent: Mapping[str, str]) -> Json:
+def query_trades(asked: Asked) -> Json:
+    desk, sent = asked.desk, asked.sent
     _nothing_but(sent, "txid", "trades")
     wanted = {kraken.number_of(text) for text in sent.get("txid", "").split(",") if text}
     found = [t for t in desk.venue.registry.trades if t.id in wanted]
     if not found:
         raise KrakenError("EQuery:Unknown trade")
     return {kraken.trade_id(t.id): trade_row(desk, t) for t in found}
+
+
+def _all_orders(asked: Asked) -> list[Order]:
+    registry = asked.desk.venue.registry
+    return [
+        order
+        for instrument in asked.desk.market
+        for order in registry.of_symbol(instrument.pair.symbol, asked.as_of_ms)
+    ]
+
+
+def _told(asked: Asked, trade: Trade) -> bool:
+    return asked.as_of_ms is None or trade.at_ms <= asked.as_of_ms
 
 
 def order_row(desk: Desk, references: References, order: Order, with_trades: bool) -> Json:

@@ -9,6 +9,7 @@ from aiohttp import web
 from agent.localexchange.exchange import Exchange, SeenRequest
 from agent.localexchange.faults import Fault
 from agent.localexchange.kraken.account import Account
+from agent.localexchange.kraken.answers import Answers
 from agent.localexchange.kraken.orders import References
 from agent.localexchange.kraken.rest import KrakenRest
 from agent.localexchange.kraken.sockets import Connection
@@ -26,7 +27,8 @@ class KrakenSide:
         self._exchange = exchange
         self._account = Account(exchange.key, exchange.secret)
         self._references = References({})
-        self._rest = KrakenRest(exchange, standing, self._account, self._references)
+        answers = Answers(exchange, standing, self._account, self._references)
+        self._rest = KrakenRest(exchange, standing, answers)
         self._open: dict[Connection, None] = {}
         self._closing: set[asyncio.Task[None]] = set()
         exchange.desk.tell(self._publish)

@@ -1,0 +1,136 @@
+"""Worlds over Kraken's rules: client ids that are unique among open orders only, bars closed by the clock, no
+sandbox, two requests for a replacement, acceptances without fills, deadlines.
+
+Belongs here: Kraken's answers without HTTP, and what world, disasters and witness ask of the protocol. Stays
+true: every answer is the Kraken front-end's own; requests come from ccxt as it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+import orjson
+
+from agent.exchange.unified.client_ids import as_hex, from_hex
+from agent.localexchange.kraken import names
+from agent.localexchange.kraken.account import Account
+from agent.localexchange.kraken.answers import Answers, Question
+from agent.localexchange.kraken.orders import References
+from agent.simulation.rules import Rules
+from agent.simulation.venue import SECRET, Answer, Request, SimulatedVenue
+
+if TYPE_CHECKING:
+    from agent.localexchange.venue.events import News
+    from agent.simulation.network import Network, Sent
+
+_PRIVATE: Final = "/0/private/"
+_TYPES: Final = {"market": "MARKET", "limit": "LIMIT", "stop-loss": "STOP_LOSS"}
+_UNKNOWN: Final = (
+    "EService:Timeout", "EService:Busy", "EService:Unavailable", "EGeneral:Internal error",
+)  # fmt: skip
+
+
+class KrakenFront:
+    """From a request to its answer, as `localexchange.kraken.rest` gives it over HTTP."""
+
+    def __init__(self, venue: SimulatedVenue, key: str, secret: str) -> None:
+        self._standing = venue.trading.standing
+        self._answers = Answers(venue.exchange, self._standing, Account(key, secret), References({}))
+        self.bar_faults: list[str] = []
+        """What the next answers about bars suffer."""
+
+    def answer(self, request: Request) -> Answer:
+        """Carry out one request."""
+        self._standing.passes(request.method, request.path)
+        query = dict(parse_qsl(request.query, keep_blank_values=True))
+        asked = Question(
+            request.method, request.path, query, request.form.encode(), request.key, request.sign
+        )
+        said = self._answers.answer(asked)
+        if self.bar_faults and request.path.endswith("/OHLC") and not said.refused:
+            _spoil(self.bar_faults.pop(), said.body["result"])
+        return Answer(said.status, orjson.dumps(said.body), said.headers, refused=said.refused)
+
+
+def _spoil(fault: str, result: dict[str, Any]) -> None:
+    """Bars told twice and in disorder, one that was decided told otherwise, or impossible numbers."""
+    rows = next(value for value in result.values() if isinstance(value, list))
+    if len(rows) < 3:
+        return
+    *_, before, newest, _in_progress = rows
+    match fault:
+        case "F24":
+            before[4] = before[3]
+        case "F25":
+            rows.insert(0, newest)
+            rows.append(before)
+        case "F26":
+            newest[3] = "-1.0"
+
+
+class KrakenRules(Rules):
+    name = "kraken"
+    secret = base64.b64encode(SECRET.encode()).decode()
+    account_request = f"POST {_PRIVATE}BalanceEx"
+    look_ups = tuple(f"POST {_PRIVATE}{name}" for name in ("OpenOrders", "ClosedOrders", "QueryOrders"))
+    book_path = "/0/public/Depth"
+    tells_closing = False
+    has_testnet = False
+
+    def front(self, venue: SimulatedVenue) -> None:
+        venue.answer = KrakenFront(venue, self.key, self.secret).answer
+
+    def spoils_answer(self, venue: SimulatedVenue, fault: str) -> bool:
+        front = venue.answer.__self__
+        assert isinstance(front, KrakenFront)
+        front.bar_faults.append(fault)
+        return True
+
+    def connect(self, network: Network) -> None:
+        def publish(news: News) -> None:
+            for socket in list(network.sockets):
+                socket.publish(news)
+
+        network.venue.desk.tell(publish)
+
+    def configure(self, body: dict[str, Any]) -> None:
+        body["exchange"] |= {"exchange_name": "kraken", "testnet": False}
+
+    def placed(self, request: Request) -> dict[str, str] | None:
+        if request.path != f"{_PRIVATE}AddOrder":
+            return None
+        sent = dict(parse_qsl(request.form))
+        said = {
+            "newClientOrderId": from_hex(sent["cl_ord_id"]),
+            "side": sent["type"].upper(),
+            "type": _TYPES[sent["ordertype"]],
+            "quantity": sent["volume"],
+        }
+        return {**said, "price": sent["price"]} if sent["ordertype"] == "limit" else said
+
+    def moves(self, request: Request) -> bool:
+        return request.path in (f"{_PRIVATE}AddOrder", f"{_PRIVATE}CancelOrder")
+
+    def own_id(self, client_id: str) -> str:
+        return from_hex(client_id)
+
+    def wire_id(self, client_id: str) -> str:
+        return as_hex(client_id)
+
+    def trade_id(self, number: int) -> str:
+        return names.trade_id(number)
+
+    def found_nothing(self, sent: Sent, client_id: str) -> bool:
+        """Among what is open it was looked for before; this is the second half of one not-found."""
+        request = sent.request
+        asked = request.path == f"{_PRIVATE}ClosedOrders" and as_hex(client_id) in request.form
+        return asked and sent.status == 200
+
+    def outcome_unknown(self, chance: random.Random) -> Answer:
+        return Answer(200, orjson.dumps({"error": [chance.choice(_UNKNOWN)]}))
+
+
+KRAKEN: Final = KrakenRules()
