@@ -45,7 +45,7 @@ def one(seed: int, days: float, *, thorough: bool = False, rules: str = BINANCE.
     for line in result.story:
         print(line)
     print()
-    totals = Totals()
+    totals = Totals(RULES[rules].without)
     totals.add(result)
     for line in totals.lines():
         print(line)
@@ -57,7 +57,7 @@ def one(seed: int, days: float, *, thorough: bool = False, rules: str = BINANCE.
 
 def many(seeds: range, days: float, jobs: int, *, thorough: bool = False, rules: str = BINANCE.name) -> int:
     """Live many worlds; only what is violated tells a story."""
-    totals = Totals()
+    totals = Totals(RULES[rules].without)
     began_s = told_s = time.monotonic()
     for result in _until_interrupted(_results(seeds, days, jobs, thorough, rules)):
         totals.add(result)

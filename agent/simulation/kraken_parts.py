@@ -15,7 +15,7 @@ from agent.core.ports import Clock
 from agent.exchange import ccxt_client
 from agent.exchange.dialing import NotOpened
 from agent.exchange.unified import account as unified_account
-from agent.exchange.unified import carrier
+from agent.exchange.unified import carrier, rising
 from agent.exchange.waiting import BackOff
 from agent.localexchange.kraken.names import order_id
 from agent.localexchange.venue.events import News, Report
@@ -31,7 +31,7 @@ _SIGNED: Final = carrier._instance
 
 
 def kraken_parts(
-    network: Network, loop: VirtualLoop, made: list[Any]
+    network: Network, loop: VirtualLoop, made: list[Any], wall_ns: Callable[[], int]
 ) -> dict[tuple[ModuleType, str], object]:
     """What takes the place of what. `made` gets every instance of ccxt that holds a session."""
 
@@ -56,6 +56,7 @@ def kraken_parts(
         (ccxt_client, "open_session"): session,
         (carrier, "open_session"): session,
         (unified_account, "Hints"): hints,
+        (rising, "wall_ms"): lambda: wall_ns() // 1_000_000,
         (unified_account, "_POLL_EVERY_MS"): _POLL_EVERY_MS,
     }
 

@@ -39,8 +39,7 @@ class KrakenFront:
     def __init__(self, venue: SimulatedVenue, key: str, secret: str) -> None:
         self._standing = venue.trading.standing
         self._answers = Answers(venue.exchange, self._standing, Account(key, secret), References({}))
-        self.bar_faults: list[str] = []
-        """What the next answers about bars suffer."""
+        self._bar_faults = venue.bar_faults
 
     def answer(self, request: Request) -> Answer:
         """Carry out one request."""
@@ -50,8 +49,8 @@ class KrakenFront:
             request.method, request.path, query, request.form.encode(), request.key, request.sign
         )
         said = self._answers.answer(asked)
-        if self.bar_faults and request.path.endswith("/OHLC") and not said.refused:
-            _spoil(self.bar_faults.pop(), said.body["result"])
+        if self._bar_faults and request.path.endswith("/OHLC") and not said.refused:
+            _spoil(self._bar_faults.pop(), said.body["result"])
         return Answer(said.status, orjson.dumps(said.body), said.headers, refused=said.refused)
 
 
@@ -79,14 +78,13 @@ class KrakenRules(Rules):
     book_path = "/0/public/Depth"
     tells_closing = False
     has_testnet = False
+    without = frozenset({"F42"})
 
     def front(self, venue: SimulatedVenue) -> None:
         venue.answer = KrakenFront(venue, self.key, self.secret).answer
 
     def spoils_answer(self, venue: SimulatedVenue, fault: str) -> bool:
-        front = venue.answer.__self__
-        assert isinstance(front, KrakenFront)
-        front.bar_faults.append(fault)
+        venue.bar_faults.append(fault)
         return True
 
     def connect(self, network: Network) -> None:

@@ -220,7 +220,7 @@ class SimulatedParts(Parts):
             }
             self.latch_look_s = QUICK_LATCH_LOOK_S
         if world.rules.name == "kraken":
-            others |= kraken_parts(world.network, loop, process.ccxt_made)
+            others |= kraken_parts(world.network, loop, process.ccxt_made, world.wall_ns)
         substitute(others)
 
     def chance(self) -> random.Random:

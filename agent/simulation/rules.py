@@ -34,6 +34,8 @@ class Rules:
     #: Whether what is pushed of a bar says that it is over.
     tells_closing = True
     has_testnet = True
+    #: Faults of the catalogue that cannot happen under these rules.
+    without: frozenset[str] = frozenset()
 
     def front(self, venue: SimulatedVenue) -> None:
         """Have the venue answer in this protocol: it does already."""

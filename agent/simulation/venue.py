@@ -186,6 +186,8 @@ class SimulatedVenue:
         self.symbol = pair.symbol
         self.initial = dict(balances)
         self.flows: list[tuple[int, str, Decimal]] = []
+        self.bar_faults: list[str] = []
+        """What the next answers about bars suffer, where those tell that bars are over."""
 
     @property
     def open_orders(self) -> Any:

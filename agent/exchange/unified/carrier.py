@@ -89,7 +89,7 @@ class Carrier:
         self._closed = False
         self._lane = asyncio.Lock()
         self._last_use_ms = float("-inf")
-        self._numbers = RisingNumbers(clock)
+        self._numbers = RisingNumbers()
         self.ccxt = _instance(addresses, keys, dialect, gate, arming, timeout_ms, self._numbers)
         # By name: importing it would import all of ccxt.
         self._ccxt_error: type[Exception] = sys.modules["ccxt.base.errors"].BaseError

@@ -7,9 +7,8 @@ was ahead, say) is caught up with in steps that grow, because nobody tells how h
 
 from __future__ import annotations
 
+import time
 from typing import Final
-
-from agent.core.ports import Clock
 
 _FIRST_STEP_MS: Final = 60_000
 _GROWTH: Final = 8
@@ -17,16 +16,20 @@ _GROWTH: Final = 8
 _FURTHEST_MS: Final = 366 * 86_400_000
 
 
-class RisingNumbers:
-    """Milliseconds of venue time, as long as nobody was ahead of it."""
+def wall_ms() -> int:
+    """This machine's clock, because other programs take their numbers from that too."""
+    return time.time_ns() // 1_000_000
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+
+class RisingNumbers:
+    """Milliseconds of the wall clock, as long as nobody was ahead of it."""
+
+    def __init__(self) -> None:
         self._ahead_ms = 0
         self._last = 0
 
     def next(self) -> int:
-        self._last = max(self._last + 1, self._clock.now_ms() + self._ahead_ms)
+        self._last = max(self._last + 1, wall_ms() + self._ahead_ms)
         return self._last
 
     def refused(self, number: int) -> None:
