@@ -29,7 +29,7 @@ from agent.compose.live import emergency_arming
 from agent.compose.market import markets_of
 from agent.compose.parts import Parts
 from agent.compose.progress import WarmupProgress
-from agent.compose.rescue import copy_of, told
+from agent.compose.rescue import copy_of, lock_elsewhere, told
 from agent.config.check import check_config
 from agent.config.load import Loaded
 from agent.config.model import Config
@@ -65,6 +65,10 @@ class NotEnded(Exception):  # noqa: N818 - a fact, not a fault of this call
     """Whoever holds the lock could not be ended; nothing may be sent beside it."""
 
 
+class HeldByTheDead(NotEnded):
+    """Who holds the lock was ended, and its disk keeps it from going: it sends nothing, ever."""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One account to look after, and the configuration accepted for it; None when there is none."""
@@ -94,8 +98,8 @@ def take_over(
 ) -> InstanceLock:
     """End whoever holds the lock, and hold it; another emergency stop is given `patience_s` to finish.
 
-    Not `named`: nothing is written, for a disk that takes nothing. Raises NotEnded, and StoreTrouble where
-    the lock cannot be used.
+    Not `named`: nothing is written, for a disk that takes nothing. Raises HeldByTheDead or NotEnded, and
+    StoreTrouble where the lock cannot be used.
     """
     began_s = time.monotonic()
     until_s = began_s + _GONE_WITHIN_S
@@ -107,6 +111,11 @@ def take_over(
         except LockHeld as held:
             holder = held.holder
         now_s = time.monotonic()
+        if holder is not None and holder.is_doomed:
+            if now_s >= until_s:
+                raise HeldByTheDead(f"process {holder.pid} was ended and its disk does not let it go")
+            time.sleep(_LOOK_S)
+            continue
         # Who holds it without a name works on a disk that takes none: another emergency stop.
         stopping = holder is None or not holder.is_alive or holder.errand == ERRAND
         if stopping and now_s < began_s + patience_s:
@@ -206,10 +215,29 @@ def stop_here(asked: Asked, say: Callable[[str], None]) -> Done:
             if writable:
                 return _all_cases(directory, asked, secrets)
             return _on_a_copy(directory, asked, secrets, say)
+    except HeldByTheDead as dead:
+        say(f"{str(dead).capitalize()}: going on without the lock.")
+        return _beside_the_dead(directory, asked, secrets, say)
     except StoreTrouble as trouble:
         return Done(1, (f"unknown, the store cannot be read: {trouble}",), (), False)
     finally:
         close_log()
+
+
+def _beside_the_dead(directory: DataDir, asked: Asked, secrets: Secrets, say: Callable[[str], None]) -> Done:
+    """The lock cannot be had and guards nothing: another one keeps two emergency stops apart.
+
+    We are the next to hold the first, so that nobody starts beside us when the disk comes back.
+    """
+    asked = replace(asked, disk_trouble=asked.disk_trouble or "who holds the lock cannot go")
+    try:
+        with (
+            take_over(lock_elsewhere(directory), say, asked.wait_s),
+            InstanceLock.queue(directory.lock_file),
+        ):
+            return _on_a_copy(directory, asked, secrets, say)
+    except StoreTrouble as trouble:
+        return Done(1, (f"unknown, the store cannot be read: {trouble}",), (), False)
 
 
 def _on_a_copy(directory: DataDir, asked: Asked, secrets: Secrets, say: Callable[[str], None]) -> Done:

@@ -58,6 +58,14 @@ def copy_of(directory: DataDir) -> DataDir:
     return copy
 
 
+def lock_elsewhere(directory: DataDir) -> DataDir:
+    """Where emergency stops keep out of each other's way while the directory's own lock cannot be had.
+
+    Raises StoreTrouble.
+    """
+    return DataDir(_folder_elsewhere(directory.path, "-lock"))
+
+
 def _state_of(directory: DataDir) -> str:
     """Tells what is stored now from anything stored before or later."""
     told = []
@@ -76,14 +84,14 @@ def told(copy: DataDir, directory: DataDir) -> str:
     )
 
 
-def _folder_elsewhere(path: Path) -> Path:
-    """The folder of `path`'s copy, on another file system. Raises StoreTrouble."""
+def _folder_elsewhere(path: Path, kind: str = "") -> Path:
+    """The folder of `path`'s copy, or another `kind`, on another file system. Raises StoreTrouble."""
     path = path.resolve()
     device = path.stat().st_dev
     mark = hashlib.sha256(f"{os.getuid() if hasattr(os, 'getuid') else 0} {path}".encode()).hexdigest()[:16]
     for place in _places():
         with contextlib.suppress(OSError):
-            folder = place / f"emergency-stop-{mark}"
+            folder = place / f"emergency-stop-{mark}{kind}"
             if place.stat().st_dev != device and _is_ours(folder):
                 return folder
     raise StoreTrouble(

@@ -7,9 +7,11 @@ end it, and must not end another process that was given the same id later.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ _LOCKED_BYTE: Final = 1 << 30
 _SIZE: Final = 256
 _TRIES: Final = 25
 _PAUSE_S: Final = 0.01
+_SIGKILL: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,15 @@ class Holder:
     def is_alive(self) -> bool:
         """Whether exactly this process still exists."""
         return bool(self.birth) and process_birth(self.pid) == self.birth
+
+    @property
+    def is_doomed(self) -> bool:
+        """Whether it was ended and is only kept from going, by a disk that does not answer.
+
+        It keeps its locks, and never again runs a line of its own: every thread that is left has its SIGKILL
+        before it, and finds it before anything else when the disk answers.
+        """
+        return bool(self.birth) and _started(self.pid)[1] == self.birth and _ends_all(self.pid)
 
 
 class LockHeld(StoreTrouble):
@@ -94,6 +106,17 @@ class InstanceLock:
             raise file_trouble(error, path, "writing the lock file") from None
         return cls(path, descriptor)
 
+    @classmethod
+    def queue(cls, path: Path) -> Self:
+        """Be the next to hold the lock, without a name, whenever who holds it now is gone. Returns at once.
+
+        Raises StoreTrouble.
+        """
+        descriptor = _opened_to_read(path)
+        waiting = threading.Thread(target=_wait_for, args=(os.dup(descriptor),), daemon=True)
+        waiting.start()
+        return cls(path, descriptor, named=False)
+
     def release(self) -> None:
         """Free the lock. The file stays: removing it would let two processes hold two locks."""
         if self._descriptor is not None:
@@ -137,14 +160,36 @@ def process_birth(pid: int) -> str:
     Which boot is not part of it: a service that sees nothing of /proc but processes could not tell. A lock is
     not held across a boot, so nobody is mistaken for its holder.
     """
+    state, started = _started(pid)
+    return "" if state in ("Z", "X") else started
+
+
+def _started(pid: int) -> tuple[str, str]:
+    """State and start of a process' first thread; empty where there is none."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return ""
+        return "", ""
     # The second field is the program's name in parentheses and may itself hold both and spaces.
     fields = status.rpartition(")")[2].split()
-    state, started = fields[0], fields[19]
-    return "" if state in ("Z", "X") else started
+    return fields[0], fields[19]
+
+
+def _ends_all(pid: int) -> bool:
+    """Whether threads of a process are left, and all that are have their end pending."""
+    try:
+        threads = [file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/status")]
+    except OSError:
+        # One was gone between the list and its file; asked again, there is a whole answer.
+        return False
+    told = [dict(line.partition(":")[::2] for line in status.splitlines()) for status in threads]
+    left = [one for one in told if one.get("State", "").split()[:1] not in (["Z"], ["X"])]
+    return bool(left) and all(_is_ending(one) for one in left)
+
+
+def _is_ending(told: dict[str, str]) -> bool:
+    pending = int(told.get("SigPnd", "0"), 16) | int(told.get("ShdPnd", "0"), 16)
+    return bool(pending >> (_SIGKILL - 1) & 1)
 
 
 def _opened(path: Path) -> int:
@@ -193,6 +238,17 @@ def _lock_patiently(descriptor: int) -> bool:
             return False
         time.sleep(_PAUSE_S)
     return False
+
+
+def _wait_for(descriptor: int) -> None:
+    """Until the lock is free, and then it is ours: a lock belongs to the opened file, not to its number."""
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    with contextlib.suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    os.close(descriptor)
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -368,20 +368,25 @@ async def test_an_emergency_does_not_wait_for_a_disk_that_does_not_answer(house,
     assert Latch(data / "halt.latch").read() is not None, "written as soon as that was possible"
 
 
-async def test_without_an_engine_what_is_held_is_sold_beside_a_disk_that_does_not_answer(
-    house, disk, tmp_path
-):
+@pytest.mark.parametrize("engine", ["none", "frozen"])
+async def test_what_is_held_is_sold_beside_a_disk_that_does_not_answer(house, disk, tmp_path, engine):
     market = await house.market(*credentials.options)
     config = written(tmp_path, quick(**TESTNET))
     data, env = disk.place / "data", credentials.environment(tmp_path)
     agent = await house.agent(data, *market.address, config=config, env=env)
     async with agent.watched() as watch:
         await watch.enters(market, **WISH)
-        await agent.kill()
+        if engine == "frozen":
+            # What it writes never returns, so it cannot even be killed, and keeps the lock.
+            await disk.freeze()
+            await watch.until("blocked", blocked_by("the disk does not answer"))
+            agent.send(signal.SIGSTOP)
+        else:
+            await agent.kill()
+            await disk.freeze()
     # Coins of somebody else must stay, also when it is pressed twice.
     await market.control("account", {"deposit": {"ADA": "100000"}})
     words = ("emergency-stop", "--yes", "--json", "--data-dir", str(data), *market.address)
-    await disk.freeze()
     try:
         both = await asyncio.gather(
             *(command("-m", "agent.cli", *words, env=env, cwd=tmp_path, within_s=90) for _ in range(2))
@@ -392,6 +397,7 @@ async def test_without_an_engine_what_is_held_is_sold_beside_a_disk_that_does_no
         assert (ended.code, ended.document["remaining"]) == (6, []), ended.err
         assert "NOT LATCHED" in ended.err
         assert "Everything is sold" in ended.err
+        assert ("going on without the lock" in ended.err) == (engine == "frozen")
     theirs = await Theirs.read(market)
     sold = [o for o in theirs.orders.values() if o["side"] == "SELL" and o["filled"] != "0"]
     assert len(sold) == 1

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import stat
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -183,6 +185,34 @@ def test_what_a_killed_holder_left_behind_names_nobody(tmp_path: Path) -> None:
     assert holder_of(path) is None
     with InstanceLock.take(path, at_ms=T0):
         assert holder_of(path) is not None
+
+
+def test_who_queues_is_the_next_to_hold_it(tmp_path: Path) -> None:
+    path = tmp_path / "agent.lock"
+    first = InstanceLock.take(path, at_ms=1)
+    next_one = InstanceLock.queue(path)
+    with pytest.raises(LockHeld):
+        InstanceLock.take(path, at_ms=2)
+    first.release()
+    while holder_of(path) is None:
+        pass
+    with pytest.raises(LockHeld):
+        InstanceLock.take(path, at_ms=3)
+    next_one.release()
+    InstanceLock.take(path, at_ms=4).release()
+
+
+def test_a_process_that_lives_or_is_gone_is_not_doomed() -> None:
+    me = os.getpid()
+    assert not Holder(me, 0, process_birth(me)).is_doomed
+    with subprocess.Popen(["sleep", "60"]) as other:
+        stopped = Holder(other.pid, 0, process_birth(other.pid))
+        other.send_signal(signal.SIGSTOP)
+        assert not stopped.is_doomed
+        other.kill()
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+        assert not stopped.is_doomed, "nothing of it is left that could hold a lock"
+    assert not stopped.is_doomed
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"pid": "x"}', "[]", "\0\0"])
