@@ -64,6 +64,7 @@ KILLS ?= 120
 # Everything that takes too long for every day: real kills, all planted bugs, all crash points, long ranges.
 prove: setup
 	@AGENT_KILLS=$(KILLS) $(PY) -m pytest -q tests/e2e/test_kill_cycles.py
+	@AGENT_CORE_SEEDS=2000 $(PY) -m pytest -q tests/property/test_core_seeds.py
 	@$(PY) -m agent.simulation.power_cuts --cuts 2000
 	@$(PY) -m agent.simulation.crash_points
 	@$(PY) -m agent.simulation.planted

@@ -4,7 +4,7 @@ Each bar is walked open, low, high, close (or along finer candles, each walked t
 as closed; orders meet the recorded venue's paper account. So everything the live agent does differently
 from the bar form (no room, entry bar, levels seen only at a close, costs inside the fill prices) happens
 here too, and is named in the remarks. While nothing is held or on its way, the prices inside a bar can
-change nothing, and only the last one is told.
+change nothing: then one a day is told, which marks where the day began.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from agent.core import events as e
+from agent.core.account import day_of
 from agent.core.boot import boot
 from agent.core.commands import Command, Keep, ReadAccount
 from agent.core.engine import step
@@ -117,9 +118,12 @@ class LiveReplay:
 
         Inside a step the price passes everything on its way, so it also stands still on each level.
         """
+        idle = self._is_idle
+        if idle and self._has_priced_day_of(candle):
+            return
         steps = self._finer.get(candle.open_ms) or [candle]
         points = [p for s in steps for p in (s.open, s.low, s.high, s.close)]
-        first = len(points) - 1 if self._is_idle else 0
+        first = len(points) - 1 if idle else 0
         for i, point in enumerate(points[first:], first):
             at_ms = candle.open_ms + 1 + i * (self._setup.bar_ms - 2) // len(points)
             price = self._venue.instrument.price(point, "nearest")
@@ -143,6 +147,12 @@ class LiveReplay:
     def _is_idle(self) -> bool:
         state = self._state
         return not (self._venue.account.open_orders or state.in_flight() or state.open_positions())
+
+    def _has_priced_day_of(self, candle: Candle) -> bool:
+        """Whether trading goes on and the engine was told a price on the day of `candle`."""
+        quote = self._state.prices.trusted
+        running = self._state.phase is Phase.RUNNING
+        return running and quote is not None and day_of(quote.at_ms) == day_of(candle.open_ms)
 
     def _trade_at(self, at_ms: int, bid: Price) -> None:
         self._venue.now_ms, self._venue.bid = at_ms, bid

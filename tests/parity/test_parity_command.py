@@ -17,6 +17,9 @@ from agent.replay.command import LiveReplayed, replay_command
 from agent.replay.files import TRADE_COLUMNS
 from agent.replay.setup import ReplaySetup, setup_of
 
+#: Hot loops over and over: tracing their lines would take as long as the test and tell nothing new.
+pytestmark = pytest.mark.no_cover
+
 RUNS: list[tuple[str, Policy]] = [
     *((name, "target") for name in CASES),
     ("default", "first_level"),

@@ -16,6 +16,9 @@ from agent.replay.agreement import worst_relative
 from agent.replay.bar_form import ReplayTrade, run_bar_form
 from agent.replay.files import write_features, write_metrics, write_trades
 
+#: Hot loops over and over: tracing their lines would take as long as the test and tell nothing new.
+pytestmark = pytest.mark.no_cover
+
 LADDER = ("fib_swing_high", *LEVEL_COLUMNS)
 
 

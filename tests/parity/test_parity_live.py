@@ -17,6 +17,9 @@ from agent.core.signal import Features
 from agent.replay.agreement import VALUES, agreement, worst_relative
 from agent.replay.bar_form import bar_form_trades, live_evaluation, row_features, run_bar_form
 
+#: Hot loops over and over: tracing their lines would take as long as the test and tell nothing new.
+pytestmark = pytest.mark.no_cover
+
 
 @cache
 def live_bars(name: str) -> list[Features]:

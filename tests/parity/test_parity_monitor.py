@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from functools import cache
 
 import pytest
 
@@ -23,6 +24,9 @@ from agent.replay.candle_file import read_candles
 from agent.replay.live_form import LiveReplay
 from tests.parity.golden_cases import REAL_CANDLES, GoldenCase, golden
 from tests.unit.config_documents import accepted
+
+#: Hot loops over and over: tracing their lines would take as long as the test and tell nothing new.
+pytestmark = pytest.mark.no_cover
 
 
 class Watched(LiveReplay):
@@ -67,6 +71,7 @@ class Watched(LiveReplay):
         return found
 
 
+@cache
 def watched(name: str) -> tuple[Watched, Score]:
     case = golden(name)
     run = Watched(case)

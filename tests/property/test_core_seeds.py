@@ -6,6 +6,7 @@ and tells the story that led there.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
@@ -20,6 +21,8 @@ from tests.playbook import EXITS, LIMITS, SELLER, D, make_instrument, make_setup
 from tests.tiny_world import Crash, TinyWorld, check_books, describe
 
 ACTIONS = 120
+#: How many worlds, in twenties; `make prove` lives two thousand.
+SEEDS = int(os.environ.get("AGENT_CORE_SEEDS", "60"))
 #: With and without order lists, with stops at the market and with stops that are limits.
 ORDER_TYPES = (
     ("LIMIT", "MARKET", "STOP_LOSS"),
@@ -265,7 +268,7 @@ def live(seed: int) -> TinyWorld:
 
 
 @pytest.mark.parametrize(
-    "seeds", [range(n, n + 20) for n in range(0, 160, 20)], ids=lambda r: f"from{r.start}"
+    "seeds", [range(n, n + 20) for n in range(0, SEEDS, 20)], ids=lambda r: f"from{r.start}"
 )
 def test_by_seed(seeds: range) -> None:
     traded = sum(len(live(seed).exchange.all_fills()) > 0 for seed in seeds)

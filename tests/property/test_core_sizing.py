@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,9 @@ from agent.core.order import Fact, Purpose
 from agent.core.risk import Approved, Wish, assess_entry
 from agent.core.state import AgentState
 from tests.playbook import LIMITS, D, Playbook, PositionState, make_instrument, make_setup
+
+#: Thousands of steps: what they cover is covered by tests that say what it is for.
+pytestmark = pytest.mark.no_cover
 
 GRIDS = st.sampled_from(["1000", "1", "0.5", "0.1", "0.025", "0.001", "0.00000001"]).map(Decimal)
 TICKS = st.sampled_from(["1", "0.05", "0.01", "0.0001", "0.00000001"]).map(Decimal)

@@ -7,11 +7,11 @@ closing without a word and opening again; commits that fail are batches that con
 from __future__ import annotations
 
 import tempfile
-from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -23,6 +23,9 @@ from agent.store.ledger import Ledger
 from agent.store.loading import LATE_FILL_POSITIONS
 from tests.store_ground import LIVE, SCOPE, T0, Store, bar_batch, decision, fill, order, position
 
+#: Thousands of steps: what they cover is covered by tests that say what it is for.
+pytestmark = pytest.mark.no_cover
+
 ENDED = (PositionState.CLOSED,)
 
 
@@ -32,6 +35,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.directory = tempfile.TemporaryDirectory()
         self.store = Store(Path(self.directory.name))
         self.ledger: Ledger = self.store.ledger()
+        self.reading = self.store.ledger(read_only=True)
         self.positions: dict[int, Position] = {}
         self.orders: dict[str, Order] = {}
         self.documents: dict[str, Any] = {}
@@ -115,12 +119,13 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule()
     def the_process_dies_and_starts_again(self) -> None:
         self.ledger.close()
+        self.reading.close()
         self.ledger = self.store.ledger()
+        self.reading = self.store.ledger(read_only=True)
 
     @invariant()
     def a_restart_gets_everything_back(self) -> None:
-        with closing(self.store.ledger(read_only=True)) as reading:
-            stored = reading.load()
+        stored = self.reading.load()
         unsettled = {o.intent.position_id for o in self.orders.values() if not o.is_settled}
         wanted = {n for n, p in self.positions.items() if p.state not in ENDED} | unsettled
         wanted |= set(sorted(self.positions)[-LATE_FILL_POSITIONS:])

@@ -6,6 +6,7 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -20,6 +21,9 @@ from agent.localexchange.venue.refusals import RefusedError
 from agent.localexchange.venue.twist import NO_TWIST, Twist
 from agent.localexchange.venue.words import Execution, Kind, Prevention, Side, Status
 from tests.venue_ground import Desk, desk
+
+#: Thousands of steps: what they cover is covered by tests that say what it is for.
+pytestmark = pytest.mark.no_cover
 
 D = Decimal
 TICK = D("0.0001")
