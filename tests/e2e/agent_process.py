@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import aiohttp
+from forked import Forked, can_be_forked
 
 from agent.command_line.place import our_versions
 from agent.control.client import ControlClient, ControlError, NotAnswering, connect
@@ -41,6 +42,7 @@ _ATTACH_AGAIN_S: Final = 0.02
 _LOOK_AGAIN_S: Final = 0.05
 #: An answer about the time that took longer says too little about it.
 _TIMELY_S: Final = 0.2
+_LONGEST_LINE: Final = 2**20
 
 Condition = Callable[[Mapping[str, Any]], bool]
 
@@ -99,7 +101,7 @@ class _Lines:
 class _Child:
     """A process of ours with its two streams."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process | Forked) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         self._process = process
@@ -108,9 +110,20 @@ class _Child:
 
     @classmethod
     async def spawn(cls, *words: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Self:
+        """`python words...`, forked where that makes no difference (see `forked`)."""
+        env = environment(PYTHONPATH=str(ROOT)) | dict(env or {})
+        if can_be_forked(words, env):
+            return cls(await Forked.start(words, env, cwd or ROOT, _LONGEST_LINE))
+        return await cls.spawn_fresh(*words, cwd=cwd, env=env)
+
+    @classmethod
+    async def spawn_fresh(
+        cls, *words: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> Self:
+        """An interpreter that has read nothing yet."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, *words, stdin=DEVNULL, stdout=PIPE, stderr=PIPE,
-            env=environment(PYTHONPATH=str(ROOT)) | dict(env or {}), cwd=cwd or ROOT, limit=2**20,
+            env=environment(PYTHONPATH=str(ROOT)) | dict(env or {}), cwd=cwd or ROOT, limit=_LONGEST_LINE,
         )  # fmt: skip
         return cls(process)
 
