@@ -91,7 +91,7 @@ class Bridge(QObject):
                 self._tell(LinkKind.FAILED, last_words(said, code))
                 return
         if self._was_attached:
-            self._tell(LinkKind.LOST, "the connection to it ended.")
+            self._lost()
         elif await asyncio.to_thread(_somebody_starts, self.place):
             self._tell(LinkKind.STARTING, "An engine is starting here")
         elif self.may_start:
@@ -150,7 +150,12 @@ class Bridge(QObject):
             with contextlib.suppress(asyncio.CancelledError, ControlError):
                 await ping
             await client.close()
-        self._tell(LinkKind.LOST, "the connection to it ended.")
+        self._lost()
+
+    def _lost(self) -> None:
+        """A service is started again by what runs it, and by nobody else."""
+        fix = f"{self.service} starts it again; if not: sudo systemctl start {self.service}"
+        self._tell(LinkKind.LOST, "the connection to it ended.", fix if self.service else "")
 
     async def _take(self, client: ControlClient) -> None:
         from agent.control.messages import Snapshot

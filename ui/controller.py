@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtWidgets import QApplication
 
 from ui.acts import Acts
 from ui.bridge import Bridge
@@ -22,7 +23,7 @@ from ui.leaving import Leaving
 from ui.link import Link, LinkKind
 from ui.main_window import MainWindow
 from ui.picture import Picture
-from ui.present import stats
+from ui.present import emergency, stats
 from ui.present.ages import Seen
 from ui.present.log_lines import LogLine
 from ui.readings import Readings
@@ -73,7 +74,7 @@ class Controller(QObject):
         self.lag_ms = 0.0
         self._beat_s = 0.0
         self.flat = asyncio.Event()
-        self._emergency = False
+        self._emergency = self._emergency_answered = False
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self._due)
@@ -246,25 +247,33 @@ class Controller(QObject):
         level, text = str(notice.body.get("level", "INFO")), str(notice.body.get("text", ""))
         if _RANK.get(level, 1) >= 2 and self.settings.is_on("toasts"):
             self.window.toasts.show_toast(level, text)
-        if _RANK.get(level, 1) >= 3 and self.settings.is_on("sounds"):
-            self.sound.ring()
+        if _RANK.get(level, 1) >= 3:
+            QApplication.alert(self.window)  # the task bar shows it, unless the window is in front
+            if self.settings.is_on("sounds"):
+                self.sound.ring()
 
     # --- an emergency ----------------------------------------------------------------------------
 
     def begin_emergency(self) -> None:
-        self._emergency = True
+        self._emergency, self._emergency_answered = True, False
         self.window.emergency_card.begin()
-        self.do(self.bridge.emergency())
+        self.do(self._emergency_asked())
+
+    async def _emergency_asked(self) -> None:
+        await self.bridge.emergency()
+        self._emergency_answered = True
+        if self._emergency and self.picture is not None:
+            self._watch_halt(self.picture)
 
     def _watch_halt(self, picture: Picture) -> None:
+        """What the state tells comes after the answer, however fast it is pushed: steps stand in order."""
         halt = picture.status.halt
-        if halt is None:
+        if halt is None or not self._emergency_answered:
             return
         if halt.flat:
-            self._emergency = False
-            self._stepped("Everything is closed: halted and flat", True)
+            self._stepped(emergency.OVER, True)
         else:
-            self._stepped(f"Closing: {'; '.join(halt.remaining)}", False)
+            self._stepped(emergency.still_open(picture), False)
 
     def _stepped(self, text: str, over: bool) -> None:
         if over:

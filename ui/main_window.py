@@ -178,7 +178,7 @@ class MainWindow(QMainWindow):
             if state is not None:
                 splitter.restoreState(state)
             else:
-                sizes = {"side": [216, 334], "upper": [936, 328], "whole": [534, 140]}[name]
+                sizes = {"side": [208, 342], "upper": [936, 328], "whole": [534, 140]}[name]
                 splitter.setSizes(sizes)
 
     def _clamp(self) -> None:

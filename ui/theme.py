@@ -123,6 +123,7 @@ def colour(widget: QWidget, value: str, *, bold: bool = False, pixels: int | Non
 STYLE: Final = f"""
 QWidget {{ background: {BACKGROUND}; color: {TEXT}; }}
 QLabel, QCheckBox {{ background: transparent; }}
+QWidget[role="place"] {{ background: transparent; }}
 QLabel[role="label"] {{ color: {SECONDARY}; }}
 QLabel[role="quiet"] {{ color: {MUTED}; font-size: {SMALL_PX}px; }}
 QLabel[role="title"] {{ color: {SECONDARY}; font-weight: bold; }}
@@ -152,7 +153,7 @@ QPushButton[tone="danger"]:hover {{ background: {DANGER_BORDER}; }}
 QPushButton[tone="danger"]:focus {{ border: 1px solid {TEXT}; }}
 QPushButton[tone="danger"]:disabled {{ color: #7c6262; }}
 QPushButton[tone="small"] {{ background: {DANGER}; border-color: {DANGER_BORDER}; color: {DANGER_TEXT};
-  padding: 2px 10px; }}
+  padding: 2px 8px; }}
 QPushButton[tone="small"]:hover {{ background: {DANGER_BORDER}; }}
 QPushButton[tone="small"]:focus {{ border: 1px solid {TEXT}; }}
 QPushButton[tone="small"]:disabled {{ color: #7c6262; }}

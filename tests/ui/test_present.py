@@ -135,6 +135,22 @@ def test_where_a_service_runs_the_engine_no_window_starts_one(qapp, monkeypatch,
     assert found.act is None
 
 
+def test_a_service_that_was_lost_is_left_to_what_starts_it(qapp, monkeypatch, tmp_path):
+    monkeypatch.setenv("AGENT_SERVICE", "agent@main")
+
+    async def scenario():
+        bridge = Bridge(Place(tmp_path / "config.json", tmp_path))
+        bridge._lost()
+        return bridge
+
+    (found,) = banners.banners(None, asyncio.run(scenario()).link, Ages())
+    assert "agent@main starts it again; if not: sudo systemctl start agent@main" in found.text
+    assert found.act is None
+    monkeypatch.delenv("AGENT_SERVICE")
+    (found,) = banners.banners(None, asyncio.run(scenario()).link, Ages())
+    assert found.act is banners.Act.START_ENGINE
+
+
 @pytest.mark.parametrize("kind", [LinkKind.LOST, LinkKind.SILENT, LinkKind.FAILED, LinkKind.NONE])
 def test_every_way_of_having_no_engine_is_said(kind):
     found = banners.banners(picture(), Link(kind, "so it is.", pid=9), Ages(link_s=12))
@@ -152,6 +168,26 @@ def test_a_sale_is_asked_in_numbers_with_verbs():
     assert question.choices[0].text == "Sell 19,607.8 ADA"
     assert question.safe == "Keep the position"
     assert questions.close(picture(), 7) is None
+
+
+def test_what_several_sales_come_to_is_said_in_all():
+    two = [position(), position(id=8, size="392.2", unrealized_pnl="-12.35")]
+    told = "In all: 20,000 ADA, PnL about −10.25 USDT."
+    assert told in questions.emergency(picture(positions=two)).lines
+    assert told in questions.stop(picture(positions=two)).lines
+    assert not [line for line in questions.emergency(picture(positions=two[:1])).lines if "In all" in line]
+    two[1]["unrealized_pnl"] = None
+    assert "In all: 20,000 ADA." in questions.emergency(picture(positions=two)).lines
+
+
+def test_what_a_halt_still_has_to_close_is_said_in_a_traders_words():
+    left = ["position 7: 19607.8 ADA", "order sx01sell7: NEW"]
+    closing = {**HALT, "flat": False, "remaining": left}
+    (text,) = shown(positions=[position()], halt=closing, state="HALTED")
+    assert text.startswith("HALTED (EMERGENCY STOP, 15:43:00 UTC). ")
+    assert text.endswith("Selling 19,607.8 ADA (position 7); 1 order not yet settled.")
+    (text,) = shown(halt={**closing, "remaining": []}, state="HALTED")
+    assert text.endswith("Waiting for the last answers of the exchange.")
 
 
 def test_the_emergency_names_orders_positions_and_mode():

@@ -51,7 +51,19 @@ def _cut_off(root: QWidget) -> list[str]:
         if label.width() < needed.width() and not label.text().endswith("…"):
             found.append(label.text())
     buttons = [button for button in root.findChildren(QAbstractButton) if button.isVisible()]
-    return found + [b.text() for b in buttons if b.width() < b.sizeHint().width()]
+    found += [b.text() for b in buttons if b.width() < b.sizeHint().width()]
+    # A button may be scrolled out of sight from below, never from the side.
+    return found + [f"{b.text()} (beside the edge)" for b in buttons if _seen_px(b) < b.width()]
+
+
+def _seen_px(widget: QWidget) -> int:
+    """How wide it is to be seen, over every frame it stands in."""
+    left, right, frame = 0, widget.width(), widget.parentWidget()
+    while frame is not None:
+        begin = widget.mapTo(frame, QPoint(0, 0)).x()
+        left, right = max(left, -begin), min(right, frame.width() - begin)
+        frame = None if frame.isWindow() else frame.parentWidget()
+    return max(0, right - left)
 
 
 BTC = {
@@ -91,6 +103,18 @@ STATES = {
     },
     "position": {"positions": [position()]},
     "five": {"positions": [position(id=i) for i in range(1, 6)]},
+    "five in trouble": {
+        "balance": "1234567.89",
+        "positions": [
+            position(
+                id=i,
+                unrealized_pnl="-12345.67",
+                protected_by=None,
+                unprotected_since="2025-01-15T15:43:01.000Z",
+            )
+            for i in range(11, 16)
+        ],
+    },
     "btc": BTC,
     "shib": SHIB,
     "error": {"state": "ERROR", "entries_blocked_by": ["the agent is ERROR", LONG]},
@@ -120,6 +144,20 @@ def test_no_text_is_cut_off(qapp, tmp_path, state, size):
             assert _cut_off(eyes.window) == []
 
     on_offscreen(scenario, tmp_path, size=size)
+
+
+def test_of_five_positions_in_trouble_each_tells_its_loss_and_that_it_is_exposed(qapp, tmp_path):
+    async def scenario(eyes: Eyes) -> None:
+        show(eyes, document(**STATES["five in trouble"]))
+        QApplication.processEvents()
+        for card in eyes.window.positions.cards:
+            assert card.result.text() == "−12,345.67  −123.46 %"
+            assert card.brief_protection.text() == "EXPOSED"
+            card.unfold.click()
+            assert card.result.text() == "−12,345.67 USDT  −123.46 %"
+            assert card.protection.text().startswith("NOT PROTECTED for")
+
+    on_offscreen(scenario, tmp_path, size=(1024, 768))
 
 
 def test_prices_huge_and_tiny_keep_the_exchanges_digits(qapp, tmp_path):
@@ -356,6 +394,38 @@ def test_what_is_switched_is_remembered(qapp, tmp_path):
         assert not later.is_on("sounds")
         assert later.is_on("blue_orange")
         assert eyes.window.colours.blue_orange
+
+    on_offscreen(scenario, tmp_path)
+
+
+def test_the_steps_of_an_emergency_stop_stand_in_their_order(qapp, tmp_path):
+    halt = {"reason": "emergency", "at": "2025-01-15T15:43:00.000Z", "flat": False, "remaining": []}
+
+    async def scenario(eyes: Eyes) -> None:
+        answered = asyncio.Event()
+
+        async def emergency() -> None:
+            eyes.controller.bridge.stepped.emit("Asked the engine to stop everything", False)
+            await answered.wait()
+            eyes.controller.bridge.stepped.emit("Latched", False)
+
+        eyes.controller.bridge.emergency = emergency  # type: ignore[method-assign]
+        show(eyes, document(positions=[position()]))
+        eyes.controller.begin_emergency()
+        show(eyes, document(positions=[position()], state="HALTED", halt=halt))  # pushed before it answers
+        answered.set()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        show(eyes, document(state="HALTED", halt={**halt, "flat": True}))
+        show(eyes, document(state="HALTED", halt={**halt, "flat": True}))
+        assert eyes.window.emergency_card.lines == (
+            "Asked the engine to stop everything",
+            "Latched",
+            "Selling 19,607.8 ADA (position 7)",
+            "Everything is closed: halted and flat",
+        )
+        steps = [cell.text() for _at, cell in eyes.window.emergency_card._cells]
+        assert steps == list(eyes.window.emergency_card.lines)
 
     on_offscreen(scenario, tmp_path)
 

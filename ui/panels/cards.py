@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent
@@ -13,6 +14,9 @@ from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QHBoxLayout, QPush
 from ui import theme
 from ui.panels.pieces import Text, button, next_inside, set_property
 from ui.settings import Settings
+
+#: So many steps of an emergency stop are shown, the newest last.
+_STEPS: Final = 12
 
 
 class Card(QFrame):
@@ -157,9 +161,12 @@ class EmergencyCard(Card):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent, "Emergency stop", 560)
         set_property(self, "tone", "danger")
-        self.steps = Text("Steps done", selectable=True)
-        self.steps.setWordWrap(True)
-        self.column.addWidget(self.steps)
+        self._grid = QGridLayout()
+        self._grid.setHorizontalSpacing(12)
+        self._grid.setVerticalSpacing(4)
+        self._grid.setColumnStretch(1, 1)
+        self.column.addLayout(self._grid)
+        self._cells: list[tuple[Text, Text]] = []
         self._lines: list[str] = []
         self._times: list[float] = []
         self._began_s = 0.0
@@ -168,7 +175,7 @@ class EmergencyCard(Card):
         self._lines.clear()
         self._times.clear()
         self._began_s = time.monotonic()
-        self.steps.show_text("")
+        self._show_steps()
         self.title.say("Emergency stop: under way", theme.RED, bold=True, pixels=theme.LARGE_PX)
         self.appear()
 
@@ -181,9 +188,26 @@ class EmergencyCard(Card):
             return
         self._lines.append(text)
         self._times.append(time.monotonic() - self._began_s)
-        told = list(zip(self._times, self._lines, strict=True))[-12:]
-        self.steps.show_text("\n".join(f"{at_s:6.2f} s  {line}" for at_s, line in told))
+        self._show_steps()
         if over:
             self.title.say("Emergency stop: over", theme.RED, bold=True, pixels=theme.LARGE_PX)
         if self.isVisible():
             self.place()
+
+    def _show_steps(self) -> None:
+        told = list(zip(self._times, self._lines, strict=True))[-_STEPS:]
+        while len(self._cells) < len(told):
+            at, line = Text("Seconds since the click"), Text("Step done", selectable=True)
+            at.setProperty("role", "label")
+            line.setWordWrap(True)
+            place = len(self._cells)
+            self._grid.addWidget(at, place, 0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop)
+            self._grid.addWidget(line, place, 1)
+            self._cells.append((at, line))
+        for place, (at, line) in enumerate(self._cells):
+            is_told = place < len(told)
+            at.setVisible(is_told)
+            line.setVisible(is_told)
+            if is_told:
+                at.show_text(f"{told[place][0]:.2f} s")
+                line.show_text(told[place][1])

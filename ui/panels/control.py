@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ui import theme
 from ui.panels.pieces import Elided, Text, button, set_property
@@ -13,8 +22,9 @@ _FLASH_MS = 600
 #: Below this width less is told, so that everything told can be read.
 _NARROW_PX = 1200
 _LEAST_PX = 1000
-#: So wide that the longest state is whole.
+#: So wide that the longest state is whole, and no wider: what stands beside it must not move with the state.
 _STATE_PX = 152
+_STATE_MOST_PX = 184
 
 
 class ControlPanel(QFrame):
@@ -62,7 +72,11 @@ class ControlPanel(QFrame):
         self._lay_out((balance, equity, pnl))
 
     def _lay_out(self, figures: tuple[QVBoxLayout, ...]) -> None:
-        state = QVBoxLayout()
+        place = QWidget()
+        place.setMaximumWidth(_STATE_MOST_PX)
+        place.setProperty("role", "place")
+        state = QVBoxLayout(place)
+        state.setContentsMargins(0, 0, 0, 0)
         state.setSpacing(0)
         state.addWidget(self.state)
         state.addWidget(self.words)
@@ -78,8 +92,9 @@ class ControlPanel(QFrame):
         row = self._row = QHBoxLayout()
         row.setContentsMargins(10, 6, 8, 6)
         row.setSpacing(theme.SPACE)
-        row.addLayout(state, 3)
+        row.addWidget(place, 100)
         row.addLayout(mode)
+        row.addSpacing(4)
         for figure in figures:
             row.addLayout(figure)
             row.addSpacing(4)

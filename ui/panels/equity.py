@@ -12,7 +12,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
 from PySide6.QtCore import QObject, QSize, Qt, Signal
-from PySide6.QtGui import QFont
+from PySide6.QtGui import QFont, QResizeEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QStackedLayout, QToolTip, QWidget
 
 from ui import theme
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 Points = tuple[tuple[float, float], ...]
 _NOT_YET: Final = "The equity curve begins with the second hour."
-_LEAST_HEIGHT: Final = 72
+_LEAST_HEIGHT: Final = 56
+#: Between two labels of its price axis.
+_LABEL_PX: Final = 18
 _MOST_HEIGHT: Final = 220
 
 
@@ -89,6 +91,11 @@ class EquityCurve(QWidget):
             self._loading = _Loading()
             self._loading.loaded.connect(self._build)
             self._loading.start()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if self._plot is not None and self.plotted:
+            self._plot.fit()
 
     def _build(self) -> None:
         self._plot = _Plot()
@@ -155,7 +162,13 @@ class _Plot:
         self._line.setData(times, equity)
         # What lies between the highest so far and the curve is the drawdown.
         self._peak.setData(times, np.maximum.accumulate(equity))
-        self._scale(float(times[0]), float(times[-1]), float(equity.min()), float(equity.max()))
+        self.fit()
+
+    def fit(self) -> None:
+        """Scales and labels for the points and the size of now."""
+        if len(self._points):
+            times, equity = self._points[:, 0], self._points[:, 1]
+            self._scale(float(times[0]), float(times[-1]), float(equity.min()), float(equity.max()))
 
     def _scale(self, begin_s: float, end_s: float, low: float, high: float) -> None:
         """Round labels where the curve is; a flat one gets a range of its own."""
@@ -168,7 +181,8 @@ class _Plot:
         self.widget.setXRange(begin_s, end_s, padding=0.02)
         self.widget.setYRange(low, high, padding=0)
         digits = 0 if high - low >= 10 else 2
-        marks = [(value, numbers.number(value, digits)) for value in price_ticks(low, high, 4, digits)]
+        fit = max(1, min(4, (self.widget.height() - 34) // _LABEL_PX))
+        marks = [(value, numbers.number(value, digits)) for value in price_ticks(low, high, fit, digits)]
         self.widget.getAxis("left").setTicks([marks])
         zone = local_zone() if self._zone is None else UTC
         ticks = time_ticks(begin_s * 1000, end_s * 1000, max(self.widget.width() - 70, 120), 64, zone)

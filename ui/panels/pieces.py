@@ -53,6 +53,13 @@ class Elided(Text):
             self.setToolTip(text)
             self._fit()
 
+    def paint(self, colour: str, *, bold: bool = False, pixels: int | None = None) -> None:
+        before = self._look
+        super().paint(colour, bold=bold, pixels=pixels)
+        if self._look != before:
+            self.ensurePolished()
+            self._fit()  # other letters have another width
+
     def resizeEvent(self, event: object) -> None:
         self._fit()
 

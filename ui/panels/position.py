@@ -13,7 +13,7 @@ from PySide6.QtWidgets import (
 )
 
 from ui import theme
-from ui.panels.pieces import Text, button
+from ui.panels.pieces import Elided, Text, button
 from ui.present.positions import PositionCard
 
 
@@ -28,10 +28,12 @@ class _Card(QFrame):
         self._id = 0
         self._folded = False
         self._result_colour = theme.TEXT
+        self._results = ("", "")
         self.setProperty("role", "panel")
-        self.title = Text("Position")
+        self.title = Elided("Position")
         self.result = Text("Unrealised result")
-        self.brief_protection = Text("Protection")
+        self.brief_protection = Elided("Protection")
+        self.brief_protection.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.protection = Text("Protection")
         self.protection.setWordWrap(True)
         self.notes = Text("Notes", role="quiet")
@@ -51,10 +53,10 @@ class _Card(QFrame):
         head = QGridLayout()
         head.setHorizontalSpacing(5)
         head.setVerticalSpacing(1)
-        head.setColumnStretch(0, 1)
-        head.addWidget(self.title, 0, 0)
+        head.setColumnStretch(1, 1)
+        head.addWidget(self.title, 0, 0, 1, 2)
         head.addWidget(self.result, 1, 0)
-        head.addWidget(self.brief_protection, 1, 1, Qt.AlignmentFlag.AlignRight)
+        head.addWidget(self.brief_protection, 1, 1)
         head.addWidget(self.unfold, 0, 2, 2, 1, Qt.AlignmentFlag.AlignTop)
         head.addWidget(self.close_button, 0, 3, 2, 1, Qt.AlignmentFlag.AlignTop)
         column = QVBoxLayout(self)
@@ -70,7 +72,7 @@ class _Card(QFrame):
         self._id = card.id
         self.title.say(card.title, theme.SECONDARY, bold=True)
         self._result_colour = self._colours.of(card.result_tone)
-        self.result.show_text(card.result)
+        self._results = (card.result, card.brief_result)
         while len(self._rows) < len(card.fields):
             label, value = QLabel(), Text(selectable=True)
             label.setProperty("role", "label")
@@ -108,7 +110,7 @@ class _Card(QFrame):
         self.unfold.setAccessibleName(f"{'Show' if folded else 'Hide'} details of position {self._id}")
         self.brief_protection.setVisible(folded)
         pixels = theme.TEXT_PX if folded else theme.LARGE_PX
-        self.result.paint(self._result_colour, bold=True, pixels=pixels)
+        self.result.say(self._results[folded], self._result_colour, bold=True, pixels=pixels)
         self._inside.setVisible(not folded)
         self.protection.setVisible(not folded)
         self.notes.setVisible(not folded and bool(self.notes.text()))

@@ -21,9 +21,9 @@ class _Sections(QWidget):
         self._name = name
         self._shown: tuple[Section, ...] | None = None
         self._grid = QGridLayout()
-        self._grid.setContentsMargins(8, 6, 8, 6)
+        self._grid.setContentsMargins(8, 5, 8, 4)
         self._grid.setHorizontalSpacing(8)
-        self._grid.setVerticalSpacing(2)
+        self._grid.setVerticalSpacing(1)
         self._grid.setColumnStretch(0, 1)
         self._cells: dict[tuple[int, int], Text] = {}
         self.column = QVBoxLayout(self)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from ui.link import Link, LinkKind
 from ui.picture import Picture
 from ui.present import numbers
+from ui.present.emergency import still_open
 from ui.present.header import is_reconciled_since
 
 
@@ -69,6 +70,8 @@ def _of_link(picture: Picture | None, link: Link, ages: Ages, remedy: Act) -> li
     match link.kind:
         case LinkKind.LOST:
             text = f"ENGINE GONE for {since}: {link.text}{held} Looking for it; what is shown is old."
+            if link.fix:
+                return [Banner("link", "danger", f"{text} {link.fix}")]
             return [Banner("link", "danger", text, Act.START_ENGINE, "Start the engine")]
         case LinkKind.SILENT:
             text = (
@@ -96,7 +99,7 @@ def _of_halt(picture: Picture, link: Link) -> list[Banner]:
     why = "EMERGENCY STOP" if halt.reason == "emergency" else "DAILY LOSS LIMIT"
     at = f"{halt.at:%H:%M:%S} UTC"
     if not halt.flat:
-        return [Banner("halt", "danger", f"HALTED ({why}, {at}). Closing: {'; '.join(halt.remaining)}.")]
+        return [Banner("halt", "danger", f"HALTED ({why}, {at}). {still_open(picture)}.")]
     if not is_reconciled_since(picture, halt.at):
         text = f"HALTED ({why}, {at}). Everything is closed; the account is being compared with the exchange."
         return [Banner("halt", "danger", text)]

@@ -63,8 +63,8 @@ def footer(
     )
     attached = Cell(f"● {word}{trip}{old}", tone, "round trip to the engine, and how old what is shown is")
     if picture is None:
-        unknown = Cell(numbers.UNKNOWN)
-        return Footer(attached, unknown, unknown, lag, unknown, clock)
+        nothing = Cell("")
+        return Footer(attached, nothing, nothing, lag, nothing, clock if now is not None else nothing)
     return Footer(
         attached, _feed(picture, link), _exchange(picture, link), lag, _next_candle(picture, now), clock
     )

@@ -30,8 +30,10 @@ class PositionCard:
     protection_tone: Tone
     notes: str
     can_close: bool
-    #: Target, stop and age in one line, and the protection in a word, where several are shown.
+    #: Where several are shown: target, stop and age in one line, the result without its unit, the protection
+    #: in a word.
     brief: str = ""
+    brief_result: str = ""
     brief_protection: str = ""
 
 
@@ -99,6 +101,7 @@ def _card(
         notes="; ".join(holding.notes),
         can_close=attached and position.leaving is None,
         brief=_brief(picture, holding, now),
+        brief_result=f"{numbers.money(pnl, signed=True)}{percent}",
         brief_protection=_brief_protection(picture, holding, attached),
     )
 
@@ -118,8 +121,8 @@ def _brief(picture: Picture, holding: Holding, now: datetime | None) -> str:
 
 def _brief_protection(picture: Picture, holding: Holding, attached: bool) -> str:
     if holding.position.protected_by is not None:
-        return "✓ protected" if attached else "protected?"
-    return "NOT PROTECTED" if picture.strategy.stop_enforced else "no stop"
+        return "✓ stop" if attached else "stop?"
+    return "EXPOSED" if picture.strategy.stop_enforced else "no stop"
 
 
 def _at(opened: datetime | None, now: datetime | None, local: bool) -> str:

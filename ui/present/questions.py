@@ -49,6 +49,16 @@ def sale(picture: Picture, holding: Holding) -> str:
     return text
 
 
+def _in_all(picture: Picture) -> str:
+    """`In all: 4,627.56 ADA, PnL about −74.15 USDT.`; without the PnL where one is not known."""
+    held = [holding.position for holding in picture.holdings]
+    text = f"In all: {numbers.size(sum((p.size for p in held), Decimal(0)))} {picture.base}"
+    results = [p.unrealized_pnl for p in held if p.unrealized_pnl is not None]
+    if len(results) == len(held):
+        text += f", PnL about {numbers.money(sum(results, Decimal(0)), picture.quote, signed=True)}"
+    return f"{text}."
+
+
 def _where(picture: Picture) -> str:
     real = "LIVE" if picture.is_demo else "LIVE, real money"
     name = {"paper": "paper", "testnet": "testnet", "live": real}[picture.status.mode]
@@ -83,6 +93,8 @@ def emergency(picture: Picture | None) -> Question:
     lines += [f"{sale(picture, holding)}." for holding in picture.holdings]
     if not picture.holdings:
         lines.append("Nothing is held, nothing is sold.")
+    if len(picture.holdings) > 1:
+        lines.append(_in_all(picture))
     if picture.foreign:
         lines.append("Holdings that are not the agent's stay untouched.")
     title = f"EMERGENCY STOP: {_where(picture)}"
@@ -100,6 +112,7 @@ def stop(picture: Picture) -> Question:
         f"Stop trading with {numbers.counted(len(picture.holdings), 'open position')}? ({_where(picture)})",
         (
             *(f"{sale(picture, holding)}." for holding in picture.holdings),
+            *((_in_all(picture),) if len(picture.holdings) > 1 else ()),
             "Or make no entries and manage what is open to its exit.",
         ),
         (Choice("exits", "Manage to the exit", "primary"), Choice("flatten", "Sell and stop", "danger")),
