@@ -43,7 +43,7 @@ from agent.compose.order_desk import (
 from agent.compose.paper_book import LedgerPaperStore
 from agent.compose.parts import Parts
 from agent.compose.patience import patiently
-from agent.compose.polygon import Polygon, hears_decisions, second_opinion
+from agent.compose.polygon import Polygon, hears_decisions, second_opinion, stand_in
 from agent.compose.progress import WarmupProgress
 from agent.compose.rules_watch import RulesWatch
 from agent.compose.same_world import another_run
@@ -325,6 +325,13 @@ class Engine:
             runtime.observe(hears_decisions(opinion))
             supervisor.keep("second opinion", opinion.run)
 
+        lending = None
+        if asked is not None:
+            exchange = config.exchange.exchange_name.capitalize()
+            lending = stand_in(asked, market, series, clock, runtime.sink, leads=leads, exchange=exchange)
+            runtime.observe(lending.hear)
+            supervisor.keep("lent bars", lending.run)
+
         desk = self._desk(
             found, market, LedgerPaperStore(rows, writer, clock), gate, clock, runtime, latch_file
         )
@@ -351,6 +358,8 @@ class Engine:
             def learn(event: Event) -> None:
                 desk.observe(event)
                 unjudged.note(event)
+                if lending is not None:
+                    lending.note(event)
                 runtime.sink(event)
 
             probe = parts.probe if config.mode == "paper" else parts.signed_probe

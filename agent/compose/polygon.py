@@ -1,17 +1,19 @@
 """Polygon in a run: its key, its address, and which part it plays.
 
 `data_source: polygon`: candles come from it alone. `both`: the exchange's candles count, Polygon lends older
-history and has a second opinion. Stays true: a simulated market is never mixed with the real one, so with
-`--exchange-url` Polygon is left out unless POLYGON_URL names a stand-in for it; the key comes from the same
-places as every other credential and is hidden from every log.
+history and has a second opinion. Whichever of the two signals come from, the other lends bars for exits when
+they stay away. Stays true: a simulated market is never mixed with the real one, so with `--exchange-url`
+Polygon is left out unless POLYGON_URL names a stand-in for it; the key comes from the same places as every
+other credential and is hidden from every log.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,16 +26,18 @@ from agent.config.model import Config
 from agent.config.secret import Secret
 from agent.core.commands import Command, Keep
 from agent.core.events import Event, Scrutinized
-from agent.core.market import TIMEFRAME_MINUTES
-from agent.core.ports import Clock
+from agent.core.market import TIMEFRAME_MINUTES, Candle, DataSource
+from agent.core.ports import Clock, MarketData
 from agent.core.records import DecisionRow
 from agent.core.state import AgentState
 from agent.exchange.polygon.aggregates import BASE_URL, PolygonAggregates
+from agent.exchange.polygon.lending import Lender, StandIn
 from agent.exchange.polygon.pacing import RequestPace
 from agent.exchange.polygon.second_opinion import Opinion, SecondOpinion
 from agent.options import ExchangeAddress
 from agent.shell.redaction import Secrets
 from agent.store.batch import Batch
+from agent.store.candles import StoredSeries
 from agent.store.second_opinion import OPINION_KEY
 
 LOG: Final = logging.getLogger("agent")
@@ -131,6 +135,31 @@ def second_opinion(
         submit(Batch(clock.now_ms(), documents={OPINION_KEY: fields}))
 
     return SecondOpinion(polygon, clock, tell, keep, _kept(documents.get(OPINION_KEY)))
+
+
+def stand_in(
+    polygon: PolygonAggregates,
+    market: MarketData,
+    kept: StoredSeries,
+    clock: Clock,
+    sink: Callable[[Event], None],
+    *,
+    leads: bool,
+    exchange: str,
+) -> StandIn:
+    """Who lends bars for exits: the exchange where Polygon `leads`, Polygon otherwise."""
+    bar_ms = polygon.bar_ms
+
+    async def theirs(first_ms: int, last_ms: int) -> list[Candle]:
+        return await market.candles(first_ms, (last_ms - first_ms) // bar_ms + 1)
+
+    async def own(since_ms: int, until_ms: int) -> Sequence[Candle]:
+        return list(await asyncio.to_thread(kept.read, since_ms, until_ms))
+
+    if leads:
+        return StandIn(Lender(exchange, DataSource.REST, theirs, None), "Polygon", bar_ms, clock, sink)
+    lender = Lender("Polygon", DataSource.POLYGON, polygon.bars, own)
+    return StandIn(lender, exchange, bar_ms, clock, sink)
 
 
 def _kept(document: Any) -> Opinion | None:

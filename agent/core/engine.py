@@ -40,6 +40,7 @@ from agent.core.reconcile import account_due_ms, ask_account, on_account, on_acc
 from agent.core.records import EventRow
 from agent.core.state import AgentState
 from agent.core.turn import Turn
+from agent.core.watching import check_lent_bar
 
 BALANCE_ROW_EVERY_MS: Final = 60_000
 #: Machine time of a request beyond which somebody is told.
@@ -85,6 +86,8 @@ def _learn(turn: Turn, event: e.Event) -> None:
             on_bar_closed(turn, event)
         case e.BarDiffered():
             on_bar_differed(turn, event)
+        case e.BarLent(candle=candle, here=here):
+            check_lent_bar(turn, candle, here=here)
         case e.BookSeen():
             on_book(turn, event)
         case e.BookUnreadable():

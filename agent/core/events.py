@@ -51,6 +51,17 @@ class BarDiffered:
 
 
 @dataclass(frozen=True, slots=True)
+class BarLent:
+    """A closed bar of another source, while the own bars stay away: for exits alone, never for a signal.
+
+    `here`: at the prices of where orders go; otherwise at those of the market that signals come from.
+    """
+
+    candle: Candle
+    here: bool
+
+
+@dataclass(frozen=True, slots=True)
 class QuoteSeen:
     """Best bid and ask. `trusted`: the connection is alive and REST confirmed the price recently."""
 
@@ -331,6 +342,7 @@ Event = (
     BarClosed
     | BarUpdated
     | BarDiffered
+    | BarLent
     | QuoteSeen
     | BookSeen
     | BookUnreadable

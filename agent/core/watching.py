@@ -58,6 +58,30 @@ def check_closed_bar(turn: Turn, candle: Candle) -> None:
         _leave_on_bar(turn, position, hit, candle)
 
 
+def check_lent_bar(turn: Turn, candle: Candle, *, here: bool) -> None:
+    """The same for a bar of another source, at the prices of where orders go (`here`) or of signals.
+
+    It can make a position leave, and counts for nothing else: the own bar is examined all the same when it
+    comes. A target that rests on the exchange is left to it, since it was touched elsewhere.
+    """
+    for position in turn.state.open_positions():
+        if position.entry_bar_open_ms is None or position.state is not PositionState.IN_POSITION:
+            continue
+        held = (candle.open_ms - position.entry_bar_open_ms) // position.plan.bar_ms
+        basis = None if here else position.plan.basis
+        bar = candle if basis is None else candle.scaled(basis)
+        if held <= position.bars_held:
+            continue
+        hit = check_bar(position.levels, bar, held, position.plan.exits)
+        if hit is None:
+            continue
+        at_profit = hit.kind in (ExitKind.FIBONACCI, ExitKind.TAKE_PROFIT)
+        if at_profit and waits_with_target(turn, position.id):
+            continue
+        lent = turn.put_position(replace(position, bars_held=held).noted("lent_bar"))
+        _leave_on_bar(turn, lent, hit, candle)
+
+
 def _leave_on_bar(turn: Turn, position: Position, hit: ExitHit, candle: Candle) -> None:
     """A level seen only at the close, an overdue time limit, or the time limit itself, in its time."""
     late = turn.at_ms > candle.open_ms + position.plan.bar_ms + turn.state.setup.late_after_ms

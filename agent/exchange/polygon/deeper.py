@@ -11,7 +11,6 @@ import asyncio
 import logging
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Final, Protocol
 
 from agent.core.market import Candle
@@ -84,7 +83,7 @@ class DeeperHistory:
         if isinstance(factor, str):
             LOG.warning("Polygon's history is not used: %s", factor)
             return []
-        older = [_scaled(c, factor) for c in believable if c.open_ms < first_ms]
+        older = [c.scaled(factor) for c in believable if c.open_ms < first_ms]
         LOG.info("%d older candles from Polygon, for the averages alone (prices x %.5f)", len(older), factor)
         await asyncio.to_thread(self._kept.discard)
         await asyncio.to_thread(self._kept.save, older)
@@ -103,13 +102,3 @@ def price_factor(theirs: Mapping[int, Candle], ours: Mapping[int, Candle]) -> fl
     if apart > _SPREAD:
         return f"its closes lie {apart:.1%} from the exchange's"
     return factor
-
-
-def _scaled(candle: Candle, factor: float) -> Candle:
-    return replace(
-        candle,
-        open=candle.open * factor,
-        high=candle.high * factor,
-        low=candle.low * factor,
-        close=candle.close * factor,
-    )
