@@ -34,11 +34,12 @@ def _sold_at_rest(turn: Turn, position: Position) -> Position:
 
     Its last fill says in which bar; one at the very end of a bar belongs to that bar.
     """
+    if position.exit_reason == TESTNET_RESET:
+        return position
     sales = [o for o in turn.state.orders_of(position.id) if o.intent.side is Side.SELL and o.filled]
     if not sales:
         taken = EXTERNAL if position.external_qty > 0 else position.exit_reason or DUST
-        kept = position.exit_reason if position.exit_reason == TESTNET_RESET else taken
-        return replace(position, exit_reason=kept)
+        return replace(position, exit_reason=taken)
     if any(not o.intent.rests for o in sales):
         # Why a sale that the ledger forgot was made, nobody knows any more.
         lost = "MANUAL" if all(o.intent.reason == FOUND for o in sales) else stop_reason(position)

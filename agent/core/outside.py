@@ -19,7 +19,7 @@ from agent.core.events import AccountSeen
 from agent.core.guarding import protecting_order
 from agent.core.leaving import drive
 from agent.core.money import ZERO, plain
-from agent.core.order import Fact, Order, OrderReport, OrderStatus, next_status
+from agent.core.order import Fact, Order, OrderReport, OrderStatus, Side, next_status
 from agent.core.position import TESTNET_RESET, Position, PositionEvent, PositionState
 from agent.core.turn import Turn
 from agent.core.worth import equity
@@ -105,16 +105,21 @@ def _take(turn: Turn, position: Position, part: Decimal, price: Decimal) -> Posi
     return turn.state.positions[position.id]
 
 
-def accept_reset(turn: Turn, event: AccountSeen) -> None:
-    """The testnet began anew: orders and holdings of before are gone, the account is what it shows now."""
+def accept_reset(turn: Turn, event: AccountSeen, to_ms: int) -> None:
+    """The testnet began anew after `to_ms`: orders and holdings of before are gone, the account is what it
+    shows now. What was bought since then is there and stays; what still rests for a position of before would
+    sell the testnet's own coins, and is canceled."""
     state, instrument = turn.state, turn.state.instrument
     assert state.setup.mode == "testnet", "nowhere else does the past of an exchange disappear"
     assert instrument is not None
+    open_ids = {report.client_id for report in event.open_orders}
     for order in tuple(state.orders.values()):
-        if not order.is_settled:
+        is_there = order.intent.client_id in open_ids or any(f.at_ms > to_ms for f in order.fills)
+        if not order.is_settled and not is_there:
             turn.put_order(_ended(order))
     before = equity(turn.state)
-    for position in turn.state.open_positions():
+    gone = [p for p in turn.state.open_positions() if p.opened_ms is None or p.opened_ms <= to_ms]
+    for position in gone:
         price = turn.state.bid() or position.entry_price or ZERO
         held = position.held_qty
         taken = replace(
@@ -125,13 +130,15 @@ def accept_reset(turn: Turn, event: AccountSeen) -> None:
         )
         turn.put_position(taken.noted("testnet_reset"))
     cash = holdings_total(event.holdings, state.setup.quote)
-    account = replace(turn.state.durable.account, cash=cash, history_from_ms=turn.at_ms)
+    account = replace(turn.state.durable.account, cash=cash, history_from_ms=to_ms + 1)
     turn.change_durable(account=account)
     book_flow(turn, before, equity(turn.state))
-    for position in turn.state.open_positions():
-        close_out(turn, position, instrument)
+    for position in gone:
+        close_out(turn, turn.state.positions[position.id], instrument)
+        drive(turn, position.id)
     for position in turn.state.in_flight():
-        if position.state is PositionState.ENTERING:
+        entries = [o for o in turn.state.orders_of(position.id) if o.intent.side is Side.BUY]
+        if position.state is PositionState.ENTERING and all(o.is_settled for o in entries):
             ended = replace(position, closed_ms=turn.at_ms)
             turn.put_position(ended.moved(PositionEvent.NOTHING_FILLED))
     text = "the testnet was reset: its orders, trades and balances of before are gone; counting starts anew"

@@ -23,6 +23,7 @@ from agent.core.fees import keep_fee_prices, warn_of_low_bnb
 from agent.core.impairing import heal, impair
 from agent.core.leaving import drive
 from agent.core.money import ZERO, plain
+from agent.core.order import Fill
 from agent.core.ordering import on_fills, on_report
 from agent.core.outside import accept_reset, give_up_missing, note_strangers
 from agent.core.records import EventRow
@@ -47,14 +48,14 @@ _SAME_TRADE_MS: Final = 1_000
 class Difference:
     """Exchange minus ledger: `cash` in quote currency, `missing_base` what is missing of our base, open
     orders that carry our tag but are in no row of ours, and how many of our trades the exchange denies.
-    `forgot_all`: of our trades in the time that was read it knows not one. `lost_purchase`: base currency
-    bought with our mark that the ledger never knew."""
+    `forgot_to_ms`: of our trades until then it knows not one, and all later ones. `lost_purchase`: base
+    currency bought with our mark that the ledger never knew."""
 
     cash: Decimal
     missing_base: Decimal
     orphans: tuple[str, ...] = ()
     denied: int = 0
-    forgot_all: bool = False
+    forgot_to_ms: int | None = None
     lost_purchase: Decimal = ZERO
 
     @property
@@ -70,22 +71,37 @@ def compare(state: AgentState, seen: AccountSeen) -> Difference:
     base = holdings_total(seen.holdings, state.setup.base)
     tagged = {r.client_id for r in seen.open_orders if r.client_id.startswith(state.setup.tag)}
     tagged |= {f.client_id for f in forgotten(state, seen.fills) if is_somebody_elses(state, f.client_id)}
-    told = {f.trade_id for f in seen.fills}
-    since = max(seen.fills_since_ms + _SAME_TRADE_MS, state.durable.account.history_from_ms)
-    known = [
-        f.trade_id in told
-        for o in state.orders.values()
-        for f in o.fills
-        if since <= f.at_ms <= state.now_ms - BALANCES_LAG_MS
-    ]
+    denied, forgot_to_ms = _denied(state, seen)
     return Difference(
         cash=holdings_total(seen.holdings, state.setup.quote) - cash,
         missing_base=max(ZERO, ours - base),
         orphans=tuple(sorted(client_id for client_id in tagged if client_id not in state.orders)),
-        denied=known.count(False),
-        forgot_all=bool(known) and not any(known),
+        denied=denied,
+        forgot_to_ms=forgot_to_ms,
         lost_purchase=bought_unknown(state, seen.fills),
     )
+
+
+def _denied(state: AgentState, seen: AccountSeen) -> tuple[int, int | None]:
+    """How many trades of ours the exchange denies, and until when it does so, if it knows all later ones."""
+    told = {f.trade_id: f for f in seen.fills}
+    since = max(seen.fills_since_ms + _SAME_TRADE_MS, state.durable.account.history_from_ms)
+    known = [
+        (f.at_ms, f.trade_id in told and _are_one(f, told[f.trade_id]))
+        for o in state.orders.values()
+        for f in o.fills
+        if since <= f.at_ms <= state.now_ms - BALANCES_LAG_MS
+    ]
+    denied = [at_ms for at_ms, is_told in known if not is_told]
+    if not denied:
+        return 0, None
+    to_ms = max(denied)
+    return len(denied), None if any(is_told and at_ms <= to_ms for at_ms, is_told in known) else to_ms
+
+
+def _are_one(ours: Fill, theirs: Fill) -> bool:
+    """Numbers begin anew with a testnet, and a canceled order may change its name."""
+    return ours.client_id == theirs.client_id or abs(ours.at_ms - theirs.at_ms) <= _SAME_TRADE_MS
 
 
 def ask_account(turn: Turn) -> None:
@@ -202,8 +218,13 @@ def _note_agreement(turn: Turn) -> None:
 
 
 def _reset(turn: Turn, difference: Difference, event: AccountSeen) -> bool:
-    """Whether this is, or may turn out to be, a testnet that began anew."""
-    if turn.state.setup.mode != "testnet" or not difference.forgot_all or turn.state.instrument is None:
+    """Whether this is, or may turn out to be, a testnet that began anew, also when it was traded on since.
+
+    A past that only ends earlier than before, with coins and cash as they should be, is none.
+    """
+    to_ms = difference.forgot_to_ms
+    same = not (difference.cash or difference.missing_base)
+    if turn.state.setup.mode != "testnet" or to_ms is None or same or turn.state.instrument is None:
         turn.change(lost_history_ms=None)
         return False
     since = turn.state.lost_history_ms
@@ -211,7 +232,7 @@ def _reset(turn: Turn, difference: Difference, event: AccountSeen) -> bool:
         turn.change(lost_history_ms=turn.at_ms)
         impair(turn, Impairment.LEDGER_DIFFERENCE, _hole(turn, difference))
     elif turn.at_ms >= since + PROOF_MS:
-        accept_reset(turn, event)
+        accept_reset(turn, event, to_ms)
         turn.change(lost_history_ms=None, doubted_cash=None, missing_base=None, reconciled_ms=turn.at_ms)
         heal(turn, Impairment.LEDGER_DIFFERENCE)
     return True

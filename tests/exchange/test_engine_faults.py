@@ -9,8 +9,9 @@ import pytest
 from engine_ground import Agent, trading_agent
 
 from agent.core import events as e
+from agent.core.gate import entries_blocked_by
 from agent.core.order import Order, OrderStatus, Purpose
-from tests.playbook import D
+from tests.playbook import D, signal_candle
 
 #: Coins of somebody else on the same account: what is sold once too often would be executed.
 BESIDE = {"USDT": D(10_000), "ADA": D(50_000)}
@@ -232,6 +233,28 @@ async def test_a_wiped_testnet_is_recognised() -> None:
         await agent.passing(lambda: not agent.state.impairments, "at ease again")
         balance = (await agent.a.ledger())["balances"]["USDT"]
         assert agent.state.durable.account.cash == D(balance["free"]) + D(balance["locked"])
+
+
+async def test_a_testnet_wiped_between_two_trades_is_recognised_and_traded_on() -> None:
+    async with trading_agent() as agent:
+        await agent.enter()
+        await close_by_hand(agent)
+        await agent.a.advance(60_000)
+        candle = signal_candle(agent.history[-1])
+        await agent.to_close_of(candle)
+        await agent.price(candle.close)
+        await agent.passing(lambda: not entries_blocked_by(agent.state), "free to enter")
+        await grant(agent, {"wipe": True})
+        await agent.bar(candle)
+        await agent.passing(lambda: bool(agent.resting(Purpose.PROTECT)), "bought and protected")
+        await agent.passing(lambda: any("testnet reset" in line for line in agent.alerts), "recognised")
+        await agent.passing(lambda: not agent.state.impairments, "at ease again")
+        assert [p.state.value for p in agent.positions()] == ["CLOSED", "IN_POSITION"]
+        await agent.runtime.ask(e.CloseRequested("test", None))
+        await agent.passing(lambda: not agent.state.open_positions(), "closed")
+        balances = (await agent.a.ledger())["balances"]
+        assert agent.state.durable.account.cash == D(balances["USDT"]["free"])
+        assert await agent.held_there() == agent.positions()[-1].dust_qty
 
 
 async def test_deposits_and_withdrawals_of_cash_are_flows() -> None:

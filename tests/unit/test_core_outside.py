@@ -16,7 +16,7 @@ from agent.core.position import Position
 from agent.core.snapshot import snapshot
 from agent.core.worth import balance, day_pnl, equity
 from agent.store.trade_report import trade_columns
-from tests.playbook import EXITS, MINUTE, D, Playbook, PositionState, make_setup
+from tests.playbook import EXITS, LIMITS, MINUTE, D, Playbook, PositionState, make_setup
 
 
 def holding(mode: str = "paper", **setup: object) -> Playbook:
@@ -260,6 +260,73 @@ def test_outside_a_testnet_a_past_that_is_gone_is_a_difference_for_ever(mode: st
     assert play.position().state is PositionState.IN_POSITION
     assert Impairment.LEDGER_DIFFERENCE in play.state.impairments
     assert any("does not know 1 trade(s) of ours" in reason for reason in entries_blocked_by(play.state))
+
+
+def read_again(play: Playbook, *gone: Fill, readings: int = 16, **totals: str) -> None:
+    """The exchange knows all our trades but those of before its reset."""
+    for _ in range(readings):
+        play.at(play.now_ms + 5_000)
+        holdings = {c: e.Holding(D(t), D(0)) for c, t in totals.items()}
+        fills = tuple(f for o in play.state.orders.values() for f in o.fills if f not in gone)
+        rests = [o for o in play.state.orders.values() if o.is_working]
+        reports = tuple(play.make_report(o.intent, Fact.WORKING, D(0)) for o in rests)
+        play.learn(e.AccountSeen(holdings, reports, fills, 0))
+
+
+def all_fills(play: Playbook) -> tuple[Fill, ...]:
+    return tuple(f for o in play.state.orders.values() for f in o.fills)
+
+
+def test_a_reset_before_the_last_trades_takes_only_what_was_before() -> None:
+    exits, limits = replace(EXITS, use_stop_loss=False), replace(LIMITS, max_open_positions=2)
+    play = holding(mode="testnet", limits=limits, exits=exits, disaster_stop_percent=D(20))
+    before, cash = all_fills(play), play.cash
+    play.quiet_bar()
+    play.enter()
+    read_again(play, *before, USDT=str(cash), ADA="50000")
+    first, second = play.state.positions.values()
+    assert (first.state, first.exit_reason) == (PositionState.CLOSED, "TESTNET_RESET")
+    assert second.state is PositionState.IN_POSITION
+    assert play.cash == cash
+    canceled = {c.client_id for c in play.asked(CancelOrder, play.commands)}
+    [gone] = [o.intent for o in play.state.orders.values() if o.intent.client_id in canceled]
+    assert gone.position_id == first.id, "it would sell the testnet's own coins"
+    play.canceled(gone)
+    [kept] = play.resting_stops()
+    assert kept.position_id == second.id
+    read_again(play, *before, readings=1, USDT=str(cash), ADA="50000")
+    assert entries_blocked_by(play.state) == ()
+
+
+def test_a_new_trade_that_has_an_old_ones_number_is_another() -> None:
+    play = holding(mode="testnet")
+    [old] = all_fills(play)
+    later = replace(old, client_id="web_1", at_ms=old.at_ms + MINUTE)
+    for _ in range(9):
+        play.at(play.now_ms + 5_000)
+        play.learn(e.AccountSeen({"USDT": e.Holding(D(10_000), D(0))}, (), (later,), 0))
+    assert play.position().exit_reason == "TESTNET_RESET"
+
+
+def test_trades_denied_in_the_middle_are_no_reset() -> None:
+    play = holding(mode="testnet")
+    play.learn(e.CloseRequested("operator", None))
+    middle = play.leave()
+    assert middle.state is PositionState.CLOSED
+    denied = all_fills(play)[1:]
+    play.quiet_bar()
+    play.enter()
+    read_again(play, *denied, USDT="10000", ADA="50000")
+    assert play.position().state is PositionState.IN_POSITION
+    assert Impairment.LEDGER_DIFFERENCE in play.state.impairments
+
+
+def test_a_past_that_ends_earlier_while_all_that_is_owned_is_there_is_no_reset() -> None:
+    play = holding(mode="testnet")
+    before = all_fills(play)
+    read_again(play, *before, USDT=str(play.cash), ADA=str(held(play)))
+    assert play.position().state is PositionState.IN_POSITION
+    assert Impairment.LEDGER_DIFFERENCE in play.state.impairments
 
 
 def test_one_stale_reading_is_no_reset() -> None:
