@@ -75,6 +75,9 @@ TERMINAL: Final = frozenset(
 )
 
 
+_WORKING: Final = frozenset({OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED})
+
+
 class Fact(StrEnum):
     """What can be learned about an order."""
 
@@ -223,7 +226,7 @@ class Order:
 
     @property
     def filled(self) -> Decimal:
-        return sum((f.qty for f in self.fills), ZERO)
+        return sum([f.qty for f in self.fills], ZERO) if self.fills else ZERO
 
     @property
     def leaves_qty(self) -> Decimal:
@@ -237,7 +240,7 @@ class Order:
 
     @property
     def is_working(self) -> bool:
-        return self.status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+        return self.status in _WORKING
 
     def with_fill(self, fill: Fill) -> Order:
         """This order with `fill` counted once, whatever order reports arrive in."""

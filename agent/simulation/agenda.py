@@ -20,6 +20,10 @@ from typing import Any, Final
 
 MS: Final = 1_000
 SECOND: Final = 1_000_000
+#: Here every moment counts: names that are looked up for each of them lie close by.
+_copy_context: Final = contextvars.copy_context
+_push: Final = heapq.heappush
+_pop: Final = heapq.heappop
 #: Ended tasks are let go of when there are so many more than living ones.
 _TIDY_AT: Final = 64
 
@@ -30,12 +34,16 @@ class Moment:
     __slots__ = ("_args", "_callback", "_context", "_when", "cancelled_")
 
     def __init__(
-        self, callback: Callable[..., Any], args: tuple[Any, ...], context: contextvars.Context | None
+        self,
+        callback: Callable[..., Any],
+        args: tuple[Any, ...],
+        context: contextvars.Context | None,
+        when: float = 0.0,
     ) -> None:
         self._callback = callback
         self._args = args
-        self._context = contextvars.copy_context() if context is None else context
-        self._when = 0.0
+        self._context = _copy_context() if context is None else context
+        self._when = when
         self.cancelled_ = False
 
     def cancel(self) -> None:
@@ -75,10 +83,12 @@ class Agenda:
         self.plan_at(self.now_us + max(0, in_us), act)
 
     def plan_at(self, at_us: int, act: Callable[[], None]) -> None:
-        heapq.heappush(self._heap, (max(at_us, self.now_us), next(self._numbers), self.outside, act))
+        now_us = self.now_us
+        _push(self._heap, (at_us if at_us > now_us else now_us, next(self._numbers), self.outside, act))
 
     def push(self, at_us: int, loop: VirtualLoop, moment: Moment) -> None:
-        heapq.heappush(self._heap, (max(at_us, self.now_us), next(self._numbers), loop, moment))
+        now_us = self.now_us
+        _push(self._heap, (at_us if at_us > now_us else now_us, next(self._numbers), loop, moment))
 
     def run_until(self, end_us: int, until: Callable[[], bool] | None = None) -> bool:
         """Let everything happen up to `end_us`, or until `until` is true; returns whether it became true."""
@@ -100,8 +110,9 @@ class Agenda:
         """Let the living loop do what it is ready for: all that one moment of time holds."""
         events._set_running_loop(loop)
         ready = loop.ready
+        take = ready.popleft
         while ready and self.loop is loop and not loop.frozen:
-            moment = ready.popleft()
+            moment = take()
             if not moment.cancelled_:
                 loop.moments += 1
                 try:
@@ -109,9 +120,7 @@ class Agenda:
                 except Exception as error:  # noqa: BLE001 - as asyncio's own handles do: the loop is told
                     loop.call_exception_handler({"message": "a callback broke", "exception": error})
             if self.alarmed:
-                self.alarmed = False
-                assert self.on_alarm is not None
-                self.on_alarm()
+                self._alarm()
             if self.dies_in is not None and self.loop is loop:
                 self.dies_in -= 1
                 if self.dies_in < 0:
@@ -119,24 +128,29 @@ class Agenda:
                     assert self.on_death is not None
                     self.on_death()
 
+    def _alarm(self) -> None:
+        self.alarmed = False
+        assert self.on_alarm is not None
+        self.on_alarm()
+
     def _go_on(self) -> None:
         """Let time go on to what is planned next, and do it."""
-        at_us, number, owner, what = heapq.heappop(self._heap)
+        at_us, number, owner, what = _pop(self._heap)
         if owner is self.outside:
-            self.now_us = max(self.now_us, at_us)
+            if at_us > self.now_us:
+                self.now_us = at_us
             events._set_running_loop(owner)
             what()
             if self.alarmed:
-                self.alarmed = False
-                assert self.on_alarm is not None
-                self.on_alarm()
+                self._alarm()
         elif owner.lost or what.cancelled_:
             return
         elif owner.frozen:
             # Its clock stands still: what it waited for comes as much later.
-            heapq.heappush(self._heap, (at_us + owner.frozen_for_us, number, owner, what))
+            _push(self._heap, (at_us + owner.frozen_for_us, number, owner, what))
         else:
-            self.now_us = max(self.now_us, at_us)
+            if at_us > self.now_us:
+                self.now_us = at_us
             owner.ready.append(what)
 
 
@@ -193,7 +207,9 @@ class VirtualLoop(_AnyLoop):  # type: ignore[misc]
     def call_soon_threadsafe(
         self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
     ) -> Moment:
-        return self.call_soon(callback, *args, context=context)
+        moment = Moment(callback, args, context)
+        self.ready.append(moment)
+        return moment
 
     def call_later(
         self,
@@ -216,9 +232,8 @@ class VirtualLoop(_AnyLoop):  # type: ignore[misc]
     def _timer(
         self, in_us: int, callback: Callable[..., Any], args: Any, context: contextvars.Context | None
     ) -> Moment:
-        at_us = self.agenda.now_us + max(0, in_us)
-        moment = Moment(callback, args, context)
-        moment._when = at_us / SECOND
+        at_us = self.agenda.now_us + (in_us if in_us > 0 else 0)
+        moment = Moment(callback, args, context, at_us / SECOND)
         self.agenda.push(at_us, self, moment)
         return moment
 

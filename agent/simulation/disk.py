@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Engine as SqlEngine
-from sqlalchemy.pool import QueuePool
 
 from agent.core.money import forbid_float_money
 from agent.store import database
@@ -46,33 +45,16 @@ def workplace() -> Path:
     return place
 
 
-_let_go: Final[list[Callable[[], None]]] = []
-"""Ends the connections that readers share."""
-
-
 def _share_compiled_statements(ours: Path) -> None:
-    """Every start compiles the same statements and opens the same connections for reading again; in one
-    process of many worlds once is enough."""
+    """Every start compiles the same statements for writing again; in one process of many worlds once is
+    enough."""
     real = database.open_engine
-
-    @functools.cache
-    def shared(place: database.Place, read_only: bool) -> SqlEngine:
-        if not read_only:
-            return real(place, read_only=False)
-        names = vars(database)
-        pool, names["NullPool"] = names["NullPool"], QueuePool
-        try:
-            engine = real(place, read_only=True)
-        finally:
-            names["NullPool"] = pool
-        _let_go.append(engine.dispose)
-        vars(engine)["dispose"] = lambda: None
-        return engine
+    shared = functools.cache(functools.partial(real, read_only=False))
 
     def opened(place: database.Place, *, read_only: bool) -> SqlEngine:
         # What else this process opens, tests beside ours above all, is not shared.
         of_a_world = isinstance(place, Path) and place.is_relative_to(ours)
-        return shared(place, read_only) if of_a_world else real(place, read_only=read_only)
+        return shared(place) if of_a_world and not read_only else real(place, read_only=read_only)
 
     database.open_engine = opened
     vars(ledger_module)["open_engine"] = opened
@@ -84,8 +66,6 @@ class Disk:
     def __init__(self, tag: str) -> None:
         place = workplace()
         self.path = place / "world"
-        for let_go in _let_go:
-            let_go()
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir(mode=0o700)
         shutil.copy(place / "template" / "trades.db", self.path / "trades.db")
@@ -96,17 +76,22 @@ class Disk:
         self._files = tuple(self.path / f"trades.db{suffix}" for suffix in ("", "-wal"))
         self._reader: sqlite3.Connection | None = None
 
-    def read(self, question: str, *given: str) -> list[Any]:
-        """What the files say. The connection for it stays open: as long as there is another one, nobody who
-        hangs up folds the log into the file."""
+    @property
+    def reader(self) -> sqlite3.Connection:
+        """A connection that reads. It stays open: as long as there is another one, nobody who hangs up folds
+        the log into the file."""
         if self._reader is None:
-            self._reader = sqlite3.connect(f"file:{self.path / 'trades.db'}?mode=ro", uri=True)
-        return self._reader.execute(question, given).fetchall()
+            self._reader = sqlite3.connect(
+                f"file:{self.path / 'trades.db'}?mode=ro", uri=True, isolation_level=None
+            )
+        return self._reader
+
+    def read(self, question: str, *given: str) -> list[Any]:
+        """What the files say."""
+        return self.reader.execute(question, given).fetchall()
 
     def close(self) -> None:
         """Stop reading: the files are about to be other ones, or nobody needs them any more."""
-        for let_go in _let_go:
-            let_go()
         if self._reader is not None:
             self._reader.close()
             self._reader = None

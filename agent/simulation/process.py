@@ -46,10 +46,11 @@ from agent.simulation.carriers import PublicCarrier, SignedCarrier
 from agent.simulation.disk import UncertainLedger
 from agent.simulation.feed import QuickFeed
 from agent.simulation.kraken_parts import kraken_parts
-from agent.simulation.quick_ledger import QuickLedger
+from agent.simulation.quick_ledger import QuickLedger, QuickReaders
 from agent.simulation.session import MemorySession
 from agent.simulation.witness import Violation
-from agent.store import database
+from agent.store import ledger as ledger_module
+from agent.store import paper_rows, reading
 from agent.store.batch import Batch, Scope
 from agent.store.data_dir import DataDir
 from agent.store.ledger import Ledger
@@ -199,6 +200,9 @@ class SimulatedParts(Parts):
         def session(tls: Any, *traces: Any, keep_alive_s: float = 0.0) -> Any:
             return MemorySession(world.network, loop)
 
+        def readers(place: Any) -> Any:
+            return QuickReaders(world.disk)
+
         rest_class(world.rules.name)
         others: dict[tuple[ModuleType, str], object] = {
             (engine_module, "trading_alone"): _unlocked,
@@ -216,7 +220,10 @@ class SimulatedParts(Parts):
                 (ledger_journal, "STATUS_EVERY_MS"): QUICK_MINUTE_MS,
                 (ccxt_client, "_instance"): public,
                 (signed_client, "_instance"): signed,
-                (database, "check_schema"): _checked,
+                # The schema of a world's database was checked when its first copy was made.
+                (ledger_module, "open_for_reading"): readers,
+                (paper_rows, "open_for_reading"): readers,
+                (reading, "open_for_reading"): readers,
             }
             self.latch_look_s = QUICK_LATCH_LOOK_S
         if world.rules.name == "kraken":
@@ -319,10 +326,6 @@ def _quick_probe(market: Any, gate: WeightGate, clock: Clock, sink: Sink, **othe
 def _unlocked(traded: Any, at_ms: int) -> Any:
     """The lock between processes of one machine: a world has one machine and one process at a time."""
     return nullcontext()
-
-
-def _checked(connection: Any, path: Path) -> None:
-    """The schema of a world's database was checked when its first copy was made."""
 
 
 class _LoopTime:

@@ -1,9 +1,10 @@
 """The product's ledger on a connection without SQLAlchemy's machinery around every statement.
 
-Belongs here: executing the statements that the store's own writing hands over, each compiled once. Stays
-true: what is written, in which order and in which transactions is the product's doing; the same batches leave
-the same rows as through SQLAlchemy (the tests compare them); an error becomes the one that SQLAlchemy would
-have raised. Reading at a start goes the product's own way, and so does everything in the thorough profile.
+Belongs here: executing the statements that the store's own writing, and its reading at a start, hand over,
+each compiled once. Stays true: what is written and read, in which order and in which transactions is the
+product's doing; the same batches leave the same rows, and a start reads the same from them, as through
+SQLAlchemy (the tests compare both); an error becomes the one that SQLAlchemy would have raised. In the
+thorough profile everything goes the product's own way.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ from __future__ import annotations
 import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 
-from agent.store.batch import Stored
-from agent.store.database import open_for_reading
+from agent.simulation.disk import Disk
 from agent.store.ledger import Ledger
 
 _DIALECT: Final = sqlite.dialect(paramstyle="qmark")
 Params = Mapping[str, Any]
+_NOTHING: Final[Params] = {}
 #: A value from the parameters or the statement's own, and what is done to it on its way into the file.
 _Bind = tuple[str, Any, Callable[[Any], Any] | None]
 
@@ -32,26 +34,50 @@ class _Compiled:
 
     def __init__(self, statement: Any, names: Sequence[str]) -> None:
         compiled = cast(Any, statement.compile(dialect=_DIALECT, column_keys=list(names)))
-        assert not compiled.post_compile_params, "only writing is done here, and single rows are found"
         self.text: str = str(compiled)
         own, processors = compiled.params, compiled._bind_processors
         self.binds: list[_Bind] = [
             (name, own.get(name), processors.get(name)) for name in compiled.positiontup
         ]
+        #: Those that stand for as many values as are given.
+        self.lists = frozenset(bind.key for bind in compiled.post_compile_params)
+        assert not self.lists & processors.keys(), "lists of plain numbers alone are asked for"
         columns = compiled._result_columns or ()
         self.processors = [
             column.type._cached_result_processor(_DIALECT, None) for column in columns
         ]  # fmt: skip
+        self.plain = not any(self.processors)
         self.row: Any = namedtuple("Row", [column.keyname for column in columns]) if columns else None
 
     def bound(self, params: Params) -> list[Any]:
-        values = []
-        for name, own, processor in self.binds:
-            value = params.get(name, own)
-            values.append(value if processor is None else processor(value))
-        return values
+        if self.lists:
+            return [
+                value for name, own, _ in self.binds for value in self._values(name, params.get(name, own))
+            ]
+        get = params.get
+        return [
+            get(name, own) if processor is None else processor(get(name, own))
+            for name, own, processor in self.binds
+        ]
+
+    def _values(self, name: str, value: Any) -> Sequence[Any]:
+        return value if name in self.lists else (value,)
+
+    def read(self, row: tuple[Any, ...]) -> list[Any]:
+        pairs = zip(row, self.processors, strict=True)
+        return [value if processor is None else processor(value) for value, processor in pairs]
+
+    def worded(self, params: Params) -> str:
+        """The statement with a place for every value that is given."""
+        text = self.text
+        for name in self.lists:
+            places = ", ".join("?" * len(params[name])) or "NULL"
+            text = text.replace(f"__[POSTCOMPILE_{name}]", places)
+        return text
 
 
+#: More than the store has. Who asks with a statement made for one question alone must not fill the memory.
+_MOST_COMPILED: Final = 500
 _COMPILED: Final[dict[tuple[int, tuple[str, ...]], tuple[Any, _Compiled]]] = {}
 
 
@@ -59,13 +85,15 @@ def _compiled(statement: Any, params: Params) -> _Compiled:
     key = id(statement), tuple(params)
     found = _COMPILED.get(key)
     if found is None:
-        # The statement is kept, so that no other one ever has its id.
+        if len(_COMPILED) >= _MOST_COMPILED:
+            _COMPILED.clear()
+        # The statement is kept, so that no other one has its id meanwhile.
         found = _COMPILED[key] = statement, _Compiled(statement, key[1])
     return found[1]
 
 
 class _Result:
-    """What a statement found, as far as the store's writing asks for it."""
+    """What a statement found, as far as the store asks for it."""
 
     def __init__(self, rows: list[Any], rowcount: int) -> None:
         self._rows = rows
@@ -77,6 +105,12 @@ class _Result:
     def one(self) -> Any:
         (row,) = self._rows
         return row
+
+    def one_or_none(self) -> Any:
+        return self.one() if self._rows else None
+
+    def scalars(self) -> list[Any]:
+        return [row[0] for row in self._rows]
 
     def scalar_one(self) -> Any:
         return self.one()[0]
@@ -103,13 +137,13 @@ class _Transaction:
 
 
 class QuickConnection:
-    """Stands where the store's writing expects a `sqlalchemy.Connection`."""
+    """Stands where the store expects a `sqlalchemy.Connection`."""
 
     dialect = _DIALECT
 
-    def __init__(self, opened: Any) -> None:
+    def __init__(self, raw: sqlite3.Connection, opened: Any = None) -> None:
         self.connection = opened
-        self._raw: sqlite3.Connection = opened.dbapi_connection
+        self._raw = raw
 
     def begin(self) -> _Transaction:
         self.say("BEGIN IMMEDIATE")
@@ -121,25 +155,29 @@ class QuickConnection:
         except sqlite3.Error as error:
             raise _as_sqlalchemy(words, error) from error
 
-    def execute(self, statement: Any, params: Params | list[Params]) -> _Result:
-        several = isinstance(params, list)
-        rows = cast("list[Params]", params if several else [params])
-        compiled = _compiled(statement, rows[0])
+    def execute(self, statement: Any, params: Params | list[Params] = _NOTHING) -> _Result:
+        if isinstance(params, list):
+            return self._execute_many(_compiled(statement, params[0]), params)
+        compiled = _compiled(statement, params)
+        text = compiled.worded(params) if compiled.lists else compiled.text
         try:
-            if several:
-                cursor = self._raw.executemany(compiled.text, [compiled.bound(row) for row in rows])
-                return _Result([], cursor.rowcount)
-            cursor = self._raw.execute(compiled.text, compiled.bound(rows[0]))
+            cursor = self._raw.execute(text, compiled.bound(params))
             if compiled.row is None:
                 return _Result([], cursor.rowcount)
-            found = [self._read(compiled, row) for row in cursor.fetchall()]
-            return _Result(found, cursor.rowcount)
+            found = cursor.fetchall()
+        except sqlite3.Error as error:
+            raise _as_sqlalchemy(text, error) from error
+        make = compiled.row._make
+        if compiled.plain:
+            return _Result([make(row) for row in found], cursor.rowcount)
+        return _Result([make(compiled.read(row)) for row in found], cursor.rowcount)
+
+    def _execute_many(self, compiled: _Compiled, rows: list[Params]) -> _Result:
+        try:
+            cursor = self._raw.executemany(compiled.text, [compiled.bound(row) for row in rows])
         except sqlite3.Error as error:
             raise _as_sqlalchemy(compiled.text, error) from error
-
-    def _read(self, compiled: _Compiled, row: tuple[Any, ...]) -> Any:
-        pairs = zip(row, compiled.processors, strict=True)
-        return compiled.row(*(value if read is None else read(value) for value, read in pairs))
+        return _Result([], cursor.rowcount)
 
     def invalidate(self) -> None:
         self.connection.invalidate()
@@ -152,21 +190,32 @@ def _as_sqlalchemy(text: str, error: sqlite3.Error) -> Exception:
     return cast(Exception, DBAPIError.instance(text, None, error, sqlite3.Error, dialect=_DIALECT))
 
 
+class QuickReaders:
+    """Stands where readers expect an engine: all of them share the connection with which the world reads."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        yield cast(Connection, QuickConnection(self._disk.reader))
+
+    def dispose(self) -> None:
+        return None
+
+
 class QuickLedger(Ledger):
     """`Ledger` of the quick profile."""
 
     def _writing(self) -> Connection:
         if self._connection is None:
-            self._connection = cast(Connection, QuickConnection(self._engine.raw_connection()))
+            opened = self._engine.raw_connection()
+            raw = cast(sqlite3.Connection, opened.dbapi_connection)
+            self._connection = cast(Connection, QuickConnection(raw, opened))
         return self._connection
 
-    def load(self) -> Stored:
-        """Through the connection that readers share."""
-        engine, self._engine = self._engine, open_for_reading(self.place)
-        try:
-            return super().load()
-        finally:
-            self._engine = engine
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return nullcontext(self._writing())
 
     def _rehearse(self) -> None:
         """What it is for, compiling, was done by the first world."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import ChainMap
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, Self
 
@@ -89,8 +90,8 @@ class Ledger:
             transaction.rollback()
 
     def _number_changes(self) -> None:
-        with self._engine.connect() as connection:
-            copy = copy_in(connection)
+        with self._writing().begin():
+            copy = copy_in(self._writing())
         if copy is not None and copy.is_on:
             self.spool = Spool(copy)
 
@@ -156,7 +157,7 @@ class Ledger:
     def load(self) -> Stored:
         """What a restart needs. Raises StoreTrouble when a stored record cannot be understood."""
         try:
-            with self._engine.connect() as connection:
+            with self._reading() as connection:
                 return load_everything(connection, self.scope)
         except Undecodable as error:
             raise StoreTrouble(
@@ -183,6 +184,9 @@ class Ledger:
                 self.spool.clear(self._writing())
         except DBAPIError:
             return
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return self._engine.connect()
 
     def _writing(self) -> Connection:
         if self._connection is None:

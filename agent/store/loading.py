@@ -12,107 +12,106 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, Table, func, select
+from sqlalchemy import BindParameter, Connection, bindparam, func, select
 
 from agent.core.order import Fill, Intent, Order
 from agent.core.position import Position
 from agent.store import schema
 from agent.store.batch import AcceptedConfig, Scope, Stored
 from agent.store.codec import Json, Undecodable, decode, from_text
+from agent.store.statements import scoped
 from agent.store.writing import fill_of
 
 #: How many of the latest positions a restart remembers although they ended.
 LATE_FILL_POSITIONS: Final = 20
 
 
+class _Questions:
+    """What a restart asks of a scope. Built once: building a statement costs more than asking it."""
+
+    def __init__(self) -> None:
+        trades, intents, orders, fills = schema.trades, schema.intents, schema.orders, schema.fills
+        configs, documents = schema.configs, schema.documents
+        ids: BindParameter[Any] = bindparam("ids", expanding=True)
+        self.config = select(configs).where(*scoped(configs)).order_by(configs.c.id.desc()).limit(1)
+        self.documents = select(documents.c.key, documents.c.body).where(*scoped(documents))
+        self.highest = tuple(
+            select(func.max(table.c.position_id)).where(*scoped(table)) for table in (trades, intents)
+        )
+        #: Positions that are open, those that an unsettled order may still change, and the latest that ended:
+        #: a fill of an order thought dead may still turn up, and must find its position.
+        self.position_ids = (
+            select(trades.c.position_id).where(*scoped(trades), trades.c.is_open),
+            select(intents.c.position_id)
+            .join(orders, orders.c.intent_id == intents.c.id)
+            .where(*scoped(orders), ~orders.c.is_settled),
+            select(trades.c.position_id)
+            .where(*scoped(trades))
+            .order_by(trades.c.position_id.desc())
+            .limit(LATE_FILL_POSITIONS),
+        )
+        self.positions = (
+            select(trades.c.record)
+            .where(*scoped(trades), trades.c.position_id.in_(ids))
+            .order_by(trades.c.position_id)
+        )
+        found = (
+            select(orders.c.id, orders.c.record, intents.c.record.label("intent"))
+            .join(intents, orders.c.intent_id == intents.c.id)
+            .where(*scoped(intents), intents.c.position_id.in_(ids))
+        )
+        self.orders = found.order_by(orders.c.id)
+        of_them = fills.c.order_id.in_(found.with_only_columns(orders.c.id))
+        self.fills = select(fills).where(of_them).order_by(fills.c.id)
+
+
+_questions: Final = functools.cache(_Questions)
+
+
 def load_everything(connection: Connection, scope: Scope) -> Stored:
     """Raises Undecodable when a record cannot be understood."""
-    open_ids = _position_ids(connection, scope)
-    orders = _orders(connection, scope, open_ids)
+    whose = scope.columns()
+    open_ids = _position_ids(connection, whose)
+    orders = _orders(connection, whose, open_ids)
     return Stored(
-        documents=_documents(connection, scope),
-        positions=_positions(connection, scope, open_ids | {o.intent.position_id for o in orders}),
+        documents=_documents(connection, whose),
+        positions=_positions(connection, whose, open_ids | {o.intent.position_id for o in orders}),
         orders=orders,
-        last_position_id=_last_position_id(connection, scope),
+        last_position_id=_last_position_id(connection, whose),
         config=last_config(connection, scope),
     )
 
 
 def last_config(connection: Connection, scope: Scope) -> AcceptedConfig | None:
-    table = schema.configs
-    wanted = select(table).where(*of_scope(table, scope)).order_by(table.c.id.desc()).limit(1)
-    row = connection.execute(wanted).one_or_none()
+    row = connection.execute(_questions().config, scope.columns()).one_or_none()
     return None if row is None else AcceptedConfig(row.config_hash, row.body, row.at_ms)
 
 
-@functools.lru_cache(maxsize=64)
-def of_scope(table: Table, scope: Scope) -> tuple[Any, ...]:
-    return tuple(table.c[name] == value for name, value in scope.columns().items())
+def _documents(connection: Connection, whose: dict[str, str]) -> dict[str, Json]:
+    return {row.key: from_text(row.body) for row in connection.execute(_questions().documents, whose)}
 
 
-def _documents(connection: Connection, scope: Scope) -> dict[str, Json]:
-    table = schema.documents
-    rows = connection.execute(select(table.c.key, table.c.body).where(*of_scope(table, scope)))
-    return {row.key: from_text(row.body) for row in rows}
+def _last_position_id(connection: Connection, whose: dict[str, str]) -> int:
+    return max(connection.execute(asked, whose).scalar_one() or 0 for asked in _questions().highest)
 
 
-def _last_position_id(connection: Connection, scope: Scope) -> int:
-    found = 0
-    for table in (schema.trades, schema.intents):
-        highest = select(func.max(table.c.position_id)).where(*of_scope(table, scope))
-        found = max(found, connection.execute(highest).scalar_one() or 0)
-    return found
-
-
-def _position_ids(connection: Connection, scope: Scope) -> set[int]:
-    """Positions that are open, those that an unsettled order may still change, and the latest that ended:
-    a fill of an order thought dead may still turn up, and must find its position."""
-    trades, intents, orders = schema.trades, schema.intents, schema.orders
-    is_open = select(trades.c.position_id).where(*of_scope(trades, scope), trades.c.is_open)
-    unsettled = (
-        select(intents.c.position_id)
-        .join(orders, orders.c.intent_id == intents.c.id)
-        .where(*of_scope(orders, scope), ~orders.c.is_settled)
-    )
-    latest = (
-        select(trades.c.position_id)
-        .where(*of_scope(trades, scope))
-        .order_by(trades.c.position_id.desc())
-        .limit(LATE_FILL_POSITIONS)
-    )
-    found = (connection.execute(wanted).scalars() for wanted in (is_open, unsettled, latest))
+def _position_ids(connection: Connection, whose: dict[str, str]) -> set[int]:
+    found = (connection.execute(asked, whose).scalars() for asked in _questions().position_ids)
     return {position_id for some in found for position_id in some}
 
 
-def _positions(connection: Connection, scope: Scope, ids: Iterable[int]) -> tuple[Position, ...]:
-    table = schema.trades
-    wanted = (
-        select(table.c.record)
-        .where(*of_scope(table, scope), table.c.position_id.in_(sorted(ids)))
-        .order_by(table.c.position_id)
-    )
-    return tuple(decode(Position, from_text(record)) for record in connection.execute(wanted).scalars())
+def _positions(connection: Connection, whose: dict[str, str], ids: Iterable[int]) -> tuple[Position, ...]:
+    found = connection.execute(_questions().positions, {**whose, "ids": sorted(ids)})
+    return tuple(decode(Position, from_text(record)) for record in found.scalars())
 
 
-def _orders(connection: Connection, scope: Scope, position_ids: Iterable[int]) -> tuple[Order, ...]:
-    intents, orders = schema.intents, schema.orders
-    wanted = (
-        select(orders.c.id, orders.c.record, intents.c.record.label("intent"))
-        .join(intents, orders.c.intent_id == intents.c.id)
-        .where(*of_scope(intents, scope), intents.c.position_id.in_(sorted(position_ids)))
-        .order_by(orders.c.id)
-    )
-    rows = connection.execute(wanted).all()
-    fills = _fills(connection, wanted)
+def _orders(connection: Connection, whose: dict[str, str], ids: Iterable[int]) -> tuple[Order, ...]:
+    asked = {**whose, "ids": sorted(ids)}
+    rows = connection.execute(_questions().orders, asked).all()
+    fills: dict[int, list[Fill]] = defaultdict(list)
+    for row in connection.execute(_questions().fills, asked):
+        fills[row.order_id].append(fill_of(row))
     return tuple(_order(row, tuple(fills[row.id])) for row in rows)
-
-
-def _fills(connection: Connection, orders: Select[Any]) -> dict[int, list[Fill]]:
-    table, ids = schema.fills, orders.order_by(None).with_only_columns(schema.orders.c.id)
-    found: dict[int, list[Fill]] = defaultdict(list)
-    for row in connection.execute(select(table).where(table.c.order_id.in_(ids)).order_by(table.c.id)):
-        found[row.order_id].append(fill_of(row))
-    return found
 
 
 def _order(row: Any, fills: tuple[Fill, ...]) -> Order:

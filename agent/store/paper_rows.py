@@ -6,9 +6,10 @@ began. Writing goes through the ledger's writer, like everything else.
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, Final
 
-from sqlalchemy import Select, select
+from sqlalchemy import BindParameter, Select, bindparam, select
 from sqlalchemy.exc import DBAPIError
 
 from agent.core.order import Fill
@@ -17,8 +18,22 @@ from agent.store.batch import Scope
 from agent.store.codec import Json
 from agent.store.codec_values import from_text
 from agent.store.database import Place, database_trouble, open_for_reading
-from agent.store.loading import of_scope
+from agent.store.statements import scoped
 from agent.store.writing import fill_of
+
+
+class _Questions:
+    def __init__(self) -> None:
+        accounts, orders, fills = schema.paper_accounts, schema.paper_orders, schema.paper_fills
+        client_id: BindParameter[Any] = bindparam("client_id")
+        self.account = select(accounts.c.body).where(*scoped(accounts))
+        self.order = select(orders.c.body).where(*scoped(orders), orders.c.client_id == client_id)
+        own = select(fills).where(*scoped(fills))
+        self.fills_of = own.where(fills.c.client_id == client_id).order_by(fills.c.id)
+        self.fills_since = own.where(fills.c.at_ms >= bindparam("since_ms")).order_by(fills.c.id)
+
+
+_questions: Final = functools.cache(_Questions)
 
 
 class PaperRows:
@@ -26,40 +41,33 @@ class PaperRows:
 
     def __init__(self, place: Place, scope: Scope) -> None:
         self._place = place
-        self._scope = scope
+        self._whose = scope.columns()
         self._engine = open_for_reading(place)
 
     def account(self) -> Json:
         """The account's document, None before it was first written."""
-        table = schema.paper_accounts
-        rows = self._all(select(table.c.body).where(*of_scope(table, self._scope)))
+        rows = self._all(_questions().account)
         return from_text(rows[0].body) if rows and rows[0].body is not None else None
 
     def order(self, client_id: str) -> Json:
         """The broker's own record of a settled order, None when there is none."""
-        table = schema.paper_orders
-        wanted = select(table.c.body).where(*of_scope(table, self._scope), table.c.client_id == client_id)
-        rows = self._all(wanted)
+        rows = self._all(_questions().order, client_id=client_id)
         return from_text(rows[0].body) if rows else None
 
     def fills_of(self, client_id: str) -> tuple[Fill, ...]:
         """Every fill of one order, in order of execution."""
-        table = schema.paper_fills
-        wanted = select(table).where(*of_scope(table, self._scope), table.c.client_id == client_id)
-        return tuple(fill_of(row) for row in self._all(wanted.order_by(table.c.id)))
+        return tuple(fill_of(row) for row in self._all(_questions().fills_of, client_id=client_id))
 
     def fills_since(self, since_ms: int) -> tuple[Fill, ...]:
         """Every fill at or after `since_ms`, in order of execution."""
-        table = schema.paper_fills
-        wanted = select(table).where(*of_scope(table, self._scope), table.c.at_ms >= since_ms)
-        return tuple(fill_of(row) for row in self._all(wanted.order_by(table.c.id)))
+        return tuple(fill_of(row) for row in self._all(_questions().fills_since, since_ms=since_ms))
 
     def close(self) -> None:
         self._engine.dispose()
 
-    def _all(self, wanted: Select[Any]) -> list[Any]:
+    def _all(self, asked: Select[Any], **given: str | int) -> list[Any]:
         try:
             with self._engine.connect() as connection:
-                return list(connection.execute(wanted))
+                return list(connection.execute(asked, {**self._whose, **given}))
         except DBAPIError as error:
             raise database_trouble(error, self._place, "reading") from None

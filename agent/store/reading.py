@@ -7,6 +7,7 @@ agents share only the rows of the one that is meant are seen, whatever the selec
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
@@ -81,13 +82,7 @@ class Reader:
 
     def exposed_scopes(self) -> tuple[Scope, ...]:
         """Scopes with an open position or an unsettled order: what a start must not forget."""
-        rows = []
-        for table, is_open in (
-            (schema.trades, schema.trades.c.is_open),
-            (schema.orders, ~schema.orders.c.is_settled),
-        ):
-            scope = [table.c[name] for name in SCOPE_COLUMNS]
-            rows += self._all(select(*scope).where(is_open, *self._where(table, Selection())).distinct())
+        rows = [row for wanted in _exposed(self._of(Selection())) for row in self._all(wanted)]
         return tuple(dict.fromkeys(_scope(row) for row in rows))
 
     def config(self, scope: Scope) -> AcceptedConfig | None:
@@ -170,6 +165,16 @@ class Reader:
                 return list(connection.execute(wanted).all())
         except DBAPIError as error:
             raise database_trouble(error, self._place, "reading") from None
+
+
+@functools.lru_cache(maxsize=8)
+def _exposed(of: Selection) -> tuple[Select[Any], ...]:
+    """Whose trades are open, and whose orders unsettled."""
+    trades, orders = schema.trades, schema.orders
+    return tuple(
+        select(*(table.c[name] for name in SCOPE_COLUMNS)).where(is_open, *_where(table, of)).distinct()
+        for table, is_open in ((trades, trades.c.is_open), (orders, ~orders.c.is_settled))
+    )
 
 
 def of_selection(table: Table, of: Selection) -> list[ColumnElement[bool]]:

@@ -28,6 +28,7 @@ from agent.store.trouble import StoreTrouble
 
 #: Changes that are read and sent at once, at most.
 GROUP: Final = 64
+_COPY: Final = select(copies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Spool:
 
 def copy_in(connection: Connection, agent_id: str | None = None) -> Copy | None:
     """How far the copy is: of the agent on a server, of the file without an `agent_id`."""
-    wanted = select(copies)
+    wanted = _COPY
     if agent_id is not None:
         wanted = wanted.where(copies.c.agent_id == agent_id)
     row: Any = connection.execute(wanted).one_or_none()

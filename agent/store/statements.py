@@ -80,13 +80,14 @@ def statements(connection: Connection) -> Statements:
     return _of(connection.dialect.name)
 
 
-def _scoped(table: Table) -> list[ColumnElement[bool]]:
+def scoped(table: Table) -> list[ColumnElement[bool]]:
+    """The conditions that make a row of `table` one of a scope, whose columns are given when it is asked."""
     return [table.c[name] == bindparam(name) for name in SCOPE_COLUMNS]
 
 
 _intents: Final = schema.intents
 FIND_INTENT: Final = select(_intents.c.id, _intents.c.record).where(
-    *_scoped(_intents), _intents.c.client_id == bindparam("client_id")
+    *scoped(_intents), _intents.c.client_id == bindparam("client_id")
 )
 
 _fills: Final = schema.fills
@@ -100,4 +101,4 @@ VALUE_FEE: Final = (
     )
     .values(fee_quote=bindparam("value"))
 )
-FIND_FILLS: Final = select(_fills).where(*_scoped(_fills), _fills.c.client_id == bindparam("client_id"))
+FIND_FILLS: Final = select(_fills).where(*scoped(_fills), _fills.c.client_id == bindparam("client_id"))

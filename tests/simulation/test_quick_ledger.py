@@ -40,21 +40,25 @@ def dump(path: Path) -> dict[str, list[Any]]:
 
 
 @pytest.mark.no_cover
-def test_the_same_batches_leave_the_same_rows(tmp_path: Path) -> None:
+def test_the_same_batches_leave_the_same_rows_and_a_start_reads_the_same(tmp_path: Path) -> None:
     world = NotingWorld(102, 0.4)
     assert world.run().violation is None
     assert sum(bool(batch.orders) for batch in world.kept) > 20
-    dumps = []
+    dumps, loaded = [], []
     for kind in (Ledger, QuickLedger):
         directory = tmp_path / kind.__name__
         directory.mkdir()
         store = Store(directory)
         ledger = kind.open(store.path, SCOPE)
+        before = ledger.load()
         for batch in world.kept:
             ledger.commit(batch)
+        loaded.append((before, ledger.load()))
         ledger.close()
         dumps.append(dump(store.path))
     assert dumps[0] == dumps[1]
+    assert loaded[0] == loaded[1]
+    assert any(order.fills for order in loaded[0][1].orders)
     assert all(dumps[0][table] for table in ("orders", "fills", "trades", "documents", "decisions", "events"))
 
 
