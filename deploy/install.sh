@@ -132,6 +132,12 @@ failed=0
 
 units="agent@$NAME.service agent-backup@$NAME.timer"
 [ "$VNC" = 0 ] || units="$units agent-vnc@$NAME.service"
+if [ "$DRY_RUN" = 0 ] && ! command -v systemctl >/dev/null; then
+    say "there is no systemd here, so nothing starts by itself; the program and its data are ready"
+    say "run it by hand, as the user agent: $PREFIX/current/.venv/bin/python -m agent.main --headless \\"
+    say "    --config $STATE/$NAME/config.json --data-dir $STATE/$NAME"
+    exit 0
+fi
 do_it systemctl -q enable $units
 if [ "$START" = 0 ]; then
     say "installed and enabled; start with: systemctl start $units"

@@ -13,7 +13,7 @@ from agent.command_line.terminal import Terminal
 from agent.command_line.wording import counted
 from agent.insight.costs import Suggestion, suggest
 from agent.insight.parity import Score
-from agent.store.cost_export import cost_document
+from agent.store.cost_export import cost_json
 from agent.store.data_dir import DataDir
 from agent.store.reading_parity import check_parity, cost_rows
 from agent.store.scrutiny import last_findings
@@ -37,7 +37,7 @@ def parity_command(data_dir: Path | None, as_json: bool) -> int:
             {
                 "score": score.document(),
                 "looks": asdict(looks),
-                "trades": [cost_document(row) for row in rows],
+                "trades": [cost_json(row) for row in rows],
                 "second_opinion": opinion,
                 **suggested(told),
             }

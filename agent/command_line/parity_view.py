@@ -13,7 +13,7 @@ from agent.insight.costs import CostRow
 def costs_table(rows: Sequence[CostRow]) -> Table:
     """Oldest first. A trade whose bar form has not ended has no differences."""
     table = Table(
-        title="Trades against the bar form, basis points of the entry, + where live earned more",
+        title="Trades against the bar form, basis points (+ live earned more)",
         title_justify="left",
         box=None,
         pad_edge=False,

@@ -118,7 +118,7 @@ def _comparison(comparison: Comparison) -> list[RenderableType]:
 
 def verdict(row: Compared) -> str:
     """The band, and how much it says."""
-    if row.band in (Band.SHOWN, Band.NOT_PROMISED, Band.NO_TRADES):
+    if row.band in (Band.SHOWN, Band.NOT_PROMISED, Band.NO_TRADES, Band.TOO_FEW):
         return "" if row.band is Band.SHOWN else row.band.value
     words = row.band.value
     if row.worse_by is not None and row.band is not Band.AS_EXPECTED:

@@ -8,13 +8,19 @@ Consent is asked on a terminal and never assumed: without one, `--yes` is needed
 from __future__ import annotations
 
 import json
+import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from agent.command_line.outcome import Ended, ExitCode
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+
+
+#: Columns that no table needs, and that every table may have.
+_WIDE: Final = 10_000
+_NARROW: Final = 80
 
 
 class Terminal:
@@ -35,7 +41,12 @@ class Terminal:
     def show(self, view: RenderableType) -> None:
         """A result for people."""
         # A sentence keeps its line, so that it can be searched for; a table needs the width.
-        console(stderr=self.as_json).print(view, soft_wrap=isinstance(view, str))
+        out = console(stderr=self.as_json)
+        if isinstance(view, str) or out.is_terminal or os.environ.get("COLUMNS"):
+            out.print(view, soft_wrap=isinstance(view, str))
+            return
+        out.file.write(_unwrapped(view))
+        out.file.flush()
 
     def result(self, text: str, document: Any) -> None:
         """One sentence, or the document with --json."""
@@ -65,6 +76,18 @@ class Terminal:
         """One line from the terminal; empty when it ends."""
         console(stderr=True).print(question, end="", soft_wrap=True)
         return sys.stdin.readline().strip()
+
+
+def _unwrapped(view: RenderableType) -> str:
+    """As wide as it is, for a file or another program, which looks for lines."""
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    wide = Console(markup=False, highlight=False, width=_WIDE, color_system=None)
+    width = Measurement.get(wide, wide.options, view).maximum
+    with wide.capture() as captured:
+        wide.print(view, width=max(_NARROW, width))
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def console(*, stderr: bool) -> Console:

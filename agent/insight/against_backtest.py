@@ -3,7 +3,9 @@
 All figures are the backtester's: per unit of base and in R, never account money. A difference counts against
 live only when it is worse. Within 20 % is as expected, within 30 % the worst accepted, beyond 50 % flagged.
 Few trades prove little, so each figure carries its confidence interval and how many more trades it takes
-until it is known to within 20 %; a flag is `proven` when the interval excludes what was promised.
+until it is known to within 20 %; a flag is `proven` when the interval excludes what was promised. Below ten
+trades nothing is judged, neither good nor bad: chance alone makes such figures. Only a drawdown deeper than
+promised counts at once.
 
 What depends on how long one looks is not compared as it stands: the number of trades is only shown, the total
 profit is compared per trade, and the drawdown may only be deeper than promised, since it grows with time.
@@ -34,6 +36,8 @@ WORST_ACCEPTED: Final = 0.30
 FLAGGED: Final = 0.50
 #: From so many trades on the live deviation is used; before, what the backtest implies.
 OWN_DEVIATION_FROM: Final = 10
+#: Fewer trades than that are not judged.
+ENOUGH_TRADES: Final = 10
 #: A note with one of these beginnings: the trade was not made at the backtest's prices.
 _NOT_COMPARABLE: Final = ("not_comparable", "basis")
 
@@ -47,6 +51,7 @@ class Band(StrEnum):
     TOO_LOW = "below what is accepted"
     FLAGGED = "flagged"
     NO_TRADES = "no trades yet"
+    TOO_FEW = "too few trades to say"
     UNDEFINED = "not defined yet"
     NOT_PROMISED = "not in the backtest"
     SHOWN = "shown only"
@@ -180,9 +185,10 @@ def _row(
     # A drawdown has no interval of its own: how deep it is says all.
     proven = interval.high < promised if interval is not None else only_worse
     more = None if needed is None else max(0, needed - trades)
-    return Compared(
-        name, live, promised, worse_by, band_of(worse_by, only_worse=only_worse), interval, more, proven
-    )
+    band = band_of(worse_by, only_worse=only_worse)
+    if trades < ENOUGH_TRADES and not (only_worse and worse_by > AS_EXPECTED):
+        band = Band.TOO_FEW
+    return Compared(name, live, promised, worse_by, band, interval, more, proven)
 
 
 def _shown(name: str, live: float, promised: float | None) -> Compared:

@@ -218,9 +218,9 @@ class LiveReplay:
     def _remarks(self) -> Iterator[str]:
         outcomes = Counter(row.outcome for row in self._decided.values())
         kinds = ", ".join(f"{n} {outcome.value}" for outcome, n in outcomes.most_common())
-        yield (
-            f"live form: {len(self._decided)} signals ({kinds or 'none'}), {len(self._trades)} trades closed"
-        )
+        closed = len(self._trades)
+        signals = f"{len(self._decided)} signals ({kinds or 'none'})"
+        yield f"live form: {signals}, {closed} trade{'' if closed == 1 else 's'} closed"
         yield from self.compared().report()
         if self._state.open_positions():
             yield "a position was open at the end and is not a trade"

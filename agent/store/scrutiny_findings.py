@@ -38,8 +38,10 @@ class Looks:
     def sentence(self) -> str:
         failed = f", {self.failed} of them without an answer" if self.failed else ""
         why = f" (the last: {self.last_failure})" if self.failed else ""
-        waited = f"; {self.waited} bars waited for the next look" if self.waited else ""
-        return f"Beside the engine: {self.made} looks{failed}{why}{waited}."
+        looks = "1 look" if self.made == 1 else f"{self.made} looks"
+        bars = "1 bar" if self.waited == 1 else f"{self.waited} bars"
+        waited = f"; {bars} waited for the next look" if self.waited else ""
+        return f"Beside the engine: {looks}{failed}{why}{waited}."
 
 
 @dataclass(frozen=True, slots=True)

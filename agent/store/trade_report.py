@@ -36,12 +36,12 @@ def trade_columns(position: Position) -> dict[str, Any]:
             "signal_ms": position.plan.signal_open_ms,
             "opened_ms": position.opened_ms,
             "exit_ms": position.last_fill_ms if ended else None,
-            "entry": _rounded(entry),
-            "exit": _rounded(exit_),
+            "entry": readable(entry),
+            "exit": readable(exit_),
             "size": position.bought_qty,
             "pnl_quote": None if exit_ is None else position.pnl_quote,
-            "pnl": _rounded(pnl),
-            "r": _rounded(ratio),
+            "pnl": readable(pnl),
+            "r": readable(ratio),
             "reason": position.exit_reason if ended else None,
             "bars_held": position.bars_held,
             "fees_quote": position.fees_quote,
@@ -55,5 +55,6 @@ def _notes(position: Position) -> tuple[str, ...]:
     return position.notes
 
 
-def _rounded(value: Decimal | None) -> Decimal | None:
+def readable(value: Decimal | None) -> Decimal | None:
+    """To 18 significant digits."""
     return None if value is None else _READABLE.plus(value)

@@ -69,7 +69,18 @@ def test_trades_are_a_table_newest_first(traded, capsys):
     assert all(len(row) <= 80 for row in rows)
 
 
-def test_decisions_show_each_condition_with_its_threshold(traded, capsys):
+def test_in_a_file_or_a_pipe_a_row_is_one_line(traded, capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    _, out, _ = run(capsys, traded, "decisions")
+    assert any(len(row) > 80 for row in out.splitlines())
+    assert all(row == row.rstrip() for row in out.splitlines())
+    monkeypatch.setenv("COLUMNS", "80")
+    _, narrow, _ = run(capsys, traded, "decisions")
+    assert len(narrow.splitlines()) > len(out.splitlines())
+
+
+def test_decisions_show_each_condition_with_its_threshold(traded, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     code, out, _ = run(capsys, traded, "decisions")
     assert code == 0
     rows = [row for row in out.splitlines() if row.strip()]

@@ -164,12 +164,22 @@ def rows(trades, promise=PROMISE):
     return {row.name: row for row in compare(trades, promise).rows}
 
 
-def test_a_bad_figure_from_few_trades_is_flagged_but_not_proven():
-    few = rows([trade(1, r=-1.0), trade(2, r=1.2)])
-    assert few["win_rate"].band is Band.AS_EXPECTED
-    assert few["avg_R"].band is Band.FLAGGED
-    assert not few["avg_R"].alarms
-    assert few["avg_R"].more_trades == 120
+def test_few_trades_are_not_judged_however_good_bad_or_alike():
+    for few in (
+        [trade(1, r=-1.0), trade(2, r=1.2)],
+        [trade(1, r=-1.0), trade(2, r=-1.001)],
+        [trade(1, r=9.0)],
+    ):
+        found = rows(few)
+        assert {found[name].band for name in ("win_rate", "avg_R", "pnl_per_trade")} == {Band.TOO_FEW}
+        assert not any(row.alarms for row in found.values())
+    assert rows([trade(1), trade(2, r=1.2)])["avg_R"].more_trades == 120
+
+
+def test_a_bad_figure_is_flagged_and_proven_only_by_its_interval():
+    ten = rows([trade(n, r=3.0 if n == 1 else -0.2) for n in range(10)])
+    assert ten["avg_R"].band is Band.FLAGGED
+    assert not ten["avg_R"].alarms
     many = rows([trade(n, r=-1.0 if n % 4 else 1.2) for n in range(200)])
     assert many["avg_R"].alarms
     assert many["win_rate"].alarms
@@ -177,7 +187,7 @@ def test_a_bad_figure_from_few_trades_is_flagged_but_not_proven():
 
 
 def test_profit_is_compared_per_trade_and_a_drawdown_only_for_depth():
-    found = rows([trade(n, pnl=0.1234 / 45) for n in range(5)])
+    found = rows([trade(n, pnl=0.1234 / 45) for n in range(10)])
     assert found["pnl_per_trade"].worse_by == pytest.approx(0)
     assert found["total_pnl"].band is Band.SHOWN
     assert found["max_dd"].band is Band.AS_EXPECTED

@@ -25,6 +25,7 @@ _BANDS: Final = {
     Band.TOO_LOW: ("too low", Tone.BUSY),
     Band.FLAGGED: ("✖ flagged", Tone.BAD),
     Band.NO_TRADES: ("no trades", Tone.QUIET),
+    Band.TOO_FEW: ("too few", Tone.QUIET),
     Band.UNDEFINED: ("not yet", Tone.QUIET),
     Band.NOT_PROMISED: ("", Tone.QUIET),
     Band.SHOWN: ("", Tone.QUIET),
