@@ -222,7 +222,7 @@ def order_fate(world: World) -> None:
     if choices:
         fault["params"] = {name: chance.choice(values) for name, values in choices.items()}
     if kind == "F21" and len(choices["variant"]) == 2:
-        fault["match"] = {"path": "/api/v3/*"}
+        fault["match"] = {"path": world.rules.signed_paths}
     world.set_fault(fault, (24 if world.parade else 6) * HOUR)
 
 

@@ -55,14 +55,12 @@ class KrakenFront:
 
 
 def _spoil(fault: str, result: dict[str, Any]) -> None:
-    """Bars told twice and in disorder, one that was decided told otherwise, or impossible numbers."""
+    """Bars told twice and in disorder, or impossible numbers."""
     rows = next(value for value in result.values() if isinstance(value, list))
     if len(rows) < 3:
         return
     *_, before, newest, _in_progress = rows
     match fault:
-        case "F24":
-            before[4] = before[3]
         case "F25":
             rows.insert(0, newest)
             rows.append(before)
@@ -73,12 +71,14 @@ def _spoil(fault: str, result: dict[str, Any]) -> None:
 class KrakenRules(Rules):
     name = "kraken"
     secret = base64.b64encode(SECRET.encode()).decode()
+    signed_paths = f"{_PRIVATE}*"
     account_request = f"POST {_PRIVATE}BalanceEx"
     look_ups = tuple(f"POST {_PRIVATE}{name}" for name in ("OpenOrders", "ClosedOrders", "QueryOrders"))
     book_path = "/0/public/Depth"
     tells_closing = False
     has_testnet = False
-    without = frozenset({"F42"})
+    #: There is no testnet, and what is pushed of a bar that is over decides nothing.
+    without = frozenset({"F24", "F42"})
 
     def front(self, venue: SimulatedVenue) -> None:
         venue.answer = KrakenFront(venue, self.key, self.secret).answer

@@ -34,6 +34,8 @@ class Rules:
     #: Whether what is pushed of a bar says that it is over.
     tells_closing = True
     has_testnet = True
+    #: Where signed requests go.
+    signed_paths = "/api/v3/*"
     #: Faults of the catalogue that cannot happen under these rules.
     without: frozenset[str] = frozenset()
 
