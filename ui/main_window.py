@@ -81,6 +81,7 @@ class MainWindow(QMainWindow):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self._settings = settings
+        self._framed = False
         self.colours = theme.Colours(settings.is_on("blue_orange"))
         self.setWindowTitle("Seller Exhaustion")
         self.control = ControlPanel(self.colours)
@@ -182,13 +183,15 @@ class MainWindow(QMainWindow):
                 splitter.setSizes(sizes)
 
     def _clamp(self) -> None:
-        """Whatever screen this is now: wholly on it, and not larger than it."""
+        """Whatever screen this is now: wholly on it with its frame, and not larger than it."""
         screen = QGuiApplication.screenAt(self.frameGeometry().center()) or QGuiApplication.primaryScreen()
-        area = screen.availableGeometry()
-        self.resize(min(self.width(), area.width()), min(self.height(), area.height()))
-        x = min(max(self.x(), area.left()), area.right() + 1 - self.width())
-        y = min(max(self.y(), area.top()), area.bottom() + 1 - self.height())
-        self.move(max(x, area.left()), max(y, area.top()))
+        area, frame = screen.availableGeometry(), self.frameGeometry()
+        wide, high = frame.width() - self.width(), frame.height() - self.height()
+        self.resize(min(self.width(), area.width() - wide), min(self.height(), area.height() - high))
+        x = min(max(self.x(), area.left()), area.right() + 1 - self.width() - wide)
+        y = min(max(self.y(), area.top()), area.bottom() + 1 - self.height() - high)
+        if (max(x, area.left()), max(y, area.top())) != (self.x(), self.y()):
+            self.move(max(x, area.left()), max(y, area.top()))
 
     def remember(self) -> None:
         self._settings.set_bytes("geometry", self.saveGeometry())
@@ -210,6 +213,10 @@ class MainWindow(QMainWindow):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """A window that comes to light again is painted as things are now."""
         if event.type() == QEvent.Type.Expose and self.is_seen:
+            if not self._framed:
+                self._framed = True  # how wide a window manager's frame is shows only now
+                if not self.isMaximized() and not self.isFullScreen():
+                    self._clamp()
             self.shown.emit()
         return super().eventFilter(watched, event)
 

@@ -65,8 +65,12 @@ _MALFORMED: Final = 1007
 class ControlServer:
     """Serve `door`. `run` listens until it is canceled; everything else may be called at any time."""
 
-    def __init__(self, door: EngineDoor, versions: Versions) -> None:
+    def __init__(
+        self, door: EngineDoor, versions: Versions, between: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """`between` is awaited between two snapshots: `PUBLISH_EVERY_S`, unless given."""
         self._door = door
+        self._between = between or _publishing_interval
         self._versions = versions
         self._token = new_token()
         self._sessions: set[Session] = set()
@@ -137,7 +141,7 @@ class ControlServer:
                 text = self._encoded(state)
                 for session in subscribers:
                     session.show(text)
-            await asyncio.sleep(PUBLISH_EVERY_S)
+            await self._between()
 
     async def _shown(self) -> Mapping[str, Any]:
         """The state, once its rows are on disk: who sees a trade closed finds it in the ledger."""
@@ -270,6 +274,10 @@ class ControlServer:
             done.get_loop().call_exception_handler(context)
 
         task.add_done_callback(finish)
+
+
+async def _publishing_interval() -> None:
+    await asyncio.sleep(PUBLISH_EVERY_S)
 
 
 def _machine_s() -> float:

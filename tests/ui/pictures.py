@@ -220,6 +220,7 @@ async def _cards(camera: Camera, eyes: Eyes) -> None:
     await asyncio.sleep(1)
     await camera.take(eyes, "away")
     window.away_card.leave()
+    await _drill(camera, eyes)
     for level, text in (
         ("INFO", "pause: paused: no entries; open positions keep their exits"),
         ("WARNING", "signal of 2025-04-25 04:15 refused: expected fill 0.62 % from mid, allowed 0.5 %"),
@@ -229,6 +230,19 @@ async def _cards(camera: Camera, eyes: Eyes) -> None:
     await camera.take(eyes, "toasts")
     for toast in list(window.toasts._toasts):
         window.toasts.drop(toast)
+
+
+async def _drill(camera: Camera, eyes: Eyes) -> None:
+    """Asked, in the middle, and over."""
+    window, errands = eyes.window, eyes.controller.errands
+    eyes.controller.acts.pressed("drill")
+    await camera.take(eyes, "drill_asked")
+    eyes.click_answer("play")
+    await eyes.until("playing", lambda: len(window.drill_card.entries) > 3, 240)
+    await camera.take(eyes, "drill_playing")
+    await eyes.until("played", lambda: not errands.drilling, 600)
+    await camera.take(eyes, "drill")
+    window.drill_card.leave()
 
 
 async def _ends(camera: Camera, eyes: Eyes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -68,8 +68,13 @@ class FakeDoor:
 
 
 @asynccontextmanager
-async def serving(data_dir: Path, door: FakeDoor, versions: Versions = OURS) -> AsyncIterator[ControlServer]:
-    server = ControlServer(door, versions)
+async def serving(
+    data_dir: Path,
+    door: FakeDoor,
+    versions: Versions = OURS,
+    between: Callable[[], Awaitable[None]] | None = None,
+) -> AsyncIterator[ControlServer]:
+    server = ControlServer(door, versions, between)
     ready = asyncio.Event()
     running = asyncio.create_task(server.run(data_dir, 1_700_000_000_000, lambda port: ready.set()))
     waiting = asyncio.create_task(ready.wait())

@@ -287,7 +287,13 @@ async def test_a_state_is_shown_and_told_when_it_is_on_disk(tmp_path):
 
 async def test_snapshots_become_one_and_notices_keep_their_order(tmp_path):
     door = FakeDoor()
-    async with serving(tmp_path, door) as server, await attach(tmp_path) as client:
+    over = asyncio.Event()  # the interval between two snapshots
+
+    async def between() -> None:
+        over.clear()
+        await over.wait()
+
+    async with serving(tmp_path, door, between=between) as server, await attach(tmp_path) as client:
         pushes = client.pushes()
         await anext(pushes)
         for number in range(200):
@@ -296,12 +302,15 @@ async def test_snapshots_become_one_and_notices_keep_their_order(tmp_path):
             server.notice(Notice(NoticeKind.LOG, {"n": number}))
             await asyncio.sleep(0)
         seen: list[Notice] = []
-        shown: list[Snapshot] = []
-        while not shown or shown[-1].state["n"] != 199 or len(seen) < 200:
+        while len(seen) < 200:
             push = await anext(pushes)
-            (shown if isinstance(push, Snapshot) else seen).append(push)
+            assert isinstance(push, Notice), "no snapshot within the interval"
+            seen.append(push)
         assert [notice.body["n"] for notice in seen] == list(range(200))
-        assert len(shown) <= 5
+        over.set()
+        shown = await anext(pushes)
+        assert isinstance(shown, Snapshot)
+        assert shown.state["n"] == 199, "one for all that changed meanwhile"
 
 
 async def test_who_did_not_subscribe_hears_nothing(tmp_path):
