@@ -56,7 +56,7 @@ def snapshot(state: AgentState, version: str) -> Mapping[str, Json]:
         "instrument": _instrument(state),
         "reconciled_at": iso_utc(state.reconciled_ms),
         "warmup": _warmup(state),
-        "watch": state.watch.value,
+        "watch": _watch(state),
         "halt": _halt(state),
         "entries_blocked_by": list(entries_blocked_by(state)),
         "foreign": {c: plain(a) for c, a in durable.account.foreign.items()},
@@ -64,6 +64,12 @@ def snapshot(state: AgentState, version: str) -> Mapping[str, Json]:
         "version": version,
         "config_hash": setup.config_hash,
     }
+
+
+def _watch(state: AgentState) -> str:
+    """What the agent does while it holds nothing: a signal being examined or bought is more than waiting."""
+    entering = state.in_flight()
+    return (entering[-1].state if entering else state.watch).value
 
 
 def _day(state: AgentState) -> Json:

@@ -54,6 +54,17 @@ def test_a_position_is_shown_with_its_levels_as_money() -> None:
     assert not is_flat(play.state)
 
 
+def test_a_signal_being_examined_or_bought_is_not_mistaken_for_waiting() -> None:
+    play = Playbook().ready()
+    assert shown(play)["watch"] == "MONITORING"
+    play.signal()
+    assert shown(play)["watch"] == "RISK_CHECK"
+    play.book()
+    assert shown(play)["watch"] == "ENTERING"
+    play.fills(play.entry())
+    assert shown(play)["watch"] == "MONITORING"
+
+
 def test_an_order_of_unknown_outcome_is_shown_and_is_not_flat() -> None:
     play = Playbook().ready()
     play.signal()
