@@ -54,9 +54,18 @@ def ambush(world: World) -> None:
 
 
 def account_unreadable(world: World) -> None:
-    """The account cannot be read for a while, and the agent starts anew meanwhile."""
+    """The account cannot be read for a while, often over the end of a bar, and the agent starts anew then."""
+    bar_us = world.bar_ms * MS
+    wait_us = bar_us - world.agenda.now_us % bar_us - MINUTE
+    over_a_bar = wait_us > 0 and world.chance.random() < 0.7
+    world.agenda.plan(wait_us if over_a_bar else 0, lambda: _account_unreadable(world))
+
+
+def _account_unreadable(world: World) -> None:
+    if world._healing:
+        return
     world.network.counters.fire("F3")
-    for_us = world.chance.choice((1, 6)) * MINUTE
+    for_us = world.chance.choice((2, 6)) * MINUTE
     world.network.blind_until_us[world.rules.account_request] = world.agenda.now_us + for_us
     world.lasting(for_us, lambda: None)
     if world.chance.random() < 0.7:
@@ -279,6 +288,7 @@ def strangers(world: World) -> None:
                 other.order({"side": "BUY", "type": "MARKET", "quantity": str(chance.randint(30, 100))})
     except StrangerError:
         return
+    world.witness.note_outside()
 
 
 def foreign_cancel(world: World) -> None:
@@ -318,6 +328,19 @@ def emergency(world: World) -> None:
     world.agenda.plan(world.chance.choice((20, 60)) * MINUTE, world.clear_halt)
 
 
+def emergency_elsewhere(world: World) -> None:
+    """Another process lets the latch fall and comes no further: while nothing happens, at the very moment of
+    an entry, or while the agent is down."""
+    world.network.counters.fire("F49")
+    draw = world.chance.random()
+    if draw < 0.5:
+        world.at_next_signal = world.set_latch
+    else:
+        world.set_latch()
+        if draw < 0.75:
+            world.crash("right after the latch fell", downtime_us=5 * SECOND)
+
+
 def clean_restart(world: World) -> None:
     """The service is stopped in good order and started again, perhaps with another configuration."""
     world.stop_cleanly()
@@ -355,7 +378,7 @@ USUAL: Final[dict[Act, float]] = {
     stream_disorder: 0.7,
     ambush: 8.0,
     unreachable: 1.0,
-    account_unreadable: 0.5,
+    account_unreadable: 0.8,
     silent_sockets: 0.7,
     sockets_end: 1.5,
     too_many_requests: 0.4,
@@ -383,6 +406,7 @@ USUAL: Final[dict[Act, float]] = {
     foreign_cancel: 0.4,
     operator: 1.5,
     emergency: 0.35,
+    emergency_elsewhere: 0.2,
     clean_restart: 0.4,
     other_config: 0.3,
     bars_misbehave: 1.0,

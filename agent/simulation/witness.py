@@ -83,6 +83,10 @@ class Witness:
         self._vanished_ms: dict[str, int] = {}
         """Orders that work in the ledger and are not at the venue, since when."""
         self._entries_by_day: dict[int, set[str]] = {}
+        self._outside: list[Decimal] = [ZERO]
+        """What had come from outside in all, in quote currency, after each time that somebody paid."""
+        self._flows: Decimal | None = None
+        """What the ledger has booked as flows in all; None while nothing was read."""
 
     # --- the wire -------------------------------------------------------------------------------------
 
@@ -128,11 +132,28 @@ class Witness:
             raise Violation(2, f"order {client_id} leaves although it has fills already")
         if any(s.client_id == client_id for s in world.network.log[-400:-1]):
             raise Violation(2, f"order {client_id} is sent a second time")
+        if not entry and row is not None and world.wiped_ms is None:
+            self._sells_what_was_bought(client_id, Decimal(said["quantity"]))
         state = process.state
         if entry and process.account_read_ms is None:
             raise Violation(15, f"entry {client_id} left before the account was read in this life")
         if entry:
             self._entry_may_leave(client_id, said, state)
+
+    def _sells_what_was_bought(self, client_id: str, qty: Decimal) -> None:
+        """No sale is for more than its position ever got, whatever was ordered."""
+        entries = self.world.disk.read(
+            "SELECT client_id FROM intents WHERE purpose = 'entry' AND position_id = "
+            "(SELECT position_id FROM intents WHERE client_id = ?)",
+            client_id,
+        )
+        ids = {row[0] for row in entries}
+        got = ZERO
+        for trade in self.world.venue.desk.venue.registry.trades:
+            if trade.client_id in ids:
+                got += trade.qty - (trade.fee if trade.fee_asset == "ADA" else ZERO)
+        if qty > got:
+            raise Violation(9, f"sale {client_id} is for {qty} ADA, its position never got more than {got}")
 
     def _entry_may_leave(self, client_id: str, said: dict[str, str], state: AgentState | None) -> None:
         world = self.world
@@ -267,6 +288,7 @@ class Witness:
         self, process: Process, before: AgentState | None, after: AgentState, commands: Iterable[Command]
     ) -> None:
         self._halts(before, after)
+        self._flows_are_real(before, after)
         fault = after.impairments.get(Impairment.AGENT_FAULT)
         if fault is not None:
             raise Violation(20, f"a part broke: {fault}")
@@ -296,12 +318,41 @@ class Witness:
         if before is None:
             if self.halted_ms is not None and not halted:
                 raise Violation(16, "a halt was forgotten over a restart")
+            if self.latched and not halted:
+                raise Violation(16, "the latch is set, and the agent starts without a halt")
         elif before.durable.halt is not None and not halted:
             self.halted_ms = self._flattening_since_ms = None
         if halted and self.halted_ms is None:
             self.halted_ms = self.world.agenda.now_ms
             if self.world.is_calm and self._ours * self.world.last_price() > Decimal(6):
                 self._flattening_since_ms = self.halted_ms
+
+    def note_outside(self) -> None:
+        """Somebody paid in or out, or traded with what is not ours."""
+        balances, own = self.world.venue.desk.venue.ledger.balances(), ZERO
+        for trade in self.world.venue.desk.venue.registry.trades:
+            if trade.client_id.startswith(self.world.tag):
+                own += _cash_of(trade.side, trade.price, trade.qty, trade.fee, trade.fee_asset)
+        cash = balances["USDT"].free + balances["USDT"].locked
+        self._outside.append(cash - self.world.terms.cash - own)
+
+    def _flows_are_real(self, before: AgentState | None, after: AgentState) -> None:
+        """Cash changes by fills, and by flows that came from outside: by nothing else, at no moment."""
+        world = self.world
+        cash = after.durable.account.cash
+        if world.terms.paper or world.wiped_ms is not None or cash is None:
+            return
+        if before is None or self._flows is None or before.durable.account.cash is None:
+            rows = world.disk.read("SELECT side, price, qty, fee, fee_currency FROM fills")
+            known = [_cash_of(side, Decimal(p), Decimal(q), Decimal(f), a) for side, p, q, f, a in rows]
+            self._flows = cash - world.terms.cash - sum(known, ZERO)
+        else:
+            was = before.durable.account.cash
+            if cash == was:
+                return
+            self._flows += cash - was - _cash_of_new_fills(before, after)
+        if self._flows not in self._outside:
+            raise Violation(4, f"{self._flows} USDT were booked as flows, which never came from outside")
 
     def _reachable(self, start: PositionState, goal: PositionState) -> bool:
         """One step of the engine may move a position more than once."""
@@ -493,3 +544,22 @@ class Witness:
             row = expected[at]
             if bool(exhaustion) != row[0] or abs(close - row[1]) > 1e-9 or abs(ema_s - row[2]) > 1e-7:
                 raise Violation(11, f"bar {at}: decided {(exhaustion, close, ema_s)}, whole history {row}")
+
+
+def _cash_of(side: str, price: Decimal, qty: Decimal, fee: Decimal, fee_asset: str) -> Decimal:
+    """What a trade brings in quote currency."""
+    value = price * qty if side == "SELL" else -price * qty
+    return value - (fee if fee_asset == "USDT" else ZERO)
+
+
+def _cash_of_new_fills(before: AgentState, after: AgentState) -> Decimal:
+    found = ZERO
+    for client_id, order in after.orders.items():
+        old = before.orders.get(client_id)
+        if old is order:
+            continue
+        known = set() if old is None else {fill.trade_id for fill in old.fills}
+        for fill in order.fills:
+            if fill.trade_id not in known:
+                found += _cash_of(fill.side.value, fill.price, fill.qty, fill.fee, fill.fee_currency)
+    return found

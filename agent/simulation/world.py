@@ -27,6 +27,7 @@ from agent.core.order import Purpose
 from agent.core.phase import Phase
 from agent.core.series import CandleSeries
 from agent.core.signal import warmup_bars_needed
+from agent.core.state import HaltReason
 from agent.localexchange.faults import BadFaultError
 from agent.simulation import disasters
 from agent.simulation import terms as terms_module
@@ -39,7 +40,9 @@ from agent.simulation.rules import BINANCE, Rules
 from agent.simulation.terms import Terms
 from agent.simulation.venue import SimulatedVenue
 from agent.simulation.witness import Figures, Violation, Witness
+from agent.store import latch
 from agent.store.batch import Batch
+from agent.store.latch import Latch
 
 MINUTE: Final = 60 * SECOND
 DAY: Final = 24 * 60 * MINUTE
@@ -486,6 +489,14 @@ class World:
     def clear_halt(self) -> None:
         self.ask(e.ClearHaltRequested("the world"))
         self.agenda.plan(10 * SECOND, lambda: self.ask(e.StartRequested("the world")))
+
+    def set_latch(self) -> None:
+        """As another process does it: this one notices when it looks next. The operator clears it later."""
+        if self._healing:
+            return
+        self.note("the latch falls")
+        Latch(self.disk.path / latch.NAME).set(HaltReason.EMERGENCY.value, self.agenda.now_ms)
+        self.agenda.plan(45 * MINUTE, self.clear_halt)
 
     def amount(self, number: int) -> Decimal:
         return Decimal(number)
