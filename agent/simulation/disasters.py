@@ -54,11 +54,11 @@ def ambush(world: World) -> None:
 
 
 def account_unreadable(world: World) -> None:
-    """The account cannot be read for a while, often over the end of a bar, and the agent starts anew then."""
-    bar_us = world.bar_ms * MS
-    wait_us = bar_us - world.agenda.now_us % bar_us - MINUTE
-    over_a_bar = wait_us > 0 and world.chance.random() < 0.7
-    world.agenda.plan(wait_us if over_a_bar else 0, lambda: _account_unreadable(world))
+    """The account cannot be read for a while, mostly when a signal comes, and the agent starts anew then."""
+    now_ms = world.agenda.now_ms
+    signal_ms = world.venue.path.next_capitulation_ms(now_ms + 90_000)
+    wait_us = (signal_ms - 60_000 - now_ms) * MS if world.chance.random() < 0.7 else 0
+    world.agenda.plan(wait_us, lambda: _account_unreadable(world))
 
 
 def _account_unreadable(world: World) -> None:
@@ -241,6 +241,16 @@ def stale_answers(world: World) -> None:
     )
 
 
+def stale_after_an_order(world: World) -> None:
+    """Right after the next order everything that is asked is answered as of before it."""
+
+    def stale() -> None:
+        world.set_fault({"fault": "F37", "params": {"age_ms": 30_000}, "count": 200}, MINUTE)
+        world.network.drop_sockets()
+
+    world.at_next_order = lambda: world.agenda.plan(world.chance.choice((1, 5, 15)) * SECOND, stale)
+
+
 def maintenance(world: World) -> None:
     params = {
         "variant": world.chance.choice(("unavailable", "closed")),
@@ -398,6 +408,7 @@ USUAL: Final[dict[Act, float]] = {
     thin_book: 2.0,
     order_fate: 5.0,
     stale_answers: 1.0,
+    stale_after_an_order: 0.7,
     maintenance: 0.15,
     halted_symbol: 0.2,
     other_filters: 0.3,

@@ -60,12 +60,20 @@ class MarketPath:
         self._closed: dict[int, Bar] = {}
         self._first: list[int] = []
         """Of every bar, the place of its first trade."""
+        self._capitulations: list[int] = []
+        """Where the bars that are likely to be a signal end."""
 
     # --- reading --------------------------------------------------------------------------------------
 
     def make_until(self, ms: int) -> None:
         while self._made_ms <= ms:
             self._make_bar()
+
+    def next_capitulation_ms(self, after_ms: int) -> int:
+        """When the next bar ends that is likely to be a signal. Looking ahead changes nothing."""
+        while not self._capitulations or self._capitulations[-1] <= after_ms:
+            self._make_bar()
+        return next(at for at in self._capitulations if at > after_ms)
 
     def place_at(self, ms: int) -> int:
         """The place of the newest trade at or before `ms`, -1 when there is none."""
@@ -174,6 +182,8 @@ class MarketPath:
             before = price
         self._level = plot.close
         self._made_ms += self.bar_ms
+        if plot.volume >= 5 * _USUAL_STEPS:
+            self._capitulations.append(self._made_ms)
 
     def _episode(self) -> list[Plot]:
         """Some bars of a fall, a capitulation, and what comes of it."""

@@ -127,6 +127,8 @@ class World:
         self.crash_after_order: int | None = None
         self.at_next_signal: Callable[[], None] | None = None
         """What happens when the book is asked for an entry the next time."""
+        self.at_next_order: Callable[[], None] | None = None
+        """What happens when an order sets out the next time."""
         self.bar_faults: list[str] = []
         self.touched_base = self.disk_failed = False
         self.wiped_ms: int | None = None
@@ -519,7 +521,7 @@ class World:
         self.clock_offset_ms = 0
         self.agenda.dies_in = self.crash_after_order = None
         self.bar_faults.clear()
-        self.at_next_signal = None
+        self.at_next_signal = self.at_next_order = None
         self.network.ambushes.clear()
         self.network.muted_until_us = 0
         self.network.blind_until_us.clear()
@@ -595,6 +597,9 @@ class World:
             if self.crash_after_order is not None:
                 self.crash_in(self.crash_after_order)
                 self.crash_after_order = None
+            if self.at_next_order is not None:
+                act, self.at_next_order = self.at_next_order, None
+                act()
         elif sent.request.path == self.rules.book_path and self.at_next_signal is not None:
             act, self.at_next_signal = self.at_next_signal, None
             act()

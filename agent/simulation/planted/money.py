@@ -99,9 +99,9 @@ def flows_ignored(m: Mutant) -> None:
     m.put(reconcile, "_book_flow", lambda turn, amount: None)
 
 
-@bug("a difference is booked as a flow at first sight")
+@bug("a difference is booked as a flow at first sight, however new the last fill is")
 def difference_booked_at_once(m: Mutant) -> None:
-    m.put(reconcile, "BALANCES_LAG_MS", 0)
+    m.put(reconcile, "_last_fill_ms", lambda turn: -reconcile.BALANCES_LAG_MS)
 
     def settle(turn: Turn, difference: Any, event: Any) -> None:
         if difference.cash:
@@ -111,7 +111,7 @@ def difference_booked_at_once(m: Mutant) -> None:
     was = m.put(reconcile, "_settle_difference", settle)
 
 
-@bug("balances may be read before own trades are, and a difference counts with orders in flight")
+@bug("a difference counts although the outcome of an order is not known yet")
 def difference_in_flight(m: Mutant) -> None:
     def seen(turn: Turn, event: e.AccountSeen) -> None:
         on_account(turn, event)
