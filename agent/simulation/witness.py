@@ -150,7 +150,7 @@ class Witness:
         ids = {row[0] for row in entries}
         got = ZERO
         for trade in self.world.venue.desk.venue.registry.trades:
-            if trade.client_id in ids:
+            if self.world.rules.own_id(trade.client_id) in ids:
                 got += trade.qty - (trade.fee if trade.fee_asset == "ADA" else ZERO)
         if qty > got:
             raise Violation(9, f"sale {client_id} is for {qty} ADA, its position never got more than {got}")
@@ -331,7 +331,7 @@ class Witness:
         """Somebody paid in or out, or traded with what is not ours."""
         balances, own = self.world.venue.desk.venue.ledger.balances(), ZERO
         for trade in self.world.venue.desk.venue.registry.trades:
-            if trade.client_id.startswith(self.world.tag):
+            if self._is_ours(trade.client_id):
                 own += _cash_of(trade.side, trade.price, trade.qty, trade.fee, trade.fee_asset)
         cash = balances["USDT"].free + balances["USDT"].locked
         self._outside.append(cash - self.world.terms.cash - own)
