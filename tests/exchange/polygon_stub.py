@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,6 +26,8 @@ class PolygonStub:
         """Members of every answer that are replaced."""
         self.faults: list[Answer] = []
         """Each takes one request, in order, unless it returns None."""
+        self.before: Callable[[web.Request], Awaitable[None]] | None = None
+        """Called with every request that asks for bars, before it is answered."""
         self.asked: list[str] = []
         self.url = ""
 
@@ -35,6 +37,8 @@ class PolygonStub:
             return web.json_response({"status": "ERROR", "error": "Unknown API Key"}, status=401)
         if self.faults and (told := self.faults.pop(0)(request)) is not None:
             return told
+        if self.before is not None:
+            await self.before(request)
         parts = request.match_info
         asked_for = (parts["ticker"], request.query.get("adjusted"), request.query.get("sort"))
         if asked_for != (self.ticker, "true", "asc"):

@@ -9,6 +9,7 @@ from typing import Any
 from agent.core import events as e
 from agent.core.market import Candle, DataSource
 from agent.core.ports import MarketDataError
+from agent.core.position import PositionState
 from agent.core.state import AgentState
 from agent.exchange.polygon.lending import COMPARED, Lender, StandIn
 from tests.exchange.test_polygon import BAR, T0, LeapingClock, asking, bar, refusing, times
@@ -30,7 +31,7 @@ def held_since(number: int, seen: int = 0) -> AgentState:
         bars_held=seen,
         plan=replace(held.plan, bar_ms=BAR),
     )
-    return play.state.but(positions={moved.id: moved})
+    return play.state.but(positions={moved.id: moved}, last_bar=bar(number + seen))
 
 
 class Ground:
@@ -85,6 +86,9 @@ async def test_missing_bars_come_from_polygon_at_the_exchanges_price_until_its_o
         assert [c.open_ms for c in ground.lent] == [T0 + n * BAR for n in range(ENTRY + 1, ENTRY + 4)]
         assert ground.told == ["WARNING"]
 
+        ground.stand_in.hear(held_since(ENTRY, seen=2), ())
+        await ground.stand_in.look()
+        assert ground.told == ["WARNING"], "not all of its own are back"
         ground.stand_in.note(e.FeedReported(DataSource.WEBSOCKET, fresh=True))
         ground.stand_in.hear(held_since(ENTRY, seen=3), ())
         await ground.stand_in.look()
@@ -138,3 +142,23 @@ async def test_where_polygon_leads_the_exchange_lends_its_own_prices() -> None:
     assert [event.candle for event in lent] == [bar(n) for n in range(ENTRY + 1, ENTRY + 4)][: len(lent)]
     assert all(event.here for event in lent)
     assert ground.sources == [(DataSource.REST, False)]
+
+
+async def test_a_sale_that_a_lent_bar_began_is_not_the_end_of_the_silence() -> None:
+    async with asking() as (stub, polygon, clock):
+        stub.bars = [bar(n) for n in range(80)]
+        ground = Ground(polygon_lends(polygon), clock)
+        held = held_since(ENTRY)
+        ground.stand_in.hear(held, ())
+        clock.at_ms = float(NOW)
+        await ground.stand_in.look()
+        (position,) = held.open_positions()
+        sold = replace(position, state=PositionState.EXITING, bars_held=2)
+        ground.stand_in.hear(held.but(positions={sold.id: sold}), ())
+        clock.at_ms += BAR
+        await ground.stand_in.look()
+        assert (ground.told, len(stub.asked)) == (["WARNING"], 1), "and what is sold needs no bars"
+        ground.stand_in.hear(held.but(positions={}), ())
+        await ground.stand_in.look()
+        assert ground.told == ["WARNING", "INFO"]
+        assert ground.sources[-1] == (DataSource.NONE, False)

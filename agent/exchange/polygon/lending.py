@@ -18,6 +18,7 @@ from agent.core.commands import Command
 from agent.core.events import BarLent, Event, FeedReported, Scrutinized
 from agent.core.market import Candle, DataSource
 from agent.core.ports import Clock, MarketDataError, Sink
+from agent.core.position import PositionState
 from agent.core.state import AgentState
 from agent.exchange.feed_terms import Wait
 from agent.exchange.pace import Pace
@@ -60,8 +61,10 @@ class StandIn:
         self._clock = clock
         self._sink = sink
         self._pace = Pace(clock)
-        #: Open time of the first bar that something held has not seen.
+        #: Open time of the first bar that something held has not seen, and of our own newest one.
         self._wanted_ms: int | None = None
+        self._own_ms = 0
+        self._holds = False
         self._lent_to_ms = 0
         self._again_ms = 0
         self._lends = False
@@ -70,12 +73,18 @@ class StandIn:
 
     def hear(self, state: AgentState, commands: tuple[Command, ...]) -> None:
         """An observer of the runtime."""
+        held = state.open_positions()
         unseen = [
             position.entry_bar_open_ms + (position.bars_held + 1) * self._bar_ms
-            for position in state.open_positions()
-            if position.entry_bar_open_ms is not None and position.plan.bar_ms == self._bar_ms
+            for position in held
+            if position.state is PositionState.IN_POSITION
+            and position.entry_bar_open_ms is not None
+            and position.plan.bar_ms == self._bar_ms
         ]
         self._wanted_ms = min(unseen, default=None)
+        self._holds = bool(held)
+        if state.last_bar is not None:
+            self._own_ms = state.last_bar.open_ms
 
     def note(self, event: Event) -> None:
         if isinstance(event, FeedReported):
@@ -89,11 +98,11 @@ class StandIn:
 
     async def look(self) -> None:
         """Lend what is missing, if anything is."""
-        now_ms = self._clock.now_ms()
-        patience_ms = self._pace.patience_ms(*MISSED_FOR)
-        wanted_ms = self._wanted_ms
-        if wanted_ms is None or now_ms < wanted_ms + self._bar_ms + patience_ms:
+        if not self._holds or self._own_ms >= self._lent_to_ms:
             self._end()
+        now_ms, wanted_ms = self._clock.now_ms(), self._wanted_ms
+        patience_ms = self._pace.patience_ms(*MISSED_FOR)
+        if wanted_ms is None:
             return
         first_ms = max(wanted_ms, self._lent_to_ms + self._bar_ms)
         if now_ms < max(first_ms + self._bar_ms + patience_ms, self._again_ms):
