@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.command_line.engine_link import lock_holder
+from agent.config.env_file import without_credentials
 from agent.main import has_display
 
 SEED: Final = 1
@@ -53,7 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shutil.copyfile(ROOT / "config.example.json", config)
     command = [sys.executable, "-m", "agent.cli", "demo-market", "--seed", str(SEED), "--start", START]
     market = subprocess.Popen(
-        [*command, "--speed", f"{asked.speed:g}"], stdout=subprocess.PIPE, text=True, start_new_session=True
+        [*command, "--speed", f"{asked.speed:g}"],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=without_credentials(os.environ),
     )
     try:
         assert market.stdout is not None

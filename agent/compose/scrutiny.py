@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +18,7 @@ from typing import Final
 
 import orjson
 
+from agent.config.env_file import without_credentials
 from agent.core.commands import AlertLevel, Command, Keep
 from agent.core.events import Event, Scrutinized
 from agent.core.ports import Clock
@@ -89,7 +91,11 @@ class Scrutiny:
         quiet = asyncio.subprocess.DEVNULL
         try:
             process = await asyncio.create_subprocess_exec(
-                *words, stdin=quiet, stdout=asyncio.subprocess.PIPE, stderr=quiet
+                *words,
+                stdin=quiet,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=quiet,
+                env=without_credentials(os.environ),
             )
         except OSError as error:
             self._tell_failure(str(error))

@@ -46,6 +46,11 @@ ENV_NAMES: Final = (
 )
 
 
+def without_credentials(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a process that needs no key inherits: everything but the names above."""
+    return {name: value for name, value in environment.items() if name not in ENV_NAMES}
+
+
 class CredentialsRefused(Exception):  # noqa: N818 - a refusal, not a failure
     """A file of credentials exists but cannot be trusted or understood; `fix` says what to do."""
 
@@ -133,7 +138,8 @@ def _git(folder: Path, *arguments: str) -> int:
 
     The repository's own file-system monitor is not started: its configuration is not ours to execute.
     """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    inherited = without_credentials(os.environ)
+    environment = {k: v for k, v in inherited.items() if not k.startswith("GIT_")}
     command = ["git", "-c", "core.fsmonitor=false", "-C", str(folder), *arguments]
     try:
         done = subprocess.run(

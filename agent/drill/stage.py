@@ -23,6 +23,7 @@ from typing import Any, Final, Self
 import aiohttp
 
 import agent
+from agent.config.env_file import without_credentials
 from agent.control.client import ControlClient, ControlError, connect
 from agent.control.messages import PROTOCOL, Notice, Versions
 from agent.core.instant import ms_of_iso
@@ -290,8 +291,9 @@ def _closed_ms(state: State) -> int:
 
 
 async def _spawn(*words: str, stdout: int = PIPE, **environment: str) -> Process:
-    ours = {"AGENT_DATA_DIR", "EXCHANGE_URL", "EXCHANGE_WS_URL", "LIVE_TRADING_CONFIRM"}
-    inherited = {name: value for name, value in os.environ.items() if name not in ours}
+    # Neither the user's keys nor who is told of trouble: a drill alarms nobody.
+    ours = {"AGENT_DATA_DIR", "EXCHANGE_URL", "EXCHANGE_WS_URL", "CREDENTIALS_DIRECTORY"}
+    inherited = {k: v for k, v in without_credentials(os.environ).items() if k not in ours}
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *words,

@@ -16,6 +16,7 @@ from stored_agents import NOON_MS, PAPER, closed_position, config_batch, positio
 
 from agent.cli import main
 from agent.compose.scrutiny import Scrutiny
+from agent.config.env_file import ENV_NAMES
 from agent.core import events as e
 from agent.core.commands import Alert, Keep
 from agent.core.market import Candle
@@ -220,6 +221,18 @@ async def test_a_worker_that_fails_changes_nothing(tmp_path, caplog, program):
     assert "the parity worker did not answer" in caplog.text
 
 
+async def test_a_worker_inherits_no_key(tmp_path, monkeypatch):
+    for name in ENV_NAMES:
+        monkeypatch.setenv(name, f"canary of {name}")
+    seen = tmp_path / "environment"
+    desk = Desk(
+        tmp_path, f"import os, pathlib; pathlib.Path({str(seen)!r}).write_text(repr(dict(os.environ)))"
+    )
+    await desk.after_bars(1)
+    assert "PATH" in seen.read_text()
+    assert "canary" not in seen.read_text()
+
+
 def test_the_core_makes_it_an_alert_and_a_row():
     play = Playbook()
     play.learn(e.Scrutinized("ERROR", "parity", "bar of ..."))
@@ -244,17 +257,16 @@ def test_costs_leave_with_the_bar_form_beside_them(tmp_path, capsys):
     assert code == 0
     (row,) = json.loads(out)
     assert (row["bar_entry"], row["bar_exit"], row["bar_reason"], row["bar_bars_held"]) == (
-        *(0.3415, 0.3612, "FIB_61.8"),
+        *("0.3415", "0.3612", "FIB_61.8"),
         2,
     )
     # Bought dearer than the bar form, sold at its level but in another bar: the rule gives nothing.
-    assert row["timing"] == pytest.approx(-0.0005)
-    assert row["rule"] == pytest.approx(0.0)
-    assert row["fee"] == pytest.approx((0.3415 + 0.3612) * 0.0005 - 0.0004)
-    assert row["slippage"] == pytest.approx((0.3415 + 0.3612) * 0.0005)
-    parts = row["timing"] + row["slippage"] + row["fee"] + row["rule"]
-    assert parts == pytest.approx(row["difference"], abs=1e-12)
-    assert row["difference"] == pytest.approx(row["pnl"] - row["bar_pnl"], abs=1e-12)
+    names = ("timing", "slippage", "fee", "rule", "difference", "pnl", "bar_pnl")
+    timing, slippage, fee, rule, difference, pnl, bar_pnl = (Decimal(row[name]) for name in names)
+    assert (timing, rule) == (Decimal("-0.0005"), 0)
+    assert fee == Decimal("0.7027") * Decimal("0.0005") - Decimal("0.0004")
+    assert slippage == Decimal("0.7027") * Decimal("0.0005")
+    assert timing + slippage + fee + rule == difference == pnl - bar_pnl
 
 
 def test_incidents_are_what_was_more_than_information(tmp_path, capsys):
