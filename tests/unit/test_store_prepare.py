@@ -8,19 +8,22 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, text
 
 from agent.store import schema
 from agent.store.batch import Batch
-from agent.store.database import open_for_reading
+from agent.store.database import Place, open_engine, open_for_reading, revision_of
 from agent.store.ledger import Ledger
 from agent.store.prepare import OURS, Migrations, prepare
 from agent.store.reading import Reader
 from agent.store.trouble import StoreTrouble
+from tests.postgres_ground import PostgresServer
 from tests.store_ground import ROOT, SCOPE, T0, Store, bar_batch, position
 
 SECOND = """
@@ -155,6 +158,45 @@ def test_an_old_database_is_upgraded_after_a_copy_was_made(tmp_path: Path) -> No
     assert store.query("SELECT position_id, leverage FROM trades") == [(1, None)]
     assert ask(copy, "SELECT position_id FROM trades") == [(1,)]
     assert ask(copy, "SELECT version_num FROM alembic_version") == [("0002",)]
+
+
+#: Every schema that a program of ours has left behind.
+OLDER = sorted(
+    file.name[1:5]
+    for file in (OURS.directory / "versions").glob("r*.py")
+    if file.name[1:5] != schema.SCHEMA_REVISION
+)
+
+
+@pytest.mark.parametrize("revision", OLDER)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_rows_of_every_older_schema_come_along(
+    tmp_path: Path, request: pytest.FixtureRequest, kind: str, revision: str
+) -> None:
+    place: Place = tmp_path / "trades.db"
+    if kind == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        place = server.place(SCOPE.agent_id, database=server.new_database())
+    prepare(place, Migrations(OURS.directory, revision))
+    with closing_engine(place) as engine, engine.begin() as connection:
+        assert revision_of(connection, place) == revision
+        row = {**SCOPE.columns(), "key": "agent", "updated_ms": T0, "body": '{"kept":1}'}
+        names = ", ".join(row)
+        values = ", ".join(f":{name}" for name in row)
+        connection.execute(text(f"INSERT INTO documents ({names}) VALUES ({values})"), row)
+    copy = prepare(place)
+    assert (copy is None) == (kind == "postgresql"), "copies of a server are its administrator's"
+    with closing(Ledger.open(place, SCOPE)) as ledger:
+        assert ledger.load().documents == {"agent": {"kept": 1}}
+        ledger.commit(Batch(T0, positions=(position(),)))
+    assert prepare(place) is None
+
+
+@contextmanager
+def closing_engine(place: Place) -> Iterator[Engine]:
+    engine = open_engine(place, read_only=False)
+    yield engine
+    engine.dispose()
 
 
 def test_readers_are_told_that_an_old_database_needs_an_upgrade(tmp_path: Path) -> None:
