@@ -192,6 +192,18 @@ async def test_the_latch_holds_an_entry_back_and_never_an_exit() -> None:
         assert ground.asked("AddOrder") == 1
 
 
+@pytest.mark.parametrize("ahead_ms", [3_600_000, -3_600_000])
+async def test_a_machine_whose_clock_is_wrong_can_still_sell(ahead_ms: int) -> None:
+    """Deadlines are of the exchange's time: what its refusal teaches, the next order knows."""
+    async with unified() as ground:
+        await ground.exchange.loaded()
+        ground.clock._ahead_ms = ahead_ms
+        first = await ground.exchange.place(approved(ground.intent()))
+        assert isinstance(first, OrderRefused)
+        assert first.code == Kind.TIME
+        assert isinstance(await ground.exchange.place(approved(ground.intent())), OrderReported)
+
+
 async def test_an_order_that_comes_too_late_is_turned_away_by_its_deadline() -> None:
     async with unified() as ground:
         await ground.exchange.loaded()

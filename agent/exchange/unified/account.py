@@ -11,6 +11,7 @@ account's socket gives hints and no facts.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -47,10 +48,12 @@ from agent.exchange.signed.order_ids import OrderIds
 from agent.exchange.signed.order_words import NotUnderstood
 from agent.exchange.signed.patience import Patience
 from agent.exchange.signed.permissions import NoKeyRights
+from agent.exchange.signed.request_time import Measured, RequestTime
 from agent.exchange.unified.account_reader import NotReadError, UnifiedReader, said
 from agent.exchange.unified.carrier import Carrier, Outcome
 from agent.exchange.unified.dialect import DIALECTS
 from agent.exchange.unified.hints import Hints
+from agent.exchange.unified.refusals import Kind
 from agent.exchange.unified.words import order_id_of, read_order
 from agent.exchange.waiting import first_of
 from agent.exchange.weight_gate import Urgency, WeightGate
@@ -104,6 +107,7 @@ class UnifiedAccount:
         ailments = Ailments(self._tell)
         self._key_watch, self._words = KeyWatch(ailments), WordWatch(ailments)
         self._ids = OrderIds()
+        self._time = RequestTime(clock)
         self._carrier = Carrier(
             addresses,
             keys,
@@ -146,14 +150,17 @@ class UnifiedAccount:
         if unknown is not None:
             return PlacingBlocked(intent.client_id, f"not sent: {unknown}")
         self._note(intent)
-        deadline_ms = self._clock.now_ms() + self._pace.patience_ms(*_DEADLINE)
+        deadline_ms = self._time.stamp_ms() + self._pace.patience_ms(*_DEADLINE)
         request = self._dialect.placing(intent, self._pair, self._carrier.ccxt, deadline_ms)
         urgency = Urgency.ENTER if intent.purpose is Purpose.ENTRY else Urgency.LEAVE
-        outcome = await self._carrier.ask(urgency, request, last_word=self._guard.last_word(intent))
+        outcome = await self._carrier.ask(urgency, request, last_word=self._guard.last_word(intent), calls=0)
         self._saw(PLACE, outcome)
         if isinstance(outcome, NotSent):
             return PlacingBlocked(intent.client_id, f"not sent: {outcome.why}")
         if isinstance(outcome, Refused):
+            if outcome.code == Kind.TIME:
+                # Its deadline was one of another clock: the next one is right.
+                await self._measure_time()
             return OrderRefused(intent.client_id, outcome.code, outcome.message)
         if not isinstance(outcome, Accepted):
             return OutcomeUnknown(intent.client_id, said(outcome))
@@ -177,7 +184,7 @@ class UnifiedAccount:
         if unknown is not None:
             return CancelFailed(intent.client_id, None, f"not sent: {unknown}")
         request = self._dialect.canceling(intent.client_id, order_id, self._pair, self._carrier.ccxt)
-        outcome = await self._carrier.ask(Urgency.LEAVE, request)
+        outcome = await self._carrier.ask(Urgency.LEAVE, request, calls=0)
         self._saw(CANCEL, outcome)
         if isinstance(outcome, Refused):
             return CancelFailed(intent.client_id, outcome.code, outcome.message)
@@ -288,9 +295,26 @@ class UnifiedAccount:
     async def _keep_looking(self) -> None:
         """Markets before they are needed, and the account after the machine slept."""
         while True:
-            if await self._unknown_markets() is None and self._pace.look() is not None:
+            jumped = await self._unknown_markets() is None and self._pace.look() is not None
+            if jumped:
                 self._catch_up.demand()
+            if self._dialect.deadline and (jumped or self._time_is_old()):
+                await self._measure_time()
             await self._clock.sleep_machine(self._patience.look_every_ms)
+
+    def _time_is_old(self) -> bool:
+        measured_ms = self._time.measured_ms
+        age_ms = math.inf if measured_ms is None else self._clock.machine_ms() - measured_ms
+        return age_ms >= self._patience.measure_every_ms
+
+    async def _measure_time(self) -> None:
+        """What the exchange's clock says, which deadlines are counted by."""
+        api, asked_ms = self._carrier.ccxt, self._clock.now_ms()
+        outcome = await self._carrier.ask(Urgency.RECONCILE, lambda: api.fetch_time(), public=True)
+        if isinstance(outcome, Accepted) and type(outcome.answer) is int:
+            # It tells whole seconds, of which the middle is the best guess.
+            now_ms = self._clock.now_ms()
+            self._time.learn(Measured((asked_ms + now_ms) / 2, outcome.answer + 500, now_ms - asked_ms))
 
     async def _admitted(self, made: Any) -> str | None:
         """Give a socket what it needs to be let in; why that is not to be had.

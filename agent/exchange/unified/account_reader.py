@@ -33,6 +33,8 @@ from agent.exchange.unified.words import (
 from agent.exchange.weight_gate import Urgency
 
 _READINGS: Final = 3
+#: Histories count more than other calls where calls are counted.
+_TRADES_CALLS: Final = 2
 #: More pages of trades than this are not read; the account must then be looked at by a person.
 _MOST_PAGES: Final = 40
 #: "There is no such order", as the number that refusals carry.
@@ -78,7 +80,7 @@ class UnifiedReader:
                 open_orders = await self._open_orders()
                 asked_ms = self._clock.now_ms()
                 holdings = await self._balances()
-                trades = await self._trades_since(fills_since_ms)
+                trades = await self._trades_since(fills_since_ms, spare=True)
                 if all(int(trade.get("timestamp") or 0) <= asked_ms for trade in trades):
                     break
             fills = [fill for trade in trades if (fill := await self._fill(trade)) is not None]
@@ -121,7 +123,7 @@ class UnifiedReader:
     # --- parts ------------------------------------------------------------------------------------------
 
     async def _open_orders(self) -> tuple[OrderReport, ...]:
-        told = await self._ask("open orders", lambda: self.api.fetch_open_orders(self._pair))
+        told = await self._ask("open orders", lambda: self.api.fetch_open_orders(self._pair), spare=True)
         reports = []
         for row in listed(told, "open orders"):
             wire_id = wire_id_of(row)
@@ -136,9 +138,10 @@ class UnifiedReader:
 
     async def _balances(self) -> dict[str, Holding]:
         params = dict(self._dialect.balance_params)
-        return read_balances(await self._ask("balances", lambda: self.api.fetch_balance(params)))
+        told = await self._ask("balances", lambda: self.api.fetch_balance(params), spare=True)
+        return read_balances(told)
 
-    async def _trades_since(self, since_ms: int) -> list[dict[str, Any]]:
+    async def _trades_since(self, since_ms: int, *, spare: bool = False) -> list[dict[str, Any]]:
         """Own trades from `since_ms` on."""
         found: dict[str, dict[str, Any]] = {}
         for page in range(_MOST_PAGES):
@@ -146,7 +149,7 @@ class UnifiedReader:
             # Where pages are counted, those of other pairs count too: ccxt must not leave them out.
             pair = None if self._dialect.trades_by_offset else self._pair
             asking = partial(self.api.fetch_my_trades, pair, since_ms, None, more)
-            told = await self._ask("own trades", asking)
+            told = await self._ask("own trades", asking, calls=_TRADES_CALLS, spare=spare)
             trades = [trade for trade in listed(told, "own trades") if isinstance(trade, dict)]
             known = len(found)
             found |= {trade_ids(trade)[0]: trade for trade in trades}
@@ -178,8 +181,11 @@ class UnifiedReader:
             self._ids.learn(client_id, order_id)
         return read_fill(trade, self._pair, client_id)
 
-    async def _ask(self, what: str, request: Callable[[], Any]) -> Any:
-        return self._read(what, await self._carrier.ask(Urgency.RECONCILE, request))
+    async def _ask(
+        self, what: str, request: Callable[[], Any], *, calls: int = 1, spare: bool = False
+    ) -> Any:
+        outcome = await self._carrier.ask(Urgency.RECONCILE, request, calls=calls, spare=spare)
+        return self._read(what, outcome)
 
     def _read(self, what: str, outcome: Outcome) -> Any:
         if isinstance(outcome, Accepted):

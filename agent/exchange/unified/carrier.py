@@ -33,6 +33,7 @@ from agent.exchange.last_word import LastWord
 from agent.exchange.signed.arming import LiveArming, order_hosts
 from agent.exchange.signed.classify import Accepted, Refused, Unknown
 from agent.exchange.signed.client import NotSent
+from agent.exchange.unified.call_counter import CallCounter
 from agent.exchange.unified.dialect import Dialect
 from agent.exchange.unified.refusals import JUDGES, Kind
 from agent.exchange.unified.rising import RisingNumbers
@@ -90,6 +91,7 @@ class Carrier:
         self._lane = asyncio.Lock()
         self._last_use_ms = float("-inf")
         self._numbers = RisingNumbers()
+        self._calls = CallCounter(clock, dialect.calls)
         self.ccxt = _instance(addresses, keys, dialect, gate, arming, timeout_ms, self._numbers)
         # By name: importing it would import all of ccxt.
         self._ccxt_error: type[Exception] = sys.modules["ccxt.base.errors"].BaseError
@@ -106,8 +108,12 @@ class Carrier:
         *,
         last_word: LastWord | None = None,
         public: bool = False,
+        calls: int = 1,
+        spare: bool = False,
     ) -> Outcome:
         """One question of ccxt, usually one request. An acceptance holds what ccxt read in the answer.
+
+        `calls` is what it counts among the account's calls (0: an order); `spare`: it may wait for others.
 
         Never raises for what the exchange or the network does.
         """
@@ -118,18 +124,23 @@ class Carrier:
         try:
             async with asyncio.timeout(patience_s):
                 await self._gate.admit(urgency, 1)
+                if not public and not spare:
+                    await self._calls.admit(calls)
         except TimeoutError:
             if self._gate.is_blocked:
                 left_s = (self._gate.blocked_until_ms - self._clock.now_ms()) / 1_000
                 return NotSent(f"the exchange wants no requests for another {left_s:.0f} s")
             return NotSent("the request limit is used up")
+        if spare:
+            # It falls by itself, and what is read of the account may be late.
+            await self._calls.admit(calls, spare=True)
         if public or not self._dialect.numbers_rise:
-            return await self._send(request, last_word)
+            return await self._send(request, last_word, calls)
         holds = await self._in_lane(urgency)
         if holds is None:
             return NotSent("the requests before it did not end")
         try:
-            return await self._send(request, last_word)
+            return await self._send(request, last_word, calls)
         finally:
             if holds:
                 self._lane.release()
@@ -144,7 +155,9 @@ class Carrier:
             return False if urgency is Urgency.LEAVE else None
         return True
 
-    async def _send(self, request: Callable[[], Awaitable[Any]], last_word: LastWord | None) -> Outcome:
+    async def _send(
+        self, request: Callable[[], Awaitable[Any]], last_word: LastWord | None, calls: int
+    ) -> Outcome:
         if self._closed:
             return NotSent("the connection was closed")
         if self.ccxt.session is None:
@@ -171,8 +184,10 @@ class Carrier:
         if not underway.answers:
             return Unknown(why or "no answer")
         verdict = self._judge(*underway.answers[-1])
-        if isinstance(verdict, Refused) and verdict.code == Kind.TIME:
+        if isinstance(verdict, Refused) and verdict.code == Kind.TIME and "nonce" in verdict.message:
             self._numbers.refused(underway.number)
+        if isinstance(verdict, Refused) and verdict.code == Kind.LIMIT and calls:
+            self._calls.refused()
         if not isinstance(verdict, Accepted):
             return verdict
         return Accepted(read) if why is None else Unknown(why)

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from agent.core.money import plain
 from agent.core.order import Intent, OrderType
+from agent.exchange.unified.call_counter import CallLimit
 from agent.exchange.unified.client_ids import as_hex, from_hex
 
 Request = Callable[[], Awaitable[Any]]
@@ -39,6 +40,7 @@ class Dialect:
 
     `searches`: the questions that find an order by client id, asked in turn; each answers a list of orders or
     an order. `id_param` is where ccxt takes our id. `deadline`: an order says until when it may be taken.
+    `calls`: how many of an account's calls are counted, where they are.
     `socket_token`: the account's socket wants a token that is asked for. `trades_page` is how many own trades
     one answer brings.
     """
@@ -54,6 +56,7 @@ class Dialect:
     balance_params: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     deadline: bool = False
+    calls: CallLimit | None = None
     socket_token: bool = False
     cancels_by_client_id: bool = True
     trades_page: int = 100
@@ -124,6 +127,8 @@ KRAKEN: Final = Dialect(
     client_id=from_hex,
     params={"oflags": "fciq"},
     deadline=True,
+    # Of the lowest tier, because nobody tells which one an account has.
+    calls=CallLimit(15.0, 0.33, reserve=6.0),
     socket_token=True,
     trades_page=50,
     trades_by_offset=True,

@@ -55,6 +55,7 @@ KRAKEN: Final[Mapping[str, Kind]] = {
     "EGeneral:Too many requests": Kind.LIMIT,
     "EGeneral:Temporary lockout": Kind.LIMIT,
     "EGeneral:Invalid arguments": Kind.REQUEST,
+    "EGeneral:Invalid arguments:deadline": Kind.TIME,
     "EGeneral:Unknown method": Kind.REQUEST,
     "EGeneral:Invalid arguments:volume": Kind.RULES,
     "EGeneral:Invalid arguments:price": Kind.RULES,

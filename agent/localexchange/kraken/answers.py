@@ -13,8 +13,16 @@ from typing import Any, Final
 from agent.localexchange.exchange import Exchange
 from agent.localexchange.kraken import queries
 from agent.localexchange.kraken.account import TOKEN_EXPIRES_S, Account
-from agent.localexchange.kraken.errors import DENIED, TOO_MANY, UNAVAILABLE, UNKNOWN_METHOD, KrakenError
-from agent.localexchange.kraken.orders import References, add_order, cancel_order
+from agent.localexchange.kraken.counters import Counters
+from agent.localexchange.kraken.errors import (
+    DENIED,
+    TOO_MANY,
+    TOO_MANY_ORDERS,
+    UNAVAILABLE,
+    UNKNOWN_METHOD,
+    KrakenError,
+)
+from agent.localexchange.kraken.orders import References, add_order, cancel_order, named
 from agent.localexchange.kraken.public import PUBLIC
 from agent.localexchange.kraken.queries import Asked
 from agent.localexchange.kraken.strange import strange_answer
@@ -83,6 +91,7 @@ class Answers:
         self._standing = standing
         self._account = account
         self._references = references
+        self.counters = Counters()
 
     def answer(self, asked: Question) -> Said:
         """Carry out one request."""
@@ -106,6 +115,8 @@ class Answers:
             raise KrakenError(UNKNOWN_METHOD)
         sent = self._account.opened(asked.path, asked.key, asked.sign, asked.body)
         self._may(trading=name in _COMMANDS)
+        if name not in _COMMANDS and not self.counters.admits_call(name, exchange.clock.now_ms()):
+            raise KrakenError(TOO_MANY)
         if name == _TOKEN:
             return {"token": self._account.new_token(), "expires": TOKEN_EXPIRES_S}
         return self._executed(asked, name, sent)
@@ -116,6 +127,7 @@ class Answers:
         fate = Fate(self._exchange.faults, asked.method, asked.path)
         try:
             if name in _COMMANDS:
+                self._count_order(name, sent, now_ms)
                 return _COMMANDS[name](desk, self._references, sent, fate, now_ms)
             age_ms = fate.age_ms()
             as_of_ms = None if age_ms is None else now_ms - age_ms
@@ -124,6 +136,15 @@ class Answers:
             desk.publish()
         strange = self._exchange.faults.fire_on_request(("F21",), asked.method, asked.path)
         return result if strange is None else strange_answer(strange, result)
+
+    def _count_order(self, name: str, sent: Mapping[str, str], now_ms: int) -> None:
+        """Raises KrakenError for an order too many."""
+        if name == "AddOrder":
+            if not self.counters.admits_order(now_ms):
+                raise KrakenError(TOO_MANY_ORDERS)
+            return
+        for order in named(self._exchange.desk, self._references, sent):
+            self.counters.canceled(now_ms - order.created_ms, now_ms)
 
     def _may(self, *, trading: bool) -> None:
         """Raises KrakenError while the key, its address or its permission to trade is lost."""

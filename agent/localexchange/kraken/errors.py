@@ -25,6 +25,7 @@ UNKNOWN_ORDER: Final = "EOrder:Unknown order"
 UNKNOWN_PAIR: Final = "EQuery:Unknown asset pair"
 INSUFFICIENT: Final = "EOrder:Insufficient funds"
 TOO_MANY: Final = "EAPI:Rate limit exceeded"
+TOO_MANY_ORDERS: Final = "EOrder:Rate limit exceeded"
 UNAVAILABLE: Final = "EService:Unavailable"
 ELAPSED: Final = "EService:Deadline elapsed"
 

@@ -27,8 +27,8 @@ class KrakenSide:
         self._exchange = exchange
         self._account = Account(exchange.key, exchange.secret)
         self._references = References({})
-        answers = Answers(exchange, standing, self._account, self._references)
-        self._rest = KrakenRest(exchange, standing, answers)
+        self.answers = Answers(exchange, standing, self._account, self._references)
+        self._rest = KrakenRest(exchange, standing, self.answers)
         self._open: dict[Connection, None] = {}
         self._closing: set[asyncio.Task[None]] = set()
         exchange.desk.tell(self._publish)

@@ -1,0 +1,59 @@
+"""The account's call counter, kept by us: an exchange that counts calls refuses the one too many.
+
+Belongs here: how much is counted now, and who has to wait. Stays true: what may wait (readings of the
+account) leaves a reserve for what an order needs (its look-up, its trades, the look between a cancel and a
+sale); orders themselves are counted elsewhere and never wait here. Nobody tells the counter's height, and
+others may use the account, so a refusal counts as a full one. Venue time, because that is how it falls.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from agent.core.ports import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimit:
+    """`most` calls, of which `per_s` are forgotten each second; `reserve` of them wait for orders' needs."""
+
+    most: float
+    per_s: float
+    reserve: float
+
+
+class CallCounter:
+    """`limit` None: this exchange counts no calls."""
+
+    def __init__(self, clock: Clock, limit: CallLimit | None) -> None:
+        self._clock = clock
+        self._limit = limit
+        self._level = 0.0
+        self._at_ms = clock.now_ms()
+
+    async def admit(self, calls: int, *, spare: bool = False) -> None:
+        """Return when so many may be made; they count from now on. `spare`: they may wait for others."""
+        limit = self._limit
+        if limit is None or not calls:
+            return
+        room = limit.most - (limit.reserve if spare else 0.0)
+        assert calls <= room, f"{calls} calls would never be made"
+        while (over := self._now() + calls - room) > 0:
+            wait_ms = math.ceil(over / limit.per_s * 1_000)
+            await self._clock.sleep_until(self._clock.now_ms() + wait_ms)
+        self._level += calls
+
+    def refused(self) -> None:
+        """The exchange counted more than we did."""
+        if self._limit is not None:
+            self._now()
+            self._level = self._limit.most
+
+    def _now(self) -> float:
+        assert self._limit is not None
+        now_ms = self._clock.now_ms()
+        passed_s = max(0, now_ms - self._at_ms) / 1_000
+        self._at_ms = now_ms
+        self._level = max(0.0, self._level - passed_s * self._limit.per_s)
+        return self._level
