@@ -17,7 +17,7 @@ from typing import Final
 
 from sqlalchemy.exc import DBAPIError
 
-from agent.compose.install_tag import install_tag
+from agent.compose.install_tag import install_tag, take_over_tag
 from agent.config.check import check_config
 from agent.config.model import Config
 from agent.config.secret import Secret
@@ -156,6 +156,7 @@ def _join(far: FarLedger, file: _File, directory: DataDir, agent_id: str) -> Non
     if not file.is_new and (file.copy is None or file.oldest_kept is not None):
         raise StoreTrouble(conflict(standing, far.server.agent_id, far.server))
     kept = adopt(far, directory.trades_db, agent_id, time.time_ns() // 1_000_000)
+    take_over_tag(directory.path)
     LOG.warning("going on from %s as agent %s", far.server, far.server.agent_id)
     if kept is not None:
         LOG.warning("the ledger that was here is kept as %s", kept)

@@ -90,6 +90,13 @@ class Reader:
         with self._engine.connect() as connection:
             return last_config(connection, scope)
 
+    def newest_client_id(self) -> str | None:
+        """Of the order that was intended last, in any scope."""
+        table = schema.intents
+        wanted = select(table.c.client_id).where(*self._where(table, Selection()))
+        rows = self._all(wanted.order_by(table.c.id.desc()).limit(1))
+        return str(rows[0].client_id) if rows else None
+
     def trades(self, of: Selection, *, limit: int, before_id: int | None = None) -> tuple[TradeRow, ...]:
         """Newest first; `before_id` is a trade's id within one scope."""
         table = schema.trades

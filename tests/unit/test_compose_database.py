@@ -11,6 +11,7 @@ import pytest
 from config_documents import accepted
 
 from agent.compose.database import open_database
+from agent.compose.install_tag import install_tag
 from agent.config.model import Config
 from agent.core.position import PositionState
 from agent.doctor.database_checks import database_server
@@ -26,7 +27,7 @@ from agent.store.reading import Reader
 from agent.store.spool import begin_copy, leave_out_a_number
 from agent.store.trouble import StoreTrouble
 from tests.postgres_ground import PASSWORD, PostgresServer
-from tests.store_ground import SCOPE, T0, bar_batch, position
+from tests.store_ground import SCOPE, T0, Store, bar_batch, order, position
 
 NOWHERE = "postgresql://trader@127.0.0.1:9/x"
 
@@ -104,13 +105,33 @@ def test_without_an_address_there_is_no_server(tmp_path: Path) -> None:
 
 def test_a_new_machine_goes_on_where_the_lost_one_ended(machines: Machines) -> None:
     state = {"agent": {"n": 1}}
-    held = Batch(T0, positions=(position(state=PositionState.IN_POSITION),), documents=state)
+    bought = order("sq7z1buy1", position_id=1)
+    held = Batch(
+        T0, positions=(position(state=PositionState.IN_POSITION),), orders=(bought,), documents=state
+    )
     machines.live("lost", held, *(bar_batch(n) for n in range(1, 9)))
     machines.start("new")
     assert machines.rows("new") == machines.rows("lost")
     with closing(Ledger.open(machines.directory("new").trades_db, SCOPE)) as ledger:
         stored = ledger.load()
     assert (stored.documents, [p.id for p in stored.positions]) == (state, [1])
+    assert install_tag(machines.directory("new").path) == "sq7z1", "orders that no row knows are known by it"
+
+
+def test_a_ledger_that_was_restored_without_its_mark_brings_it(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with closing(store.ledger()) as ledger:
+        ledger.commit(Batch(T0, orders=(order("sq7z1buy1"),)))
+        ledger.commit(Batch(T0, orders=(order("salr8buy2"),)))
+    assert install_tag(tmp_path) == install_tag(tmp_path) == "salr8"
+    (tmp_path / "install-tag").write_text("sours\n")
+    assert install_tag(tmp_path) == "sours", "a file that is there counts"
+
+
+def test_without_a_ledger_the_mark_is_new_and_stays(tmp_path: Path) -> None:
+    made = install_tag(tmp_path)
+    assert (len(made), made[0]) == (5, "s")
+    assert install_tag(tmp_path) == made
 
 
 def test_the_machine_that_comes_back_flat_goes_on_too_and_keeps_what_it_had(machines: Machines) -> None:
