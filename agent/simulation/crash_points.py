@@ -4,16 +4,19 @@ A flow is a short stretch of market with one trade in it. It is lived once undis
 between two awaits and the commits; then once for every one of them, with the process lost exactly there, and
 started again; then recoveries are interrupted too. Each of these worlds must come to rest with equal books.
 
-    python -m agent.simulation.crash_points [FLOW ...] [--every 1]
+    python -m agent.simulation.crash_points [FLOW ...] [--every 1] [--jobs 2]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import random
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -27,6 +30,7 @@ from agent.simulation.world import BEGIN_MS, MINUTE, World
 #: Bars of a flow: three that fall, the capitulation, and what comes of it.
 _BEFORE: Final = 4
 _USUAL: Final = 900_000
+_TOLD_AFTER_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,35 +172,71 @@ def points(flow: Flow, every: int, chance: random.Random) -> tuple[list[Point], 
     return found, calm
 
 
-def check(flow: Flow, every: int = 1) -> tuple[int, int, int, list[tuple[Point, Violation]]]:
-    """Live every point. Returns moments, commits, worlds lived, and what was violated where."""
-    chance = random.Random(flow.name)
-    found, calm = points(flow, every, chance)
-    violations = []
-    for point in found:
-        violation = FlowWorld(flow, point).run().violation
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """`crashes` are those that happened, those of recoveries included."""
+
+    moments: int
+    commits: int
+    worlds: int
+    crashes: int
+    violations: list[tuple[Point, Violation]]
+
+
+def live(asked: tuple[str, Point]) -> tuple[Point, int, Violation | None]:
+    """One world of a flow, and how often the process was lost in it, the last recovery apart."""
+    name, point = asked
+    world = FlowWorld(FLOWS[name], point)
+    result = world.run()
+    return point, world.crashes - 1, result.violation
+
+
+def check(flow: Flow, every: int = 1, jobs: int = 1) -> Checked:
+    """Live every point."""
+    found, calm = points(flow, every, random.Random(flow.name))
+    crashes, violations, began_s = 0, [], time.monotonic()
+    told_s = began_s
+    for done, (point, died, violation) in enumerate(_lived(flow, found, jobs), 1):
+        crashes += died
         if violation is not None:
             violations.append((point, violation))
-    return calm.moments, calm.commits, len(found), violations
+        now_s = time.monotonic()
+        if now_s > told_s + _TOLD_AFTER_S:
+            told_s = now_s
+            passed = f"{done} of {len(found)} worlds in {now_s - began_s:.0f} s"
+            print(f"{flow.name}: {passed}, {len(violations)} violations", file=sys.stderr, flush=True)
+    return Checked(calm.moments, calm.commits, len(found), crashes, violations)
+
+
+def _lived(flow: Flow, found: list[Point], jobs: int) -> Iterator[tuple[Point, int, Violation | None]]:
+    asked = [(flow.name, point) for point in found]
+    if jobs == 1:
+        yield from map(live, asked)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(live, asked, chunksize=8)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m agent.simulation.crash_points", description=__doc__)
     parser.add_argument("flows", nargs="*", help=f"{', '.join(FLOWS)} (all)")
     parser.add_argument("--every", type=int, default=1, help="only every n-th point")
+    parser.add_argument("--jobs", type=int, default=1, choices=range(1, 65), metavar="N",
+                        help="worlds at a time, each in a process (1)")  # fmt: skip
     asked = parser.parse_args(arguments)
     total = 0
     for name in asked.flows or FLOWS:
         if name not in FLOWS:
             parser.error(f"there is no flow {name!r}; there are {', '.join(FLOWS)}")
-        moments, commits, lived, violations = check(FLOWS[name], max(1, asked.every))
+        done = check(FLOWS[name], max(1, asked.every), asked.jobs)
         print(
-            f"{name}: {moments} moments and {commits} commits, {lived} crashes, {len(violations)} violations",
+            f"{name}: {done.moments} moments and {done.commits} commits, {done.worlds} worlds, "
+            f"{done.crashes} crashes, {len(done.violations)} violations",
             flush=True,
         )
-        for point, violation in violations[:5]:
+        for point, violation in done.violations[:5]:
             print(f"  {point}: {violation}")
-        total += len(violations)
+        total += len(done.violations)
     print("1 violation" if total == 1 else f"{total} violations")
     return 1 if total else 0
 
