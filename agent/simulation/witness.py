@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent.core.commands import Command
 from agent.core.events import Impairment
+from agent.core.market import DAY_MS
 from agent.core.money import ZERO
 from agent.core.order import TERMINAL, Order, OrderStatus, Purpose
 from agent.core.position import MOVES, PositionState
 from agent.core.state import AgentState
+from agent.localexchange.limits import WEIGHT_PER_MINUTE
+from agent.simulation.daily_loss import DailyLoss
 from agent.simulation.network import Sent
 from agent.store.batch import Batch
 
@@ -85,6 +88,9 @@ class Witness:
         self._entries_by_day: dict[int, set[str]] = {}
         self._outside: list[Decimal] = [ZERO]
         """What had come from outside in all, in quote currency, after each time that somebody paid."""
+        self._day_ends_ms = (world.agenda.now_ms // DAY_MS + 1) * DAY_MS
+        most = Decimal(str(world.config.config.risk_management.max_daily_loss_percent))
+        self._daily_loss = DailyLoss(most, world.terms.cash, world.agenda.now_ms)
         self._flows: Decimal | None = None
         """What the ledger has booked as flows in all; None while nothing was read."""
 
@@ -171,6 +177,8 @@ class Witness:
             if order.status is OrderStatus.UNKNOWN and order.intent.client_id != client_id:
                 raise Violation(12, f"entry {client_id} left while {order.intent.client_id} is unknown")
         self._within_cap(client_id, said, state)
+        if lost := self._daily_loss.too_much(self._worth(), self._outside[-1]):
+            raise Violation(10, f"entry {client_id}: {lost}")
         own = state.orders.get(client_id)
         assert own is not None
         self._in_time(client_id, own, state)
@@ -191,12 +199,15 @@ class Witness:
     def _within_cap(self, client_id: str, said: dict[str, str], state: AgentState) -> None:
         world = self.world
         price = Decimal(said["price"]) if "price" in said else world.last_price()
-        balances = world.venue.desk.venue.ledger.balances()
-        worth = balances["USDT"].free + balances["USDT"].locked + max(ZERO, self._ours) * world.last_price()
-        cap = worth * state.setup.limits.max_position_size_percent / 100
+        cap = self._worth() * state.setup.limits.max_position_size_percent / 100
         cost = Decimal(said["quantity"]) * price
         if cost > cap * Decimal("1.03"):
             raise Violation(10, f"entry {client_id} costs {cost:.2f} USDT, the cap is {cap:.2f}")
+
+    def _worth(self) -> Decimal:
+        """The agent's money at the venue: all cash, and what it bought at the last price."""
+        cash = self.world.venue.desk.venue.ledger.balances()["USDT"]
+        return cash.free + cash.locked + max(ZERO, self._ours) * self.world.last_price()
 
     def answered(self, sent: Sent, body: bytes) -> None:
         """The venue carried out a request."""
@@ -205,8 +216,9 @@ class Witness:
         process = world.process
         if process is not None and world.rules.is_account(request) and sent.status == 200:
             process.account_read_ms = world.agenda.now_ms
-        if sent.status in (418, 429):
-            pass
+        used = self.world.venue.exchange.limits.used(self.world.agenda.now_ms)
+        if used > WEIGHT_PER_MINUTE // 2:
+            raise Violation(13, f"{used} of {WEIGHT_PER_MINUTE} request weight used in one minute")
         self.look()
 
     @property
@@ -217,6 +229,7 @@ class Witness:
     def forget(self) -> None:
         """The venue begins anew: what it knew is gone."""
         self._trades_seen, self._ours, self._naked_since_ms = 0, ZERO, None
+        self._daily_loss.forget()
 
     # --- the venue's books ------------------------------------------------------------------------------
 
@@ -239,6 +252,9 @@ class Witness:
                     raise Violation(9, f"{trade.client_id} sold {-self._ours} ADA more than the agent owned")
         now_ms = world.agenda.now_ms
         passed_ms, self._looked_ms = now_ms - self._looked_ms, now_ms
+        if self._day_ends_ms <= now_ms:
+            self._day_ends_ms = (now_ms // DAY_MS + 1) * DAY_MS
+            self._daily_loss.look(now_ms, self._worth(), self._outside[-1], holds=self._ours >= 1)
         sellable = self._ours * world.last_price() > Decimal(6) and self._ours >= 1
         if not sellable:
             if self._flattening_since_ms is not None:
@@ -431,6 +447,17 @@ class Witness:
             raise Violation(17, f"acknowledged orders are lost: {sorted(lost)[:3]}")
         if lost_fills := self._acked_fills - fills:
             raise Violation(17, f"acknowledged fills are lost: {sorted(lost_fills)[:3]}")
+        self._fills_are_theirs(fills)
+
+    def _fills_are_theirs(self, fills: set[tuple[str, str]]) -> None:
+        """Nothing in the ledger that the venue did not execute, at any death."""
+        world = self.world
+        if world.terms.paper or world.wiped_ms is not None:
+            return
+        rules, trades = world.rules, world.venue.desk.venue.registry.trades
+        theirs = {(rules.own_id(t.client_id), rules.trade_id(t.id)) for t in trades}
+        if invented := fills - theirs:
+            raise Violation(3, f"fills that the venue does not know: {sorted(invented)[:2]}")
 
     def _row(self, question: str, *given: str) -> Any:
         return next(iter(self.world.disk.read(question, *given)), None)
@@ -483,6 +510,15 @@ class Witness:
         for day in set(firsts.values()):
             if (count := sum(1 for at in firsts.values() if at == day)) > most:
                 raise Violation(10, f"{count} trades on one day, {most} are allowed")
+        unjudged = read("SELECT client_id FROM intents EXCEPT SELECT client_id FROM verdicts WHERE approved")
+        if unjudged:
+            raise Violation(25, f"orders without an accepted verdict: {sorted(unjudged)[:3]}")
+        homeless = read(
+            "SELECT client_id FROM fills WHERE order_id NOT IN (SELECT o.id FROM orders o JOIN intents i "
+            "ON o.intent_id = i.id JOIN trades t ON t.position_id = i.position_id)"
+        )
+        if homeless:
+            raise Violation(25, f"fills that lead to no intent and no trade: {sorted(homeless)[:3]}")
         self._check_balances(dust)
 
     def _check_balances(self, dust: Decimal) -> None:

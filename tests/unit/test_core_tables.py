@@ -194,3 +194,18 @@ def test_terminal_stays_terminal_except_for_executions() -> None:
             assert fact in (F.PART_FILLED, F.WORKING)
         if status is Q.FILLED:
             assert after is Q.FILLED
+
+
+def test_no_machine_has_a_state_or_an_event_that_the_tables_here_never_name() -> None:
+    """A new one would pass unnoticed where "nothing happens" is the rule for what is not written."""
+    assert {state for state, _ in POSITIONS} | set(POSITIONS.values()) == set(PositionState)
+    assert {event for _, event in POSITIONS} == set(PositionEvent)
+    assert set(PHASES) == set(PhaseEvent)
+    named = {phase for event, moves in PHASES.items() if event is not V.HALT for phase in moves}
+    assert named | {to for moves in PHASES.values() for to in moves.values()} == set(Phase)
+    assert set(ORDERS) == set(OrderStatus)
+    assert {fact for moves in ORDERS.values() for fact in moves} == set(Fact)
+    assert set(MOVES) == set(POSITIONS)
+    assert {key for key, to in TRANSITIONS.items() if to is not key[0]} == {
+        (status, fact) for status, moves in ORDERS.items() for fact, to in moves.items() if to is not status
+    }

@@ -7,6 +7,7 @@ from typing import Any
 
 from agent.compose import silences
 from agent.core import (
+    daily,
     deciding,
     entering,
     risk,
@@ -54,3 +55,13 @@ def ban_forgotten(m: Mutant) -> None:
 @bug("a signal on stale data is entered")
 def late_signal_entered(m: Mutant) -> None:
     m.put(entering, "signal_deadline_ms", lambda turn, pending: pending.decided_ms + 10**12)
+
+
+@bug("the day's loss is not watched")
+def daily_loss_not_watched(m: Mutant) -> None:
+    m.put(daily, "check_daily_loss", lambda turn: None)
+
+    def checks(state: Any) -> Any:
+        return tuple(c for c in was(state) if c.name != "daily loss")
+
+    was = m.put(risk, "_day_checks", checks)
