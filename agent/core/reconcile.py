@@ -105,26 +105,34 @@ def _are_one(ours: Fill, theirs: Fill) -> bool:
 
 
 def ask_account(turn: Turn) -> None:
-    """Read balances, open orders and own trades since shortly before the last agreement.
+    """Read balances, open orders and own trades, as far back as is needed to conclude anything."""
+    since = _needed_from_ms(turn.state, turn.at_ms)
+    turn.change(
+        account_asked_ms=turn.at_ms, account_asked_from_ms=since, account_asked_in_doubt=_in_doubt(turn.state)
+    )
+    turn.ask(ReadAccount(since))
+
+
+def _needed_from_ms(state: AgentState, at_ms: int) -> int:
+    """Since when own trades must be read: since shortly before the last agreement.
 
     Before the first agreement of a run, every order that is still known may have traded meanwhile, and orders
-    that the ledger does not know since its last decision. In doubt
-    everything since the open positions began is read: it must prove what is concluded.
+    that the ledger does not know since its last decision. In doubt everything since the open positions began
+    is read: it must prove what is concluded.
     """
-    state, agreed_ms = turn.state, turn.state.reconciled_ms
-    in_doubt = agreed_ms is None or _in_doubt(state)
+    agreed_ms, in_doubt = state.reconciled_ms, _in_doubt(state)
     doubtful = [o.intent.created_ms for o in state.orders.values() if in_doubt or not o.is_settled]
     decided_ms = state.durable.decided_open_ms
     if agreed_ms is None and decided_ms is not None:
         # From where this ledger ends: it may be a copy, and what happened since then unknown to it.
         doubtful.append(decided_ms)
-    oldest = min(doubtful, default=turn.at_ms)
-    since = min(oldest, turn.at_ms if agreed_ms is None else agreed_ms) - FILLS_OVERLAP_MS
-    turn.change(account_asked_ms=turn.at_ms)
-    turn.ask(ReadAccount(max(0, since)))
+    oldest = min(doubtful, default=at_ms)
+    return max(0, min(oldest, at_ms if agreed_ms is None else agreed_ms) - FILLS_OVERLAP_MS)
 
 
 def _in_doubt(state: AgentState) -> bool:
+    if state.reconciled_ms is None:
+        return True
     denied = any(o.not_found for o in state.orders.values() if o.is_working)
     doubts = (state.doubted_cash, state.missing_base, state.lost_history_ms)
     return denied or any(d is not None for d in doubts) or Impairment.LEDGER_DIFFERENCE in state.impairments
@@ -132,7 +140,9 @@ def _in_doubt(state: AgentState) -> bool:
 
 def on_account(turn: Turn, event: AccountSeen) -> None:
     asked = turn.state.account_asked_ms
-    turn.change(account_asked_ms=None, account_seen_ms=turn.at_ms)
+    settles = _settles(turn.state, event)
+    if settles or (asked is not None and event.fills_since_ms <= turn.state.account_asked_from_ms):
+        turn.change(account_asked_ms=None, account_seen_ms=turn.at_ms)
     heal(turn, Impairment.BALANCE_UNREADABLE)
     on_fills(turn, FillsSeen(event.fills))
     for report in event.open_orders:
@@ -148,13 +158,23 @@ def on_account(turn: Turn, event: AccountSeen) -> None:
     note_strangers(turn, event)
     keep_fee_prices(turn, event.holdings)
     warn_of_low_bnb(turn, event.holdings)
-    if not any(not o.is_settled and not o.is_working for o in turn.state.orders.values()):
+    open_questions = any(not o.is_settled and not o.is_working for o in turn.state.orders.values())
+    if settles and not open_questions:
         _settle_difference(turn, compare(turn.state, event), event)
         # What was given up just now is not ours any more.
         _note_foreign(turn, event)
     # Whatever a lost word left undone is done now at the latest.
     for position in turn.state.open_positions():
         drive(turn, position.id)
+
+
+def _settles(state: AgentState, event: AccountSeen) -> bool:
+    """Whether a reading may be concluded from: the connection reads by itself after every gap, but not far
+    back, so that in doubt it would show no trade denied and no cause of a difference."""
+    if not _in_doubt(state):
+        return True
+    as_asked = state.account_asked_in_doubt and event.fills_since_ms <= state.account_asked_from_ms
+    return as_asked or event.fills_since_ms <= _needed_from_ms(state, state.now_ms)
 
 
 def _look_up_vanished(turn: Turn, event: AccountSeen, asked_ms: int) -> None:
@@ -293,7 +313,7 @@ def account_due_ms(state: AgentState) -> int:
     if state.account_seen_ms is None:
         return 0
     doubtful = {Impairment.BALANCE_UNREADABLE, Impairment.LEDGER_DIFFERENCE} & state.impairments.keys()
-    if state.reconciled_ms is None or _in_doubt(state) or doubtful or _owes_clearing(state):
+    if _in_doubt(state) or doubtful or _owes_clearing(state):
         return state.account_seen_ms + LOOK_AGAIN_MS
     return state.account_seen_ms + RECONCILE_EVERY_MS
 

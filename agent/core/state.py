@@ -164,6 +164,10 @@ class AgentState:
     """Those of `impairments` that every start goes through and nobody was alarmed about."""
     reconciled_ms: int | None = None
     account_asked_ms: int | None = None
+    account_asked_from_ms: int = 0
+    """Since when own trades were asked for then, or last."""
+    account_asked_in_doubt: bool = True
+    """Whether that was as far back as is needed to conclude something."""
     account_seen_ms: int | None = None
     doubted_cash: Decimal | None = None
     missing_base: Missing | None = None

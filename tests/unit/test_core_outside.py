@@ -218,6 +218,47 @@ def test_trades_of_others_are_told_once_and_change_no_position() -> None:
     assert play.position() == before
 
 
+# --- readings that do not reach far back -------------------------------------------------------------
+
+
+def read_shortly(play: Playbook, usdt: Decimal) -> None:
+    """The connection reads by itself after a gap: balances, and the trades of the last minutes."""
+    play.at(play.now_ms + 5_000)
+    mine = tuple(
+        play.make_report(o.intent, Fact.WORKING, D(0)) for o in play.state.orders.values() if o.is_working
+    )
+    holdings = {"USDT": e.Holding(usdt, D(0)), "ADA": e.Holding(held(play), D(0))}
+    play.learn(e.AccountSeen(holdings, mine, (), play.now_ms - 5 * MINUTE))
+
+
+def test_in_doubt_a_reading_of_the_last_minutes_settles_nothing() -> None:
+    play = holding()
+    play.at(play.now_ms + 60 * MINUTE)
+    play.restart().come_back()
+    play.works(play.stop())
+    for _ in range(8):
+        read_shortly(play, play.cash + 100)
+        read_shortly(play, play.cash)
+    assert play.state.reconciled_ms is None, "what happened since the last run was not read"
+    assert not any("deposit" in line or "withdrawal" in line for line in play.alerts())
+    play.at(play.now_ms + 5_000)
+    assert play.asked(ReadAccount, play.commands), "the core asks for itself, however often others read"
+    play.account_agrees()
+    assert play.state.reconciled_ms is not None
+    read_shortly(play, play.cash)
+    assert play.state.reconciled_ms == play.now_ms, "without a doubt it is as good as any"
+
+
+def test_a_difference_that_was_proven_is_not_ended_by_a_reading_that_could_not_see_it() -> None:
+    play = holding(mode="live")
+    play.at(play.now_ms + 10 * MINUTE)
+    wiped(play, 3, USDT=str(play.cash), ADA=str(held(play)))
+    assert Impairment.LEDGER_DIFFERENCE in play.state.impairments
+    read_shortly(play, play.cash)
+    read_shortly(play, play.cash)
+    assert Impairment.LEDGER_DIFFERENCE in play.state.impairments
+
+
 # --- a testnet that begins anew ----------------------------------------------------------------------
 
 

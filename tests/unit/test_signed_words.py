@@ -310,3 +310,13 @@ def test_a_number_given_again_after_a_reset_belongs_to_the_new_order() -> None:
     assert ids.client_of("7") == "old", "it may be the id of a cancel request"
     ids.placed("new", "7")
     assert (ids.client_of("7"), ids.order_of("new"), ids.order_of("old")) == ("new", "7", None)
+
+
+def test_where_a_certain_number_is_given_again_all_numbers_of_before_are_forgotten() -> None:
+    ids = OrderIds()
+    ids.placed("first", "7")
+    ids.placed("second", "8")
+    ids.placed("second", "8")
+    assert ids.client_of("7") == "first"
+    ids.placed("anew", "7")
+    assert (ids.client_of("7"), ids.client_of("8"), ids.order_of("second")) == ("anew", None, None)

@@ -175,7 +175,11 @@ class SignedBinance:
         if not answers(outcome.answer, intent):
             return LookupFailed(intent.client_id, _ANOTHER)
         report = self._desk.learned(read_order(outcome.answer, self._pair, intent.client_id))
-        return LookupFailed(intent.client_id, report) if isinstance(report, str) else OrderReported(report)
+        if isinstance(report, str):
+            return LookupFailed(intent.client_id, report)
+        # Asked by our id, so the number is its: it may have been another order's before a testnet began anew.
+        self._desk.ids.placed(intent.client_id, report.exchange_order_id)
+        return OrderReported(report)
 
     async def fills_of(self, intent: Intent) -> FillsSeen | LookupFailed:
         order_id = self._desk.ids.order_of(intent.client_id)

@@ -16,6 +16,8 @@ class OrderIds:
         self._remembered = remembered
         self._clients: OrderedDict[str, str] = OrderedDict()
         self._orders: dict[str, str] = {}
+        #: Order ids whose client id is certain: answers to placing and to asking by client id gave them.
+        self._certain: set[str] = set()
 
     def learn(self, client_id: str, order_id: str) -> None:
         """The first client id of an order stays: a canceled order may later go by its cancel request's id."""
@@ -25,15 +27,34 @@ class OrderIds:
         self._clients.move_to_end(order_id)
         while len(self._clients) > self._remembered:
             gone, client = self._clients.popitem(last=False)
+            self._certain.discard(gone)
             if self._orders.get(client) == gone:
                 del self._orders[client]
 
     def placed(self, client_id: str, order_id: str) -> None:
-        """An order was placed just now: whatever went by that number before is of another exchange's life."""
-        former = self._clients.pop(order_id, None)
-        if former is not None and self._orders.get(former) == order_id:
-            del self._orders[former]
+        """An answer to placing, or to asking by client id: the number is this order's.
+
+        Numbers are given once. One that was certainly another's before is of another life of the exchange, as
+        are all that were learned then.
+        """
+        former = self._clients.get(order_id)
+        if former not in (None, client_id):
+            if order_id in self._certain:
+                self._forget_all()
+            else:
+                self._forget(order_id)
         self.learn(client_id, order_id)
+        self._certain.add(order_id)
+
+    def _forget(self, order_id: str) -> None:
+        former = self._clients.pop(order_id)
+        if self._orders.get(former) == order_id:
+            del self._orders[former]
+
+    def _forget_all(self) -> None:
+        self._clients.clear()
+        self._orders.clear()
+        self._certain.clear()
 
     def client_of(self, order_id: str) -> str | None:
         return self._clients.get(order_id)
