@@ -1,7 +1,7 @@
 """What the account is worth, asked of the exchange before real money is armed: a start is to be a small one.
 
-Knows GET requests alone. Counted is every coin with a price of its own against the quote currency; what has
-none is named and counts nothing, so the answer errs to the small side.
+Knows requests that read alone. Counted is every coin with a price of its own against the quote currency; what
+has none is named and counts nothing, so the answer errs to the small side.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Final
 
 from agent.arming.checklist import Worth
 from agent.compose.account_keys import account_keys
-from agent.compose.market import PublicMarket, fee_prices, markets_of, public_market, weight_gate
+from agent.compose.market import PublicMarket, markets_of, public_market, weight_gate
 from agent.config.credentials import ExchangeKeys
 from agent.config.model import Config
 from agent.core.ports import MarketDataError
-from agent.exchange.signed.rights_reader import RightsReader
+from agent.exchange.glance import reader_for
 from agent.options import ExchangeAddress
 from agent.shell.clock import SystemClock
 from agent.shell.redaction import Secrets
@@ -49,7 +49,7 @@ def account_worth(config: Config, env_path: Path, replaced: ExchangeAddress | No
 async def _asked(config: Config, keys: ExchangeKeys, replaced: ExchangeAddress | None) -> Worth | str:
     orders, clock = markets_of(config, replaced).orders, ExchangeTime()
     try:
-        reader = RightsReader(orders, keys, clock)
+        reader = reader_for(orders, keys, clock)
     except ValueError as error:
         return str(error)
     gate = weight_gate(orders, clock, 0, lambda until_ms: None)
@@ -73,14 +73,14 @@ async def _asked(config: Config, keys: ExchangeKeys, replaced: ExchangeAddress |
 
 async def _valued(totals: dict[str, Decimal], config: Config, market: PublicMarket) -> Worth:
     quote, base = config.exchange.quote_currency, config.exchange.base_currency
-    worth, unpriced, prices = totals.get(quote, Decimal(0)), list[str](), fee_prices(market)
+    worth, unpriced = totals.get(quote, Decimal(0)), list[str]()
     held = sorted(coin for coin, amount in totals.items() if amount > 0 and coin != quote)
     for number, coin in enumerate(held):
         try:
             if coin == base:
                 price = (await market.quote()).bid
-            elif prices is not None and number < _MOST_COINS:
-                price = await prices.fee_price(coin)
+            elif number < _MOST_COINS:
+                price = await market.fee_price(coin)
             else:
                 unpriced.append(coin)
                 continue

@@ -22,7 +22,8 @@ from agent.doctor import judging
 from agent.doctor.result import Finding, green, red, yellow
 from agent.exchange.addresses import Addresses
 from agent.exchange.dialing import NotOpened, dial
-from agent.exchange.signed.rights_reader import AccountGlance, RightsReader
+from agent.exchange.glance import reader_for
+from agent.exchange.signed.rights_reader import AccountGlance
 
 _PATIENCE_S: Final = 15.0
 _MOST_BARS: Final = 500
@@ -151,7 +152,7 @@ async def account(
     if isinstance(keys, str):
         return [red("keys", keys, "python -m agent.cli credentials set")], None
     try:
-        reader = RightsReader(orders, keys, clock)
+        reader = reader_for(orders, keys, clock)
     except ValueError as error:
         return [yellow("keys", f"not checked: {error}", "check them at the exchange")], None
     seen, rights = await asyncio.gather(reader.account(), reader.rights())

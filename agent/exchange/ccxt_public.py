@@ -113,6 +113,19 @@ class CcxtPublic:
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise MarketDataError(f"{what}: the answer makes no sense ({error})") from None
 
+    async def fee_price(self, currency: str) -> Decimal:
+        """What one of another currency brings here, in quote currency. Raises MarketDataError."""
+        pair = f"{currency}/{self.pair.partition('/')[2]}"
+        what = f"the {pair} price"
+        api = await self.loaded()
+        if pair not in api.markets:
+            raise MarketDataError(f"{what}: {api.id} has no such market", permanent=True)
+        answer = await self._client.ask(Urgency.RECONCILE, 1, what, lambda: api.fetch_order_book(pair))
+        bids = _levels(answer["bids"]) if isinstance(answer, dict) else ()
+        if not bids:
+            raise MarketDataError(f"{what}: nobody is bidding")
+        return bids[0].price
+
     async def quote(self) -> Quote:
         """The top of the book: not every exchange's ticker has a bid and an ask."""
         book = await self._book(Urgency.RECONCILE)

@@ -137,7 +137,7 @@ async def serve(settings: Settings) -> Running:
     trading = TradingSide(exchange)
     publisher = Publisher(exchange, settings.pulse.read_within_s)
     sockets = Sockets(exchange, publisher, trading, settings.pulse)
-    kraken = KrakenSide(exchange, trading.standing)
+    kraken = KrakenSide(exchange, trading)
     application = _application(exchange, publisher, sockets, trading, kraken)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()

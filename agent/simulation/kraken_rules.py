@@ -38,7 +38,9 @@ class KrakenFront:
 
     def __init__(self, venue: SimulatedVenue, key: str, secret: str) -> None:
         self._standing = venue.trading.standing
-        self._answers = Answers(venue.exchange, self._standing, Account(key, secret), References({}))
+        permissions = venue.trading.permissions
+        account = Account(key, secret)
+        self._answers = Answers(venue.exchange, self._standing, permissions, account, References({}))
         self._bar_faults = venue.bar_faults
 
     def answer(self, request: Request) -> Answer:

@@ -47,7 +47,7 @@ from agent.exchange.signed.fields import FieldError
 from agent.exchange.signed.order_ids import OrderIds
 from agent.exchange.signed.order_words import NotUnderstood
 from agent.exchange.signed.patience import Patience
-from agent.exchange.signed.permissions import NoKeyRights
+from agent.exchange.signed.permissions import KeyRights, KeyRightsUnreadable, NoKeyRights
 from agent.exchange.signed.request_time import Measured, RequestTime
 from agent.exchange.unified.account_reader import NotReadError, UnifiedReader, said
 from agent.exchange.unified.carrier import Carrier, Outcome
@@ -259,9 +259,15 @@ class UnifiedAccount:
             self._key_watch.saw(ACCOUNT, Accepted(None))
         return seen
 
-    async def key_rights(self) -> NoKeyRights:
-        """ccxt has no common word for what a key may do."""
-        return NoKeyRights()
+    async def key_rights(self) -> KeyRights | NoKeyRights | KeyRightsUnreadable:
+        """What the key may do, where the exchange tells."""
+        ask, read = self._dialect.rights, self._dialect.read_rights
+        if ask is None or read is None:
+            return NoKeyRights()
+        outcome = await self._carrier.ask(Urgency.WATCH, ask(self._carrier.ccxt), spare=True)
+        if not isinstance(outcome, Accepted):
+            return KeyRightsUnreadable(said(outcome))
+        return read(outcome.answer, self._clock.now_ms())
 
     async def loaded(self) -> Any:
         """ccxt with its markets known. Raises MarketDataError."""

@@ -15,8 +15,10 @@ from typing import Any, Final
 
 from agent.core.money import plain
 from agent.core.order import Intent, OrderType
+from agent.exchange.signed.permissions import KeyRights, KeyRightsUnreadable
 from agent.exchange.unified.call_counter import CallLimit
 from agent.exchange.unified.client_ids import as_hex, from_hex
+from agent.exchange.unified.kraken_rights import read_kraken_rights
 
 Request = Callable[[], Awaitable[Any]]
 
@@ -40,7 +42,8 @@ class Dialect:
 
     `searches`: the questions that find an order by client id, asked in turn; each answers a list of orders or
     an order. `id_param` is where ccxt takes our id. `deadline`: an order says until when it may be taken.
-    `calls`: how many of an account's calls are counted, where they are.
+    `calls`: how many of an account's calls are counted, where they are. `rights` asks what the key may do,
+    of an exchange that tells, and `read_rights` judges the answer.
     `socket_token`: the account's socket wants a token that is asked for. `trades_page` is how many own trades
     one answer brings.
     """
@@ -57,6 +60,8 @@ class Dialect:
     options: Mapping[str, Any] = field(default_factory=dict)
     deadline: bool = False
     calls: CallLimit | None = None
+    rights: Callable[[Any], Request] | None = None
+    read_rights: Callable[[object, int], KeyRights | KeyRightsUnreadable] | None = None
     socket_token: bool = False
     cancels_by_client_id: bool = True
     trades_page: int = 100
@@ -84,6 +89,10 @@ class Dialect:
             return lambda: api.cancel_order("", pair, {"clientOrderId": self.wire_id(client_id)})
         assert order_id is not None, "looked up before"
         return lambda: api.cancel_order(order_id, pair)
+
+
+def _result(answer: object) -> object:
+    return answer.get("result") if isinstance(answer, dict) else None
 
 
 def _moment(at_ms: int) -> str:
@@ -129,6 +138,8 @@ KRAKEN: Final = Dialect(
     deadline=True,
     # Of the lowest tier, because nobody tells which one an account has.
     calls=CallLimit(15.0, 0.33, reserve=6.0),
+    rights=lambda api: lambda: api.private_post_getapikeyinfo(),
+    read_rights=lambda answer, now_ms: read_kraken_rights(_result(answer), now_ms),
     socket_token=True,
     trades_page=50,
     trades_by_offset=True,

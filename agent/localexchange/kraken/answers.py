@@ -22,6 +22,7 @@ from agent.localexchange.kraken.errors import (
     UNKNOWN_METHOD,
     KrakenError,
 )
+from agent.localexchange.kraken.key_info import key_info
 from agent.localexchange.kraken.orders import References, add_order, cancel_order, named
 from agent.localexchange.kraken.public import PUBLIC
 from agent.localexchange.kraken.queries import Asked
@@ -29,6 +30,7 @@ from agent.localexchange.kraken.strange import strange_answer
 from agent.localexchange.parameters import RejectionError
 from agent.localexchange.trading.desk import Desk
 from agent.localexchange.trading.fate import Fate
+from agent.localexchange.trading.permissions import Permissions
 from agent.localexchange.trading.standing import Standing
 
 _PRIVATE: Final = "/0/private/"
@@ -46,6 +48,7 @@ _COMMANDS: Final[Mapping[str, Callable[[Desk, References, Mapping[str, str], Fat
     "CancelOrder": cancel_order,
 }
 _TOKEN: Final = "GetWebSocketsToken"
+_RIGHTS: Final = "GetApiKeyInfo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +88,18 @@ class Answers:
     """Of the one account and of the market."""
 
     def __init__(
-        self, exchange: Exchange, standing: Standing, account: Account, references: References
+        self,
+        exchange: Exchange,
+        standing: Standing,
+        permissions: Permissions,
+        account: Account,
+        references: References,
     ) -> None:
         self._exchange = exchange
         self._standing = standing
         self._account = account
         self._references = references
+        self._permissions = permissions
         self.counters = Counters()
 
     def answer(self, asked: Question) -> Said:
@@ -111,12 +120,15 @@ class Answers:
             if name not in PUBLIC:
                 raise KrakenError(UNKNOWN_METHOD)
             return PUBLIC[name](exchange.market, asked.query, exchange.clock.now_ms())
-        if asked.method != "POST" or name not in {*_QUERIES, *_COMMANDS, _TOKEN}:
+        if asked.method != "POST" or name not in {*_QUERIES, *_COMMANDS, _TOKEN, _RIGHTS}:
             raise KrakenError(UNKNOWN_METHOD)
         sent = self._account.opened(asked.path, asked.key, asked.sign, asked.body)
-        self._may(trading=name in _COMMANDS)
+        if name != _RIGHTS:
+            self._may(trading=name in _COMMANDS)
         if name not in _COMMANDS and not self.counters.admits_call(name, exchange.clock.now_ms()):
             raise KrakenError(TOO_MANY)
+        if name == _RIGHTS:
+            return key_info(self._permissions, exchange.key)
         if name == _TOKEN:
             return {"token": self._account.new_token(), "expires": TOKEN_EXPIRES_S}
         return self._executed(asked, name, sent)
@@ -152,3 +164,5 @@ class Answers:
             self._standing.must_be_allowed(trading=trading)
         except RejectionError:
             raise KrakenError(DENIED) from None
+        if not (self._permissions.may_trade if trading else self._permissions.may_read):
+            raise KrakenError(DENIED)

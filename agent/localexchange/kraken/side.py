@@ -13,7 +13,7 @@ from agent.localexchange.kraken.answers import Answers
 from agent.localexchange.kraken.orders import References
 from agent.localexchange.kraken.rest import KrakenRest
 from agent.localexchange.kraken.sockets import Connection
-from agent.localexchange.trading.standing import Standing
+from agent.localexchange.trading.side import TradingSide
 from agent.localexchange.venue.events import News
 
 #: Where the sockets of a fault's `stream` are: any channel of this protocol, or one by its name.
@@ -21,14 +21,16 @@ _STREAM = "kraken"
 
 
 class KrakenSide:
-    """`standing` is the venue's: what lasts, lasts in both protocols."""
+    """`trading` is the venue's: what lasts and what the key may do is so in both protocols."""
 
-    def __init__(self, exchange: Exchange, standing: Standing) -> None:
+    def __init__(self, exchange: Exchange, trading: TradingSide) -> None:
         self._exchange = exchange
         self._account = Account(exchange.key, exchange.secret)
         self._references = References({})
-        self.answers = Answers(exchange, standing, self._account, self._references)
-        self._rest = KrakenRest(exchange, standing, self.answers)
+        self.answers = Answers(
+            exchange, trading.standing, trading.permissions, self._account, self._references
+        )
+        self._rest = KrakenRest(exchange, trading.standing, self.answers)
         self._open: dict[Connection, None] = {}
         self._closing: set[asyncio.Task[None]] = set()
         exchange.desk.tell(self._publish)
