@@ -70,6 +70,7 @@ def backup_command(data_dir: Path | None, out: Path | None, keep: int, as_json: 
 
 
 def restore_command(data_dir: Path | None, copy: Path, yes: bool, as_json: bool) -> int:
+    from agent.compose.install_tag import take_over_tag
     from agent.store.backup import restore
     from agent.store.prepare import prepare
     from agent.store.spool import leave_out_a_number, number_in
@@ -86,6 +87,8 @@ def restore_command(data_dir: Path | None, copy: Path, yes: bool, as_json: bool)
             # The lock is ours until the end, so no engine can begin in between.
             kept = restore(copy, place.trades_db, engine_running=lambda: False, at_ms=_wall_ms())
             prepare(place.trades_db)
+            # Its rows may be another machine's, and then its orders are, too.
+            take_over_tag(place.path)
             # What was restored counts: a database server gets its rows anew.
             leave_out_a_number(place.trades_db, replaced)
         except StoreTrouble as trouble:

@@ -192,5 +192,8 @@ def _reason(name: str, path: Path) -> str:
     if name.startswith("SQLITE_IOERR"):
         return "the disk reports an I/O error or is full; check the disk"
     if name in ("SQLITE_CORRUPT", "SQLITE_NOTADB"):
-        return "the file is damaged or no SQLite database; restore a backup"
+        return (
+            "the file is damaged or no SQLite database; restore a backup "
+            "(python -m agent.cli restore backups/trades-...db)"
+        )
     return "SQLite refused"

@@ -8,6 +8,7 @@ migrates and the others wait.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ from agent.store.database import (
     open_engine,
     revision_of,
 )
+from agent.store.latch import NAME as LATCH
 from agent.store.schema import SCHEMA_REVISION, metadata
 from agent.store.server import Server
 from agent.store.trouble import StoreTrouble, file_trouble
@@ -38,6 +40,7 @@ class Migrations:
     head: str
 
 
+LOG: Final = logging.getLogger("agent")
 OURS: Final = Migrations(Path(__file__).parent / "migrations", SCHEMA_REVISION)
 
 
@@ -75,7 +78,9 @@ def _prepare_server(server: Server, migrations: Migrations) -> None:
 
 
 def _prepare_file(path: Path, migrations: Migrations) -> Path | None:
+    _refuse_emptied(path)
     create_file(path)
+    _warn_of_names(path)
     engine = open_engine(path, read_only=False)
     try:
         revision = _revision(engine, path)
@@ -95,6 +100,26 @@ def _prepare_file(path: Path, migrations: Migrations) -> Path | None:
     finally:
         engine.dispose()
     return copy
+
+
+def _refuse_emptied(path: Path) -> None:
+    """A file without a byte in a directory that was traded from has lost its ledger, and is no new one."""
+    if path.is_file() and path.stat().st_size == 0 and (path.parent / LATCH).exists():
+        raise StoreTrouble(
+            f"{path} is empty, although this data directory was traded from: restore a backup (python -m "
+            f"agent.cli restore backups/trades-...db), or delete {path.name} to begin a new ledger"
+        )
+
+
+def _warn_of_names(path: Path) -> None:
+    """Opened under two names at once, a database has two logs, and loses what is in either."""
+    if path.stat().st_nlink > 1:
+        LOG.error(
+            "%s is one file under %d names (hard links): opened under another name too, it would be "
+            "damaged; delete the other names, or make them copies",
+            path,
+            path.stat().st_nlink,
+        )
 
 
 def _revision(engine: Engine, path: Path) -> str | None:

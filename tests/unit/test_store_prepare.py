@@ -19,6 +19,7 @@ from sqlalchemy import Engine, text
 from agent.store import schema
 from agent.store.batch import Batch
 from agent.store.database import Place, open_engine, open_for_reading, revision_of
+from agent.store.latch import Latch
 from agent.store.ledger import Ledger
 from agent.store.prepare import OURS, Migrations, prepare
 from agent.store.reading import Reader
@@ -244,8 +245,31 @@ def test_a_strangers_database_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "trades.db"
     path.write_text("date,open,high,low,close\n" * 100)
-    with pytest.raises(StoreTrouble, match="damaged or no SQLite database; restore a backup"):
+    with pytest.raises(StoreTrouble, match=r"damaged or no SQLite database; restore a backup \(python -m"):
         prepare(path)
+
+
+def test_a_ledger_that_lost_every_byte_is_no_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "trades.db"
+    path.touch()
+    prepare(path)
+    assert Ledger.open(path, SCOPE).close() is None, "a first start that was killed goes on"
+    Latch.create(tmp_path)
+    path.write_bytes(b"")
+    with pytest.raises(StoreTrouble, match=r"is empty, although .* traded from: restore a backup .* delete"):
+        prepare(path)
+    assert path.read_bytes() == b""
+    path.unlink()
+    prepare(path)
+
+
+def test_a_database_under_two_names_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = Store(tmp_path).path
+    prepare(path)
+    assert caplog.messages == []
+    os.link(path, tmp_path / "other.db")
+    prepare(path)
+    assert [m for m in caplog.messages if "one file under 2 names" in m]
 
 
 def test_an_empty_file_has_to_be_prepared_first(tmp_path: Path) -> None:
