@@ -90,23 +90,46 @@ class LedgerJournal:
 
     def _durable(self, batch: Batch, *, also_there: bool = False) -> Awaitable[None]:
         # Submitted now, in the order of the steps; only the waiting happens later.
-        future = asyncio.wrap_future(self._writer.submit(batch))
+        written = _told_on_loop(self._writer.submit(batch))
+        return written if self._arrived is None or not also_there else self._there_too(written, self._arrived)
 
-        async def durable() -> None:
-            try:
-                await future
-                if also_there and self._arrived is not None:
-                    there = asyncio.wrap_future(self._arrived())
-                    there.add_done_callback(_seen)
-                    await asyncio.wait_for(asyncio.shield(there), ENTRY_PATIENCE_S)
-            except TimeoutError:
-                raise JournalError(
-                    f"the database server has not taken the intent within {ENTRY_PATIENCE_S} s"
-                ) from None
-            except (StoreTrouble, LedgerBroken) as error:
-                raise JournalError(str(error)) from None
+    async def _there_too(self, written: Awaitable[None], arrived: Callable[[], Future[None]]) -> None:
+        await written
+        try:
+            there = asyncio.wrap_future(arrived())
+            there.add_done_callback(_seen)
+            await asyncio.wait_for(asyncio.shield(there), ENTRY_PATIENCE_S)
+        except TimeoutError:
+            raise JournalError(
+                f"the database server has not taken the intent within {ENTRY_PATIENCE_S} s"
+            ) from None
+        except (StoreTrouble, LedgerBroken) as error:
+            raise JournalError(str(error)) from None
 
-        return durable()
+
+def _told_on_loop(written: Future[None]) -> asyncio.Future[None]:
+    """What becomes of a batch, for who waits on the loop: done, or a JournalError."""
+    loop = asyncio.get_running_loop()
+    told: asyncio.Future[None] = loop.create_future()
+
+    def settle() -> None:
+        if told.cancelled():
+            return
+        error = written.exception()
+        if error is None:
+            told.set_result(None)
+        elif isinstance(error, StoreTrouble | LedgerBroken):
+            told.set_exception(JournalError(str(error)))
+        else:
+            told.set_exception(error)
+
+    def tell(_: Future[None]) -> None:
+        # The writer's thread may outlive the loop.
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle)
+
+    written.add_done_callback(tell)
+    return told
 
 
 def _seen(done: asyncio.Future[None]) -> None:

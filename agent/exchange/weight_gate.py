@@ -121,11 +121,17 @@ class WeightGate:
         assert limit_per_minute > 0
         self._limit = limit_per_minute
 
+    def admits_now(self, urgency: Urgency, weight: int) -> bool:
+        """Whether this request may be sent at once; if so, its weight counts from now on."""
+        assert 0 <= weight <= self._limit * _share(urgency), f"weight {weight} would never be sent"
+        if self._queue or self._wait_until_ms(urgency, weight) is not None or self._gap_ms(urgency):
+            return False
+        self._count(urgency, weight)
+        return True
+
     async def admit(self, urgency: Urgency, weight: int) -> None:
         """Return when this request may be sent. Its weight counts from now on."""
-        assert 0 <= weight <= self._limit * _share(urgency), f"weight {weight} would never be sent"
-        if not self._queue and self._wait_until_ms(urgency, weight) is None and not self._gap_ms(urgency):
-            self._count(urgency, weight)
+        if self.admits_now(urgency, weight):
             return
         me = _Waiting(urgency, next(self._numbers), weight, self._clock.now_ms())
         bisect.insort(self._queue, me)

@@ -82,6 +82,11 @@ class Inbox:
         self._arrived.set()
         return answered
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is something to step now."""
+        return bool(self._entries) or self._bar is not None or self._quote is not None
+
     async def next(self) -> Entry:
         """The oldest event, then the newest bar in progress and the newest quote."""
         while True:

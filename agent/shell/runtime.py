@@ -13,6 +13,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from agent.core.commands import (
@@ -88,9 +89,13 @@ class Runtime:
         self._seq = 0
         self._wake_ms = 0
         self._wake_changed = asyncio.Event()
+        self._asleep_until_ms = 0
+        self._sleeper: asyncio.Future[None] | None = None
         self._store_failing = False
         self._ended = False
-        self._writes: set[asyncio.Task[None]] = set()
+        self._writes: list[_Write] = []
+        self._waiting_for_disk: asyncio.Task[None] | None = None
+        self._disk_looked_at_ms = 0.0
 
     # --- connecting ------------------------------------------------------------------------------
 
@@ -147,13 +152,14 @@ class Runtime:
     async def settle_writes(self, within_s: float | None = None) -> None:
         """Wait until every step so far is durable or has failed, or `within_s` is over."""
         if self._writes:
-            await asyncio.wait(tuple(self._writes), timeout=within_s)
+            await asyncio.wait([write.durable for write in self._writes], timeout=within_s)
 
     async def _step_all(self) -> None:
         while True:
             self._answer(await self.inbox.next())
-            # Without this a full inbox would keep commits, requests and operators waiting.
-            await asyncio.sleep(0)
+            if self.inbox.is_waiting:
+                # Without this a full inbox would keep commits, requests and operators waiting.
+                await asyncio.sleep(0)
 
     def _answer(self, entry: Entry) -> None:
         answer = Answer(False, "the request failed inside the agent; its log says why")
@@ -172,7 +178,11 @@ class Runtime:
         wake = wake_at_ms(after)
         if wake != self._wake_ms:
             self._wake_ms = wake
-            self._wake_changed.set()
+            if self._sleeper is None:
+                self._wake_changed.set()
+            elif wake < self._asleep_until_ms:
+                # Who sleeps for too short a time only looks at the time again.
+                self._sleeper.cancel()
         try:
             self._apply_latch(commands)
         finally:
@@ -203,42 +213,57 @@ class Runtime:
         except Exception as error:
             self._not_durable(orders, repr(error))
             raise
-        task = asyncio.get_running_loop().create_task(self._after_commit(durable, orders))
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
-        task.add_done_callback(_tell_of_failure)
+        self._after_commit(durable, orders)
 
-    async def _after_commit(self, durable: Awaitable[None], orders: list[OrderCommand]) -> None:
-        assert self._dispatcher is not None
-        writing = asyncio.ensure_future(durable)
-        if not await self._written_in_time(writing):
-            # The rows are still on their way, in order; only leaving cannot wait for them.
-            self._not_durable(orders, "the disk does not answer")
-            orders = []
-        try:
-            await writing
-        except JournalError as error:
-            self._not_durable(orders, str(error))
+    def _after_commit(self, durable: Awaitable[None], orders: list[OrderCommand]) -> None:
+        """Let `orders` leave once `durable` is."""
+        patience_ms = FAILING_PATIENCE_MS if self._store_failing else COMMIT_PATIENCE_MS
+        write = _Write(asyncio.ensure_future(durable), orders, self._clock.machine_ms() + patience_ms)
+        self._writes.append(write)
+        write.durable.add_done_callback(lambda _: self._committed(write))
+        if self._waiting_for_disk is None or write.patience_ends_ms < self._disk_looked_at_ms:
+            self._wait_for_disk(patience_ms)
+
+    def _committed(self, write: _Write) -> None:
+        self._writes.remove(write)
+        if write.durable.cancelled():
             return
-        except Exception as error:
-            # Our own mistake, which the loop hears of; what is held is protected all the same.
-            self._not_durable(orders, repr(error))
-            raise
+        error = write.durable.exception()
+        if error is not None:
+            known = isinstance(error, JournalError)
+            self._not_durable(write.take_orders(), str(error) if known else repr(error))
+            if not known:
+                # Our own mistake, which the loop hears of; what is held is protected all the same.
+                context = {"message": "a commit failed", "exception": error, "future": write.durable}
+                write.durable.get_loop().call_exception_handler(context)
+            return
         if self._store_failing:
             self._store_failing = False
             self.sink(Healed(Impairment.STORE_FAILING))
-        for command in orders:
+        assert self._dispatcher is not None
+        for command in write.take_orders():
             self._dispatcher.send(command)
 
-    async def _written_in_time(self, writing: asyncio.Future[None]) -> bool:
-        if not writing.done():
-            patience_ms = FAILING_PATIENCE_MS if self._store_failing else COMMIT_PATIENCE_MS
-            patience = asyncio.ensure_future(self._clock.sleep_machine(patience_ms))
-            try:
-                await asyncio.wait((writing, patience), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                patience.cancel()
-        return writing.done()
+    def _wait_for_disk(self, for_ms: float) -> None:
+        """Look again after `for_ms` whether something is still unwritten then."""
+        if self._waiting_for_disk is not None:
+            self._waiting_for_disk.cancel()
+        self._disk_looked_at_ms = self._clock.machine_ms() + for_ms
+        self._waiting_for_disk = asyncio.get_running_loop().create_task(self._look_at_disk(for_ms))
+
+    async def _look_at_disk(self, for_ms: float) -> None:
+        await self._clock.sleep_machine(for_ms)
+        self._waiting_for_disk = None
+        now_ms = self._clock.machine_ms()
+        waiting = [write for write in self._writes if not write.durable.done()]
+        for write in waiting:
+            if write.patience_ends_ms <= now_ms and not write.is_late:
+                # The rows are still on their way, in order; only leaving cannot wait for them.
+                write.is_late = True
+                self._not_durable(write.take_orders(), "the disk does not answer")
+        later_ms = [write.patience_ends_ms for write in waiting if not write.is_late]
+        if later_ms:
+            self._wait_for_disk(max(1.0, min(later_ms) - now_ms))
 
     def _not_durable(self, orders: list[OrderCommand], why: str) -> None:
         if not self._store_failing:
@@ -270,28 +295,42 @@ class Runtime:
 
     async def _wake(self) -> None:
         """Put a Woke event when the core wanted to be woken; once per deadline."""
+        woken_ms = 0
         while True:
             self._wake_changed.clear()
             target = self._wake_ms
-            if target == 0:
+            if target == woken_ms:
                 await self._wake_changed.wait()
                 continue
-            sleeper = asyncio.ensure_future(self._clock.sleep_until(target))
-            changed = asyncio.ensure_future(self._wake_changed.wait())
-            try:
-                await asyncio.wait((sleeper, changed), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                sleeper.cancel()
-                changed.cancel()
-            if sleeper.done():
-                sleeper.result()
-            if self._clock.now_ms() >= target and target == self._wake_ms:
+            if self._clock.now_ms() < target:
+                await self._sleep_until(target)
+            elif target:
+                woken_ms = target
                 self.sink(Woke())
-                await self._wake_changed.wait()
+
+    async def _sleep_until(self, target_ms: int) -> None:
+        """Until then, or until an earlier deadline is there: that cancels the sleeper."""
+        sleeper = self._sleeper = asyncio.ensure_future(self._clock.sleep_until(target_ms))
+        self._asleep_until_ms = target_ms
+        try:
+            await asyncio.wait((sleeper,))
+        finally:
+            self._sleeper = None
+            sleeper.cancel()
+        if not sleeper.cancelled():
+            sleeper.result()
 
 
-def _tell_of_failure(task: asyncio.Task[None]) -> None:
-    """A commit that fails for a reason of our own does not fail in silence."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        context = {"message": "a commit failed", "exception": error, "task": task}
-        task.get_loop().call_exception_handler(context)
+@dataclass(slots=True)
+class _Write:
+    """A step on its way to the disk, and the orders that wait for it."""
+
+    durable: asyncio.Future[None]
+    orders: list[OrderCommand]
+    patience_ends_ms: float
+    is_late: bool = False
+
+    def take_orders(self) -> list[OrderCommand]:
+        """Whoever takes them decides about them; nobody else will."""
+        orders, self.orders = self.orders, []
+        return orders

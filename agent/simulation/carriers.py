@@ -9,7 +9,6 @@ itself here and gives it a session of this network.
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -89,8 +88,7 @@ class SignedCarrier:
             reason = underway.last_word() if underway.last_word is not None else None
             if reason is not None:
                 raise signed_client._HeldBackError(reason)
-            async with asyncio.timeout(self._timeout_s):
-                status, headers, body = await self._network.ask(self._loop, request)
+            status, headers, body = await self._network.ask(self._loop, request, self._timeout_s)
             text = body.decode("utf-8", "replace")
             self._gate.answered(status, headers, text)
             underway.answer = (status, text)
@@ -127,8 +125,7 @@ class PublicCarrier:
         async def send(params: Mapping[str, Any] | None = None) -> Any:
             request = Request("GET", path, urlencode(params or {}))
             try:
-                async with asyncio.timeout(self._timeout_s):
-                    status, headers, body = await self._network.ask(self._loop, request)
+                status, headers, body = await self._network.ask(self._loop, request, self._timeout_s)
             except TimeoutError as error:
                 raise self._errors.RequestTimeout("no answer") from error
             except OSError as error:

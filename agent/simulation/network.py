@@ -131,8 +131,11 @@ class Network:
             return int(chance.uniform(5, 60) * MS)
         return int(chance.uniform(100, 1_500) * MS)
 
-    async def ask(self, loop: VirtualLoop, request: Request) -> tuple[int, dict[str, str], bytes]:
-        """Send one request. Raises OSError where no whole answer comes; never ends where there is none."""
+    async def ask(
+        self, loop: VirtualLoop, request: Request, timeout_s: float | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Send one request. Raises OSError where no whole answer comes, TimeoutError where there is none in
+        time; never ends without a `timeout_s` where there is none."""
         sent = Sent(self.agenda.now_ms, request)
         if self.weather.unreachable:
             self.counters.fire("F8")
@@ -156,7 +159,12 @@ class Network:
                 self._fail_later(loop, answered, up_us)
         else:
             self.agenda.plan(up_us, lambda: self._arrive(loop, answered, sent, fault))
-        answer = await answered
+        patience = None if timeout_s is None else loop.call_later(timeout_s, _give_up, answered)
+        try:
+            answer = await answered
+        finally:
+            if patience is not None:
+                patience.cancel()
         return answer.status, dict(answer.headers), answer.body
 
     def _drawn(self, request: Request) -> str:
@@ -314,6 +322,11 @@ class Network:
         for line in self.market_lines:
             if line.up and (kind != "quote" or to_all or line.closely):
                 self.hand(line.loop, self.latency_us(), line.deliver(kind, what))
+
+
+def _give_up(answered: asyncio.Future[Answer]) -> None:
+    if not answered.done():
+        answered.set_exception(TimeoutError())
 
 
 class MarketLine:

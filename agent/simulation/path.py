@@ -77,7 +77,8 @@ class MarketPath:
 
     def place_at(self, ms: int) -> int:
         """The place of the newest trade at or before `ms`, -1 when there is none."""
-        self.make_until(ms)
+        if self._made_ms <= ms:
+            self.make_until(ms)
         return bisect_right(self._seconds, ms // 1_000) - 1
 
     def trade(self, place: int) -> Trade:

@@ -76,24 +76,57 @@ QUICK_LOOK_AGAIN_MS: Final = 15_000
 QUICK_HOUR_MS: Final = 14_400_000
 QUICK_LATCH_LOOK_S: Final = 1_800.0
 PROBE_EVERY_MS: Final = 1_800_000.0
-LONGEST_NAP_S: Final = 600.0
 #: As the store has them; the file stays as long as it once was, so written batches are counted too.
 WORTH_FOLDING: Final = 1_000_000
 FOLDED_AFTER_S: Final = 0.5
 WORTH_FOLDING_BATCHES: Final = 100
-THOROUGH_NAP_S: Final = 10.0
 
 
 class VirtualClock(SystemClock):
-    """The machine's clocks in the world's time, with naps as long as nothing steps."""
+    """The machine's clocks in the world's time.
+
+    The real one naps for a second at most, so that a step of its machine's clock is noticed soon. This one
+    sleeps until something steps.
+    """
 
     def __init__(self, world: World, loop: VirtualLoop) -> None:
-        super().__init__(world.wall_ns, loop.time, asyncio.sleep)
-        self._nap_s = THOROUGH_NAP_S if world.thorough else LONGEST_NAP_S
+        super().__init__(world.wall_ns, loop.time, self._doze)
+        self._world = world
+        self._loop = loop
+        self._dozing: dict[asyncio.Future[None], None] = {}
+
+    def now_ms(self) -> int:
+        world = self._world
+        return super().now_ms() if world.clock_stepped else world.agenda.now_us // MS
+
+    def steps(self, step: Callable[[], None]) -> None:
+        """Let the machine's clock step, and whoever sleeps look at it again."""
+        super().now_ms()
+        step()
+        for waiting in list(self._dozing):
+            _end(waiting)
 
     async def sleep_until(self, venue_ms: int) -> None:
         while (left := venue_ms - self.now_ms()) > 0:
-            await self._sleep(min(left / 1000, self._nap_s))
+            await self._doze(left / 1000)
+
+    async def sleep_machine(self, ms: float) -> None:
+        await asyncio.sleep(ms / 1000)
+
+    async def _doze(self, for_s: float) -> None:
+        waiting: asyncio.Future[None] = asyncio.Future(loop=self._loop)
+        timer = self._loop.call_later(for_s, _end, waiting)
+        self._dozing[waiting] = None
+        try:
+            await waiting
+        finally:
+            timer.cancel()
+            del self._dozing[waiting]
+
+
+def _end(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 class VirtualWriter(Writer):
@@ -234,8 +267,8 @@ class SimulatedParts(Parts):
         return random.Random(self.world.chance.getrandbits(64))
 
     def clock(self, options: Any, config: Any, addresses: Any) -> Any:
-        self.the_clock = VirtualClock(self.world, self.process.loop)
-        return self.the_clock, None
+        clock = self.process.clock = VirtualClock(self.world, self.process.loop)
+        return clock, None
 
     def ledger(self, path: Path, scope: Scope) -> Ledger:
         return super().ledger(path, scope) if self.world.thorough else QuickLedger.open(path, scope)
@@ -340,6 +373,7 @@ class Process:
         self.world = world
         self.number = number
         self.loop = VirtualLoop(world.agenda)
+        self.clock: VirtualClock | None = None
         self.dead = self.lost_power = False
         self.commits = 0
         self.door: Any = None
@@ -387,6 +421,13 @@ class Process:
         from agent.store.latch import Latch
 
         return Latch(self.world.disk.path / "halt.latch").read() is not None
+
+    def clock_steps(self, step: Callable[[], None]) -> None:
+        """The machine's clock steps, or its time goes on after it stood still."""
+        if self.clock is None:
+            step()
+        else:
+            self.clock.steps(step)
 
     # --- the disk ---------------------------------------------------------------------------------------
 

@@ -204,12 +204,11 @@ class World:
         path = self.venue.path
 
         def tick() -> None:
-            now_ms = self.agenda.now_ms
             self.venue.desk.catch_up()
             self.witness.look()
             if self.network.watched:
                 self.network.broadcast("quote", self.quote())
-            self.agenda.plan_at(path.next_trade_ms(now_ms) * MS, tick)
+            self.agenda.plan_at(path.next_trade_ms(self.agenda.now_ms) * MS, tick)
 
         def close_bar() -> None:
             now_ms = self.agenda.now_ms
@@ -371,7 +370,7 @@ class World:
 
         def wake() -> None:
             if not process.dead and process.loop.frozen:
-                process.loop.thaw()
+                process.clock_steps(process.loop.thaw)
                 self.network.drop_sockets()
 
         self.agenda.plan(for_us, wake)
@@ -386,20 +385,25 @@ class World:
 
         def go_on() -> None:
             if not process.dead and process.loop.frozen:
-                process.loop.thaw()
+                process.clock_steps(process.loop.thaw)
                 self._uncalm()
 
         self.agenda.plan(for_us, go_on)
 
     def step_clock(self, by_ms: int) -> None:
-        self.clock_offset_ms = by_ms
-        self.clock_stepped = True
+        self._clock_steps(by_ms)
         self._uncalm()
+        self.lasting(self.chance.choice((5, 120)) * MINUTE, partial(self._clock_steps, 0))
 
-        def back() -> None:
-            self.clock_offset_ms = 0
+    def _clock_steps(self, offset_ms: int) -> None:
+        def step() -> None:
+            self.clock_stepped = self.clock_stepped or offset_ms != 0
+            self.clock_offset_ms = offset_ms
 
-        self.lasting(self.chance.choice((5, 120)) * MINUTE, back)
+        if self.process is None:
+            step()
+        else:
+            self.process.clock_steps(step)
 
     def wall_ns(self) -> int:
         return (self.agenda.now_us + self.clock_offset_ms * MS) * 1_000
@@ -518,7 +522,7 @@ class World:
         self.venue.exchange.limits.pardon()
         self.venue.book.depth, self.venue.book.spread = 1.0, 1
         self.disk.failing, self.disk.slow_us = None, 0
-        self.clock_offset_ms = 0
+        self._clock_steps(0)
         self.agenda.dies_in = self.crash_after_order = None
         self.bar_faults.clear()
         self.at_next_signal = self.at_next_order = None
@@ -527,7 +531,7 @@ class World:
         self.network.blind_until_us.clear()
         process = self.process
         if process is not None and process.loop.frozen:
-            process.loop.thaw()
+            process.clock_steps(process.loop.thaw)
             self.network.drop_sockets()
         if process is None:
             self.start()

@@ -212,6 +212,8 @@ class SignedClient:
             full = self._gate.orders.full(self._clock.now_ms())
             if full is not None:
                 return NotSent(full)
+        if self._gate.admits_now(urgency, endpoint.weight):
+            return None
         try:
             async with asyncio.timeout(self._admit_within_s):
                 await self._gate.admit(urgency, endpoint.weight)

@@ -23,10 +23,10 @@ from agent.simulation.planted.mutant import Mutant, bug
 
 @bug("orders leave while their row is still being written")
 def row_after_the_order(m: Mutant) -> None:
-    async def after(self: Any, durable: Any, orders: Any) -> None:
+    def after(self: Any, durable: Any, orders: Any) -> None:
         for command in orders:
             self._dispatcher.send(command)
-        await was(self, durable, [])
+        was(self, durable, [])
 
     was = m.put(runtime.Runtime, "_after_commit", after)
 
