@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from agent.core.events import AccountUnreadable
 from tests.exchange.signed_faults import broken_answer, error, instead, lost_answer, lost_request, redirect
 from tests.exchange.signed_ground import Ground, approved, ground, some_keys
 from tests.exchange.signed_stub import KEY, SECRET
@@ -123,3 +124,13 @@ async def test_a_wrong_secret_ends_in_a_refusal_without_it() -> None:
         assert clean(repr(answer))
         assert answer.code == -1022  # type: ignore[union-attr]
         gc.collect()
+
+
+async def test_no_proxy_of_the_environment_sees_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    async with ground() as here:
+        read = await here.exchange.account(here.clock.now_ms())
+        assert not isinstance(read, AccountUnreadable)
