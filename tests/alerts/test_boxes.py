@@ -167,7 +167,7 @@ def test_an_older_question_an_earlier_run_and_nonsense_do_nothing():
     assert isinstance(asked.pressed(first, 0), NotConfirmed)
     restarted = codes("boot2")
     assert isinstance(restarted.pressed(second, 0), NotConfirmed)
-    assert restarted.ask(Effect.RESUME, 0).endswith(":c1"), "the same code, by chance"
+    assert restarted.ask(Effect.RESUME, 0).endswith(first[-3:]), "the same code, by chance"
     assert isinstance(restarted.pressed(first, 0), NotConfirmed)
     for nonsense in ("", ":", "boot1", "boot1:withdraw:c1", "boot1:resume:", "boot1:sell:c1"):
         assert isinstance(asked.pressed(nonsense, 0), NotConfirmed)

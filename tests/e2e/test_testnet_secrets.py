@@ -47,6 +47,18 @@ def leaks(directory: Path) -> list[str]:
     return found
 
 
+def open_to_others(directory: Path) -> list[str]:
+    """Files that another user could read. Candles are public."""
+    return [
+        path.name
+        for path in directory.rglob("*")
+        if path.is_file()
+        and path.stat().st_mode & 0o077
+        and path.name != "config.json"
+        and not path.name.startswith("candles.db")
+    ]
+
+
 def command_line_of(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
 
@@ -110,6 +122,7 @@ async def test_keys_are_nowhere_but_in_the_requests(house, tmp_path):
     assert len(telegram.sent) >= 3, "there were messages to search"
     assert [word for word in CANARIES if any(word in text for text in (*said, *given))] == []
     assert leaks(tmp_path) == []
+    assert open_to_others(tmp_path) == []
     assert (tmp_path / "trades.db").stat().st_size > 100_000, "there was something to search"
     assert list((tmp_path / "backups").glob("trades-*.db"))
     assert "keys of the account: .env" in said[-1]
