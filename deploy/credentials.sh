@@ -16,15 +16,16 @@ TELEGRAM_USER_ID SMTP_HOST SMTP_PORT SMTP_USER SMTP_PASSWORD SMTP_FROM SMTP_TO L
 name=$1
 shift
 need_root
-[ -d "/var/lib/agent/$name" ] || refuse "there is no agent called $name" "ls /var/lib/agent"
+state=${AGENT_STATE:-/var/lib/agent} etc=${AGENT_ETC:-/etc}
+[ -d "$state/$name" ] || refuse "there is no agent called $name" "ls $state"
 command -v systemd-creds >/dev/null || refuse "systemd here is older than 250 and cannot encrypt" \
-    "keep the keys in /var/lib/agent/$name/.env, mode 0600"
-store="/etc/agent/credentials/$name"
+    "keep the keys in $state/$name/.env, mode 0600"
+store="$etc/agent/credentials/$name"
 units="agent@$name.service agent-emergency@$name.service agent-vnc@$name.service"
 
 if [ "${1:-}" = --remove ]; then
     rm -rf "$store"
-    for unit in $units; do rm -f "/etc/systemd/system/$unit.d/credentials.conf"; done
+    for unit in $units; do rm -f "$etc/systemd/system/$unit.d/credentials.conf"; done
     ! has_systemd || systemctl daemon-reload
     say "the stored keys of $name are gone; a running service has them until it is restarted"
     exit 0
@@ -45,11 +46,11 @@ for credential in "$@"; do
 done
 # The same keys for the service, for its emergency stop, and for the one that the window starts.
 for unit in $units; do
-    mkdir -p "/etc/systemd/system/$unit.d"
+    mkdir -p "$etc/systemd/system/$unit.d"
     {
         echo "[Service]"
         for file in "$store"/*; do echo "LoadCredentialEncrypted=$(basename "$file"):$file"; done
-    } > "/etc/systemd/system/$unit.d/credentials.conf"
+    } > "$etc/systemd/system/$unit.d/credentials.conf"
 done
 ! has_systemd || systemctl daemon-reload
 say "stored for $name: $(ls "$store" | tr '\n' ' '); restart to use them: systemctl restart agent@$name"

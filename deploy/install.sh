@@ -56,6 +56,8 @@ need_root
 # --- the system ------------------------------------------------------------------------------------
 
 packages="ca-certificates"
+# The command line's way to encrypted keys: systemd-run answers through the bus.
+! has_systemd || packages="$packages dbus"
 find_python >/dev/null || {
     if apt-cache show python3.11 >/dev/null 2>&1; then packages="$packages python3.11 python3.11-venv"
     else packages="$packages python3 python3-venv"; fi

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
 
 from agent_process import PATIENCE_S, ROOT, environment
-from configurations import example, written
+from configurations import changed, example, written
+
+from agent.store.backup import back_up
+from agent.store.prepare import prepare
 
 GUIDES = ROOT / "deploy" / "guides"
 #: In the order in which they leave something for the next; the emergency comes last.
@@ -53,6 +57,9 @@ case $name in
 esac
 exit 0
 """
+#: On the reader's own computer; what they reach is looked at by the test of the VNC session.
+ELSEWHERE = ("ssh", "vncviewer")
+ASKING = re.compile(r"^```\n(.*?)^```$", re.M | re.S)
 NAMES = (
     *("sudo", "seller-exhaustion", "systemctl", "journalctl", "apt-get", "ufw", "sshd", "timedatectl"),
     *("dpkg-reconfigure", "systemd-analyze"),
@@ -141,3 +148,66 @@ async def test_every_command_of_the_guides_works(house, tmp_path):
                 code, said = await _run(script, desk, env)
                 assert code == 0, f"{page.name}:\n{block}\nended with {code}:\n{said}"
         await watch.until("started again", lambda s: s["halt"] is None and s["state"] != "HALTED")
+
+
+def _asking() -> list[tuple[str, str]]:
+    """Page and command of every block that is no script: it asks, or names a file that is one's own."""
+    pages = {name: (GUIDES / f"{name}.md").read_text() for name in PAGES}
+    return [
+        (name, line)
+        for name, text in pages.items()
+        for block in ASKING.findall(re.sub(BLOCK, "", text))
+        for line in block.splitlines()
+    ]
+
+
+async def test_commands_that_ask_or_need_a_file_of_ones_own_work_too(tmp_path):
+    state, desk = tmp_path / "state", tmp_path / "desk"
+    data = state / "main"
+    for folder in (data, desk):
+        folder.mkdir(parents=True, mode=0o700)
+    for content in _unpacked():
+        (desk / content).symlink_to(ROOT / content)
+    written(data, changed(example(), exchange={"paper_trading": False, "testnet": False}))
+    prepare(data / "trades.db")
+    backup = back_up(data / "trades.db", data / "backups", at_ms=0, keep=9).path
+    programs = _programs(tmp_path / "bin")
+    for name, said in {
+        "sudo": 'exec "$@"',
+        "id": "echo 0",
+        # What systemd would encrypt must come by standard input, and go into a file of its own.
+        "systemd-creds": '[ "$1" = encrypt ] && [ "$3" = - ] && sed s/typed/encrypted/ > "$4"',
+    }.items():
+        (programs / name).unlink(missing_ok=True)
+        (programs / name).write_text(f"#!/bin/sh\n{said}\n")
+        (programs / name).chmod(0o755)
+    env = environment(
+        PATH=str(programs), PYTHON=sys.executable, PYTHONPATH=str(ROOT), ROOT=str(ROOT), HOME=str(tmp_path),
+        AGENT_DATA_DIR=str(data), AGENT_STATE=str(state), AGENT_ETC=str(tmp_path / "etc"),
+        XDG_STATE_HOME=str(tmp_path / "locks"), EXCHANGE_URL="http://127.0.0.1:9",
+        EXCHANGE_WS_URL="ws://127.0.0.1:9",
+    )  # fmt: skip
+    met = set()
+    for page, line in _asking():
+        words = shlex.split(line, comments=True)
+        met.add(words[0])
+        if words[0] in ELSEWHERE:
+            continue
+        # At a terminal it asks first.
+        script = re.sub(r"/var/lib/agent/main/backups/\S+", f"{backup} --yes", line)
+        code, said = await _run(
+            f"printf 'typed\\ntyped\\n' | {script}", data if "arm" in words else desk, env
+        )
+        where = f"{page}: {line}\n{said}"
+        if "arm" in words:
+            assert (code, "Gates to live trading:" in said) == (1, True), where
+        else:
+            assert code == 0, where
+    assert met == {"sudo", "seller-exhaustion", *ELSEWHERE}
+    stored = {file.name: file.read_text() for file in (tmp_path / "etc/agent/credentials/main").iterdir()}
+    assert stored == dict.fromkeys(
+        ("EXCHANGE_API_KEY", "EXCHANGE_API_SECRET", "LIVE_TRADING_CONFIRM"), "encrypted"
+    )
+    for unit in ("agent", "agent-emergency", "agent-vnc"):
+        given = (tmp_path / f"etc/systemd/system/{unit}@main.service.d/credentials.conf").read_text()
+        assert all(f"LoadCredentialEncrypted={name}:" in given for name in stored)
