@@ -34,8 +34,8 @@ def configuration(report: Report) -> list[Finding]:
     if report.config is None:
         first = report.errors[0]
         fix = f"python -m agent.cli validate-config {path}"
-        count = "1 error" if len(report.errors) == 1 else f"{len(report.errors)} errors"
-        return [red(name, f"{first.key}: {first.reason} ({count})", fix)]
+        how_many = "1 error" if len(report.errors) == 1 else f"{len(report.errors)} errors"
+        return [red(name, f"{first.key}: {first.reason} ({how_many})", fix)]
     refused = not_available_yet(report.config).refused
     if refused:
         return [red(name, f"{refused[0].key}: {refused[0].reason}", refused[0].fix)]

@@ -161,6 +161,7 @@ def test_flaws_are_counted_to_a_limit() -> None:
 
 
 def test_nesting_is_limited() -> None:
+    assert MAX_DEPTH == 20
     assert read("[" * MAX_DEPTH + "]" * MAX_DEPTH).flaws == ()
     flaw = only_flaw("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1))
     assert "deeper than 20" in flaw.reason
