@@ -7,6 +7,7 @@ nothing else. Every failure, wherever it happens, ends in the log panel.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -25,6 +26,9 @@ from ui.settings import Settings
 
 #: How often the loop of Python runs while nothing happens, so that signals are noticed.
 _SIGNAL_MS: Final = 200
+#: By then everything is loaded that stays as long as the window. A collection that looks through all of it
+#: would stop the window for some 40 ms, now and then, for nothing.
+_LOADED_MS: Final = 6_000
 
 
 def run_window(place: Place, settings_path: Path | None = None) -> int:
@@ -97,6 +101,7 @@ async def _live(window: MainWindow, settings: Settings, place: Place, signals: _
         controller.leave()
 
     signals.then(leave)
+    QTimer.singleShot(_LOADED_MS, controller, gc.freeze)
     QTimer.singleShot(0, window, lambda: add_chart(controller))
     try:
         await closed.wait()

@@ -6,6 +6,7 @@ the same scene as one QPicture of all candles (naive_chart), measured in the sam
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import time
@@ -47,6 +48,7 @@ def _scene(size: int, bars: int, settle: Callable[[], None]) -> Iterator[str]:
     view.show_bars(bars)
     view.show()
     settle()
+    gc.freeze()  # as the window does
     last = seen.candle(-1)
     prices = itertools.cycle(last.low + (last.high - last.low) * step / 6 for step in range(7))
     sides = itertools.cycle((-3.0, -3.0, 3.0, 3.0))
@@ -60,6 +62,7 @@ def _scene(size: int, bars: int, settle: Callable[[], None]) -> Iterator[str]:
     settle()
     beside = (measure(naive.tick, prices, 5), measure(naive.pan, sides, 5))
     naive.widget.close()
+    gc.unfreeze()
     name = f"{size:,} candles, {'all' if bars == size else bars} in view"
     for what, ours, theirs in zip(("update", "pan"), (updates, pans), beside, strict=True):
         middle, slow = percentile(ours, 0.5), percentile(theirs, 0.5)

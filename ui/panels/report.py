@@ -81,7 +81,9 @@ class ReportCard(Card):
         inside = self._grid
         inside.activate()
         room = self.width() - 60
-        told = max(inside.totalHeightForWidth(room), inside.totalSizeHint().height())
+        # The hint of a text that wraps is that of a square, far taller than it is at this width.
+        wraps = inside.hasHeightForWidth()
+        told = inside.totalHeightForWidth(room) if wraps else inside.totalSizeHint().height()
         self.resize(self.width(), max(_LEAST_PX, min(told + _AROUND_PX, parent.height() - 96)))
         self.move((parent.width() - self.width()) // 2, 76 if parent.height() > 400 else 10)
 
