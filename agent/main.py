@@ -121,7 +121,7 @@ def _window(
         )
     try:
         from ui.app import run_window
-        from ui.launching import Place
+        from ui.launching import Place, is_demo_here
     except ImportError as missing:
         return _refuse(
             f"The window cannot be loaded ({missing}). Install its parts with `make setup`, or run the "
@@ -135,6 +135,8 @@ def _window(
     more = ["--clock", asked.clock, *(["--log-json"] if asked.log_json else [])]
     if asked.env_file is not None:
         more += ["--env-file", str(asked.env_file)]
+    if exchange is None and is_demo_here(data_dir):
+        return run_window(Place(asked.config, data_dir, demo=True))
     place = Place(asked.config, data_dir, tuple(more), tuple(addresses), asked.start, live=asked.live)
     return run_window(place)
 

@@ -57,6 +57,8 @@ class Bridge(QObject):
         self.secrets: Mapping[str, str] = {}
         self._client: ControlClient | None = None
         self._was_attached = False
+        #: A simulated exchange that the engine traded on, whose address this window was not given.
+        self._foreign_venue = ""
         self._watchers: set[DetachedProcess] = set()
 
     # --- following -------------------------------------------------------------------------------
@@ -153,9 +155,13 @@ class Bridge(QObject):
         self._lost()
 
     def _lost(self) -> None:
-        """A service is started again by what runs it, and by nobody else."""
-        fix = f"{self.service} starts it again; if not: sudo systemctl start {self.service}"
-        self._tell(LinkKind.LOST, "the connection to it ended.", fix if self.service else "")
+        """A service is started again by what runs it, and an engine only where it traded."""
+        fix = ""
+        if self.service:
+            fix = f"{self.service} starts it again; if not: sudo systemctl start {self.service}"
+        elif self._foreign_venue:
+            fix = f"To start it here, open the window with --exchange-url http://{self._foreign_venue}"
+        self._tell(LinkKind.LOST, "the connection to it ended.", fix)
 
     async def _take(self, client: ControlClient) -> None:
         from agent.control.messages import Snapshot
@@ -193,6 +199,8 @@ class Bridge(QObject):
         except StatusUnreadable as why:
             self._tell(LinkKind.MISMATCH, f"The engine's state is of another version: {why}.")
             return
+        unknown = picture.is_demo and not self.place.demo and not self.place.exchange
+        self._foreign_venue = (picture.status.venue or "").partition("@")[2] if unknown else ""
         self.pictured.emit(picture)
 
     def _tell(

@@ -20,7 +20,7 @@ from ui.picture import Picture, is_simulated
 from ui.present import away, doctor, drill
 from ui.present.banners import Act, Banner
 from ui.present.doctor import Findings
-from ui.records import Market
+from ui.records import market_of
 
 if TYPE_CHECKING:
     from ui.controller import Controller
@@ -193,7 +193,7 @@ class Errands(QObject):
         picture = self._of.picture
         if picture is None:
             return
-        market = _market(picture)
+        market = market_of(picture)
         reports = await self._of.records.absences(market, _now_ms(picture), 1)
         if not reports or reports[0].absence.to_ms is None or not away.is_news(reports[0]):
             return
@@ -218,7 +218,7 @@ class Errands(QObject):
         if picture is None:
             self._of.window.toasts.show_toast("WARNING", "Nothing is known here yet: no engine ever ran.")
             return
-        reports = await self._of.records.absences(_market(picture), _now_ms(picture), ABSENCES)
+        reports = await self._of.records.absences(market_of(picture), _now_ms(picture), ABSENCES)
         card.show_findings(away.page(reports), busy=False)
         card.appear()
 
@@ -235,11 +235,6 @@ class Errands(QObject):
 
     def _now_s(self) -> float:
         return asyncio.get_running_loop().time()
-
-
-def _market(picture: Picture) -> Market:
-    status = picture.status
-    return Market(status.venue or "", status.pair, status.timeframe, status.mode)
 
 
 def _now_ms(picture: Picture) -> int:

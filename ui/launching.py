@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+#: What `agent.demo` leaves in a directory of its own.
+_DEMO_MARK: Final = ".demo"
+
+
+def is_demo_here(data_dir: Path) -> bool:
+    """Whether a demo made this directory: its market goes with it, and no other belongs here."""
+    return (data_dir / _DEMO_MARK).exists()
 
 
 @dataclass(frozen=True, slots=True)

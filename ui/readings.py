@@ -17,7 +17,8 @@ from ui.log_tail import LogTail
 from ui.panels.table import TableCell, TableRow
 from ui.picture import Picture
 from ui.present import decisions, log_lines, numbers, trades
-from ui.records import Market
+from ui.present.stats import Recorded
+from ui.records import Market, market_of
 
 if TYPE_CHECKING:
     from agent.store.reading import TradeRow
@@ -80,6 +81,9 @@ class Readings(QObject):
             self.wake()
         if before is None or _results(before) != _results(now):
             self._statistics_due_s = 0.0
+        if before is not None and market_of(before) != market_of(now):
+            # What another market or mode earned stands beside this one for not a moment.
+            self._of.recorded, self._of.last_decision = Recorded(), ""
 
     async def _run(self) -> None:
         while True:
@@ -92,8 +96,7 @@ class Readings(QObject):
 
     async def _read(self, picture: Picture) -> None:
         of = self._of
-        status = picture.status
-        market = Market(status.venue or "", status.pair, status.timeframe, status.mode)
+        status, market = picture.status, market_of(picture)
         if of.chart is not None:
             came = await of.chart.load(of.records, picture)
             rows = await of.records.trades(market, TRADES)
@@ -124,7 +127,7 @@ class Readings(QObject):
         now_ms = round(picture.status.at.timestamp() * 1000)
         statistics = await self._of.records.statistics(market, now_ms, picture.status.day.pnl)
         self._was_read("statistics")
-        if statistics is not None:
+        if statistics is not None and self._of.picture is not None and market_of(self._of.picture) == market:
             self._of.recorded = recorded(statistics)
 
     def _was_read(self, what: str) -> None:
@@ -165,9 +168,7 @@ class Readings(QObject):
         if picture is None:
             return
         self._around = open_ms
-        status = picture.status
-        market = Market(status.venue or "", status.pair, status.timeframe, status.mode)
-        await self._read_decisions(market, picture)
+        await self._read_decisions(market_of(picture), picture)
         self._around = None
         if not self._of.window.decisions.select_bar(open_ms):
             self._of.window.toasts.show_toast("INFO", "This bar was not decided by the agent.")
@@ -266,7 +267,7 @@ def _marks(picture: Picture) -> tuple[object, ...]:
         picture.wins,
         picture.losses,
         tuple((p.id, p.leaving) for p in status.positions),
-        (status.venue, status.pair, status.timeframe, status.mode),
+        market_of(picture),
         picture.tick,
         picture.strategy,
     )

@@ -40,6 +40,11 @@ class Market:
     mode: str
 
 
+def market_of(picture: Picture) -> Market:
+    status = picture.status
+    return Market(status.venue or "", status.pair, status.timeframe, status.mode)
+
+
 @dataclass(frozen=True, slots=True)
 class Averages:
     """Both exponential averages, one value per candle."""

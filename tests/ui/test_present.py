@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from window_ground import document, position
 
+from agent import demo
 from agent.core.records import DecisionRow, Outcome
 from ui.arming import Lack, arming_question, lack_of
 from ui.bridge import Bridge, last_words
-from ui.launching import Place
+from ui.launching import Place, is_demo_here
 from ui.link import Link, LinkKind
 from ui.picture import Picture, Strategy
 from ui.present import banners, decisions, footer, header, log_lines, positions, questions, stats
@@ -149,6 +151,32 @@ def test_a_service_that_was_lost_is_left_to_what_starts_it(qapp, monkeypatch, tm
     monkeypatch.delenv("AGENT_SERVICE")
     (found,) = banners.banners(None, asyncio.run(scenario()).link, Ages())
     assert found.act is banners.Act.START_ENGINE
+
+
+def test_an_engine_is_started_again_only_where_it_traded(qapp, tmp_path):
+    def lost(place: Place, **changes):
+        async def scenario():
+            bridge = Bridge(place)
+            bridge._show(document(**changes))
+            bridge._lost()
+            return bridge.link
+
+        (found,) = banners.banners(None, asyncio.run(scenario()), Ages())
+        return found
+
+    here = Place(tmp_path / "config.json", tmp_path)
+    assert lost(here).act is banners.Act.START_ENGINE
+    found = lost(here, venue="binance@127.0.0.1:8000")
+    assert found.act is None, "it would trade on the real exchange"
+    assert "open the window with --exchange-url http://127.0.0.1:8000" in found.text
+    given = replace(here, exchange=("--exchange-url", "http://127.0.0.1:8000"))
+    assert lost(given, venue="binance@127.0.0.1:8000").act is banners.Act.START_ENGINE
+
+
+def test_a_demos_directory_is_known_by_the_mark_the_demo_leaves(tmp_path):
+    assert not is_demo_here(tmp_path)
+    (tmp_path / demo.MARK).touch()
+    assert is_demo_here(tmp_path)
 
 
 @pytest.mark.parametrize("kind", [LinkKind.LOST, LinkKind.SILENT, LinkKind.FAILED, LinkKind.NONE])

@@ -26,7 +26,7 @@ from window_ground import (
 from ui.launching import Place
 from ui.link import LinkKind
 from ui.main_window import MainWindow
-from ui.present import decisions
+from ui.present import decisions, stats
 from ui.present.log_lines import LogLine
 from ui.settings import Settings
 
@@ -394,6 +394,41 @@ def test_what_is_switched_is_remembered(qapp, tmp_path):
         assert not later.is_on("sounds")
         assert later.is_on("blue_orange")
         assert eyes.window.colours.blue_orange
+
+    on_offscreen(scenario, tmp_path)
+
+
+def test_what_another_market_earned_is_not_shown_beside_this_one(qapp, tmp_path):
+    async def scenario(eyes: Eyes) -> None:
+        show(eyes, document(venue="binance@127.0.0.1:8000"))
+        earned = (stats.Section("All time", rows=(stats.Row("PnL", "+39.96 USDT"),)),)
+        curve = ((0.0, 10_000.0), (3_600.0, 10_039.96))
+        eyes.controller.recorded = stats.Recorded(all_time=earned, curve=curve)
+        eyes.controller.render()
+        assert "+39.96 USDT" in _texts(eyes)
+        show(eyes, document(venue="binance@127.0.0.1:8000", balance="9000"))
+        assert "+39.96 USDT" in _texts(eyes), "the same market"
+        show(eyes, document())
+        assert "+39.96 USDT" not in _texts(eyes)
+        assert not eyes.window.stats.curve.plotted
+
+    on_offscreen(scenario, tmp_path)
+
+
+def test_enter_presses_what_has_the_keyboard_on_the_assistant_and_on_cards(qapp, tmp_path):
+    async def scenario(eyes: Eyes) -> None:
+        window = eyes.window
+        begun = []
+        window.assistant.demo.connect(lambda: begun.append("demo"))
+        window.pages.setCurrentWidget(window.assistant)
+        window.assistant.demo_button.setFocus()
+        eyes.press(Qt.Key.Key_Return)
+        assert begun == ["demo"]
+        window.pages.setCurrentWidget(window.whole)
+        eyes.controller.acts.pressed("keys")
+        assert window.shortcuts.isVisible()
+        eyes.press(Qt.Key.Key_Return)
+        assert window.shortcuts.isHidden(), "its Close button has the keyboard"
 
     on_offscreen(scenario, tmp_path)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
 from ui import theme
-from ui.panels.pieces import Text, button, panel
+from ui.panels.pieces import Text, button, click_focused, panel
 from ui.present.assistant import Checked
 
 
@@ -73,6 +74,12 @@ class Assistant(QWidget):
         outer.addLayout(middle)
         outer.addStretch(2)
         self._show_check(False)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            click_focused(self)
+        else:
+            super().keyPressEvent(event)
 
     def explain(self, missing: Path) -> None:
         self.lead.show_text(

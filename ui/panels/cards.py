@@ -12,7 +12,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from ui import theme
-from ui.panels.pieces import Text, button, next_inside, set_property
+from ui.panels.pieces import Text, button, click_focused, next_inside, set_property
 from ui.settings import Settings
 
 #: So many steps of an emergency stop are shown, the newest last.
@@ -76,6 +76,8 @@ class Card(QFrame):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape:
             self.leave()
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            click_focused(self)
         else:
             super().keyPressEvent(event)
 

@@ -85,6 +85,13 @@ def button(
     return made
 
 
+def click_focused(card: QWidget) -> None:
+    """Enter presses the button that has the keyboard, as Space does."""
+    focused = card.focusWidget()
+    if isinstance(focused, QPushButton) and focused.isEnabled():
+        focused.click()
+
+
 def next_inside(widgets: Sequence[QWidget], *, forward: bool) -> bool:
     """Move the focus among the visible `widgets`, round and round: a card keeps the keyboard."""
     able = [widget for widget in widgets if widget.isVisible() and widget.isEnabled()]

@@ -13,7 +13,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QBoxLayout, QFrame, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from ui import theme
-from ui.panels.pieces import Text, button, next_inside, set_property
+from ui.panels.pieces import Text, button, click_focused, next_inside, set_property
 from ui.present.questions import Question
 
 WIDTH_PX = 520
@@ -122,9 +122,7 @@ class QuestionCard(QFrame):
         if event.key() == Qt.Key.Key_Escape:
             self._end("")
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            focused = self.focusWidget()
-            if isinstance(focused, QPushButton) and focused.isEnabled():
-                focused.click()
+            click_focused(self)
         else:
             super().keyPressEvent(event)
 
