@@ -50,4 +50,5 @@ if [ "$PURGE" = 1 ]; then
     say "the program and all data are removed"
 else
     say "the program is removed; the agents' data stays in $STATE, their settings in /etc/agent"
+    say "encrypted keys too; before the program goes, credentials.sh NAME --remove forgets them"
 fi

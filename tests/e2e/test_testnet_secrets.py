@@ -8,6 +8,7 @@ control channel tells, and every message that Telegram and the mail server were 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import resource
@@ -18,6 +19,7 @@ from agent_process import PATIENCE_S, cli, command
 from configurations import WISH, quick, written
 from testnet_ground import TESTNET, credentials
 
+from agent.cli import main
 from tests.alerts.smtp_stub import SmtpStub
 from tests.alerts.telegram_stub import CHAT, TOKEN, USER, TelegramStub
 
@@ -99,7 +101,7 @@ def inherited(pid: int) -> list[bytes]:
     return found
 
 
-async def test_keys_are_nowhere_but_in_the_requests(house, tmp_path):
+async def test_keys_are_nowhere_but_in_the_requests(house, tmp_path, capsys):
     market = await house.market(*credentials.options)
     alerts = {"telegram": {"level": "INFO"}, "email": {"enabled": True, "level": "ERROR"}}
     written(tmp_path, quick(**TESTNET, agent={"log_level": "DEBUG", **alerts}))
@@ -118,6 +120,7 @@ async def test_keys_are_nowhere_but_in_the_requests(house, tmp_path):
         )
         env = {"XDG_STATE_HOME": str(tmp_path / "state"), "TELEGRAM_API_URL": telegram.url}
         said = await lived(house, market, tmp_path, env, telegram)
+        said = [*capsys.readouterr(), *said]
         given = [json.dumps(telegram.sent), *mail.mails]
     assert len(telegram.sent) >= 3, "there were messages to search"
     assert [word for word in CANARIES if any(word in text for text in (*said, *given))] == []
@@ -150,10 +153,10 @@ async def lived(house, market, tmp_path, env, telegram):
         environments = inherited(agent.pid)
         assert environments
         assert not [word for word in CANARIES if any(word.encode() in one for one in environments)]
-        exports = [("export", kind) for kind in EXPORTS]
-        for words in (("status", "--json"), ("status",), ("stats",), ("parity",), ("backup",), *exports):
-            ended = await cli(tmp_path, *words)
-            said += [ended.out, ended.err]
+        (tmp_path / "exported").mkdir()
+        exports = [("export", kind, "--out", str(tmp_path / "exported" / kind)) for kind in EXPORTS]
+        for words in (("status", "--json"), ("stats",), ("parity",), ("backup",), *exports):
+            assert await asyncio.to_thread(main, [*words, "--data-dir", str(tmp_path)]) == 0, words
         checked = await command(
             "-m", "agent.cli", "credentials", "check", "--config", str(tmp_path / "config.json"), env=env
         )
