@@ -31,9 +31,9 @@ run: setup
 window: setup
 	@$(PY) -m agent.main --config $(CONFIG)
 
-# Files of process tests, which mostly wait, alternate with files that compute (tests/conftest.py), hence one
-# worker more than two cores.
-WORKERS ?= 3
+# Files of process tests, which mostly wait, alternate with files that compute (tests/conftest.py), hence twice
+# as many workers as cores: two wait while two compute.
+WORKERS ?= 4
 
 test: setup
 	@QT_QPA_PLATFORM=offscreen $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q \

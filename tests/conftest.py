@@ -4,21 +4,25 @@ Also the order of files: those that mostly wait, for processes and an exchange's
 that mostly compute, so that workers side by side use the whole machine from beginning to end; small files
 come last, so that no worker is left alone with a long one.
 
-And what a test costs: thousands of collected tests are no garbage to be looked through again and again, and a
-test marked `no_cover` is not traced in a worker either, where pytest-cov stops one of two tracers only.
+And what a test costs: thousands of collected tests are no garbage to be looked through again and again. One
+marked `no_cover` is not traced in a worker either, where pytest-cov stops one of two tracers only. Workers
+that find no compiled tests compile a share each, not everything each.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import threading
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Final
 
 import pytest
+from _pytest.assertion import rewrite
 
 from agent.core.money import forbid_float_money
 from tests.postgres_ground import NoPostgres, PostgresServer
@@ -47,15 +51,39 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """A worker compiles its share of all the tests, as pytest would one by one."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    everything = any((session.config.rootpath / arg).samefile(TESTS) for arg in session.config.args)
+    if not worker or not everything or sys.dont_write_bytecode:
+        return
+    share = slice(int(worker.removeprefix("gw")), None, int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    state = session.config.stash[rewrite.assertstate_key]
+    with _untraced():
+        for file in sorted(TESTS.rglob("test_*.py"))[share]:
+            folder = rewrite.get_cache_dir(file)
+            kept = folder / f"{file.stem}{rewrite.PYC_TAIL}"
+            if rewrite._read_pyc(file, kept) is None and rewrite.try_makedirs(folder):
+                digest, code = rewrite._rewrite_test(file, session.config)
+                rewrite._write_pyc(state, code, digest, kept)
+
+
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if item.get_closest_marker("no_cover") is None:
         return (yield)
+    with _untraced():
+        return (yield)
+
+
+@contextmanager
+def _untraced() -> Iterator[None]:
     here, elsewhere = sys.gettrace(), threading.gettrace()
     sys.settrace(None)
     threading.settrace(None)  # type: ignore[arg-type]
     try:
-        return (yield)
+        yield
     finally:
         sys.settrace(here)
         threading.settrace(elsewhere)  # type: ignore[arg-type]
