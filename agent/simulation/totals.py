@@ -52,6 +52,8 @@ class Totals:
     naked_ms: int = 0
     naked_calm_ms: int = 0
     held_ms: int = 0
+    unprotected_ms: list[int] = field(default_factory=list)
+    unprotected_calm_ms: list[int] = field(default_factory=list)
     fired: dict[str, int] = field(default_factory=dict)
     unknown_ms: list[int] = field(default_factory=list)
     restart_ms: list[int] = field(default_factory=list)
@@ -74,6 +76,8 @@ class Totals:
         self.emergency_flat_ms += figures.emergency_flat_ms
         self.held_ms += figures.held_ms
         self.unknown_ms += figures.unknown_ms
+        self.unprotected_ms += figures.unprotected_ms
+        self.unprotected_calm_ms += figures.unprotected_calm_ms
         self.restart_ms += figures.restart_ms
         for name, times in result.fired.items():
             self.fired[name] = self.fired.get(name, 0) + times
@@ -90,13 +94,18 @@ class Totals:
         return [
             f"{self.worlds} worlds, {self.days:g} days, {self.orders} orders ({self.entries} entries), "
             f"{self.fills} fills, {self.crashes} crashes, {self.lives} starts",
-            f"{rate:.2f} days per core-second" if rate else "",
+            f"{rate:.2f} days per core-second, {self.orders / max(self.days, 0.01):.1f} orders and"
+            f" {self.crashes / max(self.days, 0.01):.1f} crashes a day"
+            if rate
+            else "",
             "faults: " + ", ".join(f"{name} {times}" for name, times in ordered),
             f"never happened: {', '.join(self.missing) or 'none'}",
             f"orders of unknown outcome: {self.unknown}, resolved after {_quantiles(self.unknown_ms)}",
             f"from start to reconciled: {_quantiles(self.restart_ms)}",
             f"unprotected {self.naked_ms / 1000:.0f} s of {self.held_ms / 3_600_000:.0f} h held"
             f" ({share:.2f} %), of which {self.naked_calm_ms / 1000:.0f} s in calm",
+            f"unprotected at a time: {_quantiles(self.unprotected_ms)};"
+            f" in calm: {_quantiles(self.unprotected_calm_ms)}",
             f"from a halt in calm to flat: {_quantiles(self.emergency_flat_ms)}",
         ]
 

@@ -60,6 +60,10 @@ class Figures:
     naked_calm_ms: int = 0
     """Of that, while the agent lived and nothing had been wrong for some minutes."""
     held_ms: int = 0
+    unprotected_ms: list[int] = field(default_factory=list)
+    """Of every time without anything that sells what is held, how long it lasted."""
+    unprotected_calm_ms: list[int] = field(default_factory=list)
+    """The same of those that began and ended in calm."""
     restart_ms: list[int] = field(default_factory=list)
     emergency_flat_ms: list[int] = field(default_factory=list)
 
@@ -76,6 +80,8 @@ class Witness:
         self._trades_seen = 0
         self._ours = ZERO
         self._naked_since_ms: int | None = None
+        """Since when nothing sells what is held, all of it in calm."""
+        self._uncovered_since_ms: int | None = None
         self._looked_ms = world.agenda.now_ms
         self._told_held_ms = 0
         self.halted_ms: int | None = None
@@ -228,7 +234,8 @@ class Witness:
 
     def forget(self) -> None:
         """The venue begins anew: what it knew is gone."""
-        self._trades_seen, self._ours, self._naked_since_ms = 0, ZERO, None
+        self._trades_seen, self._ours = 0, ZERO
+        self._naked_since_ms = self._uncovered_since_ms = None
         self._daily_loss.forget()
 
     # --- the venue's books ------------------------------------------------------------------------------
@@ -255,12 +262,12 @@ class Witness:
         if self._day_ends_ms <= now_ms:
             self._day_ends_ms = (now_ms // DAY_MS + 1) * DAY_MS
             self._daily_loss.look(now_ms, self._worth(), self._outside[-1], holds=self._ours >= 1)
-        sellable = self._ours * world.last_price() > Decimal(6) and self._ours >= 1
+        sellable = self._ours >= 1 and self._ours * world.last_price() > Decimal(6)
         if not sellable:
             if self._flattening_since_ms is not None:
                 self.figures.emergency_flat_ms.append(now_ms - self._flattening_since_ms)
                 self._flattening_since_ms = None
-            self._naked_since_ms = None
+            self._is_covered(now_ms)
             return
         self.figures.held_ms += passed_ms
         self._look_for_vanished()
@@ -270,8 +277,10 @@ class Witness:
             o.terms.side == "SELL" and self._is_ours(o.terms.client_id) for o in world.venue.open_orders
         )
         if guarded:
-            self._naked_since_ms = None
+            self._is_covered(now_ms)
             return
+        if self._uncovered_since_ms is None:
+            self._uncovered_since_ms = now_ms
         self.figures.naked_ms += passed_ms
         self.figures.naked_calm_ms += passed_ms if world.is_calm else 0
         if not world.is_calm:
@@ -280,6 +289,14 @@ class Witness:
             self._naked_since_ms = now_ms
         elif now_ms - self._naked_since_ms > NAKED_MS:
             raise Violation(8, f"{self._ours} ADA held and nothing that sells them for {NAKED_MS // 1000} s")
+
+    def _is_covered(self, now_ms: int) -> None:
+        """Nothing is held, or something sells it."""
+        if self._uncovered_since_ms is not None:
+            self.figures.unprotected_ms.append(now_ms - self._uncovered_since_ms)
+        if self._naked_since_ms is not None:
+            self.figures.unprotected_calm_ms.append(now_ms - self._naked_since_ms)
+        self._uncovered_since_ms = self._naked_since_ms = None
 
     def _look_for_vanished(self) -> None:
         """What the account's reading shows to be gone is looked up soon."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from agent.simulation import command
+from agent.simulation.record import Range, opened
 from agent.simulation.totals import NOT_SIMULATED, SIMULATED, Totals
 from agent.simulation.world import World
 
@@ -77,6 +80,35 @@ def test_a_seed_is_the_same_world_whatever_the_hash_seed(hash_seed: str) -> None
 def test_a_range_ends_with_the_number_of_violations(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--seeds", "5:7", "--days", "0.1"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "0 violations"
+
+
+def test_a_range_goes_on_where_its_record_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept, whole = tmp_path / "kept.json", tmp_path / "whole.json"
+    two_worlds = Range(5, 7, 0.05, "binance", thorough=False)
+    half = opened(two_worlds, kept, frozenset())
+    half.totals.add(command.live(two_worlds, 5))
+    half.keep()
+    asked = ["--seeds", "5:7", "--days", "0.05", "--record"]
+    assert command.main([*asked, str(kept)]) == 0
+    assert "1 worlds were lived before" in capsys.readouterr().out
+    assert command.main([*asked, str(whole)]) == 0
+    bodies = [json.loads(path.read_text()) for path in (kept, whole)]
+    for body in bodies:
+        del body["totals"]["cpu_s"], body["told"]
+    assert bodies[0] == bodies[1]
+    assert bodies[0]["totals"]["worlds"] == 2
+
+
+def test_the_record_of_other_worlds_is_not_added_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "kept.json"
+    opened(Range(0, 9, 0.05, "binance", thorough=False), kept, frozenset()).keep()
+    assert command.main(["--seeds", "5:7", "--days", "0.05", "--record", str(kept)]) == 2
+    assert "is the record of other worlds" in capsys.readouterr().err
+    kept.write_text("{}")
+    assert command.main(["--seeds", "5:7", "--days", "0.05", "--record", str(kept)]) == 2
+    assert "is no record of a range" in capsys.readouterr().err
 
 
 def test_one_seed_tells_its_story(capsys: pytest.CaptureFixture[str]) -> None:
