@@ -109,21 +109,16 @@ class _Child:
         self.err = _Lines(process.stderr)
 
     @classmethod
-    async def spawn(cls, *words: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Self:
-        """`python words...`, forked where that makes no difference (see `forked`)."""
-        env = environment(PYTHONPATH=str(ROOT)) | dict(env or {})
-        if can_be_forked(words, env):
-            return cls(await Forked.start(words, env, cwd or ROOT, _LONGEST_LINE))
-        return await cls.spawn_fresh(*words, cwd=cwd, env=env)
-
-    @classmethod
-    async def spawn_fresh(
-        cls, *words: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    async def spawn(
+        cls, *words: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, fresh: bool = False
     ) -> Self:
-        """An interpreter that has read nothing yet."""
+        """`python words...`; unless `fresh`, forked where that makes no difference (see `forked`)."""
+        env = environment(PYTHONPATH=str(ROOT)) | dict(env or {})
+        if not fresh and can_be_forked(words, env):
+            return cls(await Forked.start(words, env, cwd or ROOT, _LONGEST_LINE))
         process = await asyncio.create_subprocess_exec(
             sys.executable, *words, stdin=DEVNULL, stdout=PIPE, stderr=PIPE,
-            env=environment(PYTHONPATH=str(ROOT)) | dict(env or {}), cwd=cwd or ROOT, limit=_LONGEST_LINE,
+            env=env, cwd=cwd or ROOT, limit=_LONGEST_LINE,
         )  # fmt: skip
         return cls(process)
 
@@ -281,11 +276,12 @@ class Agent(_Child):
         config: Path | None = None,
         clock: str = "exchange",
         env: Mapping[str, str] | None = None,
+        fresh: bool = False,
     ) -> Self:
         """`options`: at least where the exchange is, as `Market.address`."""
         words = ["--headless", "--config", str(config or data_dir / "config.json")]
         words += ["--data-dir", str(data_dir), "--clock", clock, *options]
-        agent = await cls.spawn("-m", "agent.main", *words, env=env)
+        agent = await cls.spawn("-m", "agent.main", *words, env=env, fresh=fresh)
         agent.data_dir = data_dir
         return agent
 
@@ -454,9 +450,10 @@ async def command(
     within_s: float = PATIENCE_S,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    fresh: bool = False,
 ) -> Ended:
     """Run `python words...` to its end."""
-    child = await _Child.spawn(*words, cwd=cwd, env=env)
+    child = await _Child.spawn(*words, cwd=cwd, env=env, fresh=fresh)
     try:
         code = await child.ended(within_s)
     finally:

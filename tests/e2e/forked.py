@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import functools
 import gc
 import importlib
 import json
@@ -37,15 +38,24 @@ PROGRAMS: Final[Mapping[str, tuple[str, ...]]] = {
         "agent.command_line.statistics", "agent.command_line.steering", "agent.command_line.story",
     ),
 }  # fmt: skip
-POSSIBLE: Final = hasattr(os, "pidfd_open") and hasattr(socket, "send_fds")
 _LARGEST_WISH: Final = 2**17
 _ROOT: Final = Path(__file__).parents[2]
 _running: Final[list[tuple[subprocess.Popen[bytes], socket.socket]]] = []
 
 
+@functools.cache
+def _possible() -> bool:
+    """Not every system, and not every kernel, tells of the end of a process by a descriptor."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
 def can_be_forked(words: tuple[str, ...], env: Mapping[str, str]) -> bool:
     """Whether `python words...` is one of the programs, started with nothing that Python itself obeys."""
-    if not POSSIBLE or len(words) < 2 or words[0] != "-m" or words[1] not in PROGRAMS:
+    if not _possible() or len(words) < 2 or words[0] != "-m" or words[1] not in PROGRAMS:
         return False
     obeyed = {name: value for name, value in env.items() if name.startswith(("PYTHON", "LD_"))}
     ours = {name: value for name, value in os.environ.items() if name.startswith(("PYTHON", "LD_"))}

@@ -34,10 +34,10 @@ async def holding(house, directory, *, paper=False, speed=60):
 
 
 async def emergency(market, directory, env, *words):
-    """The command, as the window or a button starts it."""
+    """The command, as the window or a button starts it: it reads most of the program while it waits."""
     return await command(
         "-m", "agent.cli", "emergency-stop", "--yes", "--json", "--data-dir", str(directory), *market.address,
-        *words, env=env, cwd=directory,
+        *words, env=env, cwd=directory, fresh=True,
     )  # fmt: skip
 
 

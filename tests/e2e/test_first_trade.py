@@ -52,7 +52,7 @@ PATIENT = {"late_after_seconds": 900}
 async def test_from_the_exported_configuration_to_a_booked_trade(house, tmp_path):
     market = await house.market(speed=300)
     written(tmp_path, changed(example(), agent=PATIENT))
-    agent = await house.agent(tmp_path, *market.address)
+    agent = await house.agent(tmp_path, *market.address, fresh=True)
     async with agent.watched() as watch:
         await watch.running()
         line = await agent.says("RUNNING")
