@@ -55,7 +55,7 @@ def pytest_collection_finish() -> None:
 def pytest_collection(session: pytest.Session) -> None:
     """A worker compiles its share of all the tests, as pytest would one by one."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    everything = any((session.config.rootpath / arg).samefile(TESTS) for arg in session.config.args)
+    everything = TESTS in ((session.config.rootpath / arg).resolve() for arg in session.config.args)
     if not worker or not everything or sys.dont_write_bytecode:
         return
     share = slice(int(worker.removeprefix("gw")), None, int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
