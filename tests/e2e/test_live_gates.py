@@ -18,6 +18,8 @@ from testnet_ground import TESTNET, credentials
 
 import agent as program
 from agent.arming.record import ArmingRecord, Override, write_record
+from agent.cli import main
+from agent.command_line.terminal import Terminal
 from agent.config import check_config
 
 LIVE = {"exchange": {"paper_trading": False, "testnet": False}}
@@ -79,17 +81,30 @@ async def test_a_key_that_may_too_much_blocks_entries(house, tmp_path):
     assert await engine.stopped() == 0
 
 
-async def test_armed_with_a_harmless_key_it_may_enter_and_another_version_may_not(house, tmp_path):
+async def test_armed_at_a_terminal_it_may_enter_and_another_version_may_not(house, tmp_path, monkeypatch):
+    """With keys as a service has them: files in a directory of its own, decrypted by systemd."""
     market = await house.market(*credentials.options)
-    written(tmp_path, quick(**LIVE))
-    armed(tmp_path, quick(**LIVE))
-    engine = await house.agent(tmp_path, *market.address, "--live", env=env(tmp_path))
+    written(tmp_path, quick(**LIVE, agent={"capital": 90}))
+    given = tmp_path / "credentials"
+    given.mkdir()
+    keys = {"EXCHANGE_API_KEY": credentials.key, "EXCHANGE_API_SECRET": credentials.secret}
+    for name, value in {**keys, "LIVE_TRADING_CONFIRM": "ADA/USDT"}.items():
+        (given / name).write_text(value)
+        (given / name).chmod(0o400)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(given))
+    monkeypatch.setattr(Terminal, "can_ask", property(lambda self: True))
+    monkeypatch.setattr(Terminal, "ask", lambda self, question: "ADA/USDT")
+    place = ("--config", str(tmp_path / "config.json"), "--data-dir", str(tmp_path), *market.address)
+    assert await asyncio.to_thread(main, ["arm", *place, "--override-phases", "a rehearsal"]) == 0
+    state_home = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    engine = await house.agent(tmp_path, *market.address, env=state_home)
     async with engine.watched() as watch:
         state = await watch.entries_allowed()
         assert (state["mode"], state["state"]) == ("live", "RUNNING")
     assert await engine.stopped() == 0
-    armed(tmp_path, quick(**LIVE), version="0.0.1")
-    engine = await house.agent(tmp_path, *market.address, "--live", env=env(tmp_path))
+    assert "keys of the account: systemd" in engine.said
+    armed(tmp_path, quick(**LIVE, agent={"capital": 90}), version="0.0.1")
+    engine = await house.agent(tmp_path, *market.address, env=state_home)
     async with engine.watched() as watch:
         state = await watch.until(
             "entries refused", lambda s: any("0.0.1 was confirmed" in r for r in s["entries_blocked_by"])
