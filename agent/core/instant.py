@@ -17,7 +17,7 @@ def iso_utc(at_ms: int | None) -> str | None:
     if at_ms is None:
         return None
     moment = _EPOCH + timedelta(milliseconds=at_ms)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
 def ms_of_iso(text: str) -> int:

@@ -133,9 +133,11 @@ def _needed_from_ms(state: AgentState, at_ms: int) -> int:
 def _in_doubt(state: AgentState) -> bool:
     if state.reconciled_ms is None:
         return True
-    denied = any(o.not_found for o in state.orders.values() if o.is_working)
-    doubts = (state.doubted_cash, state.missing_base, state.lost_history_ms)
-    return denied or any(d is not None for d in doubts) or Impairment.LEDGER_DIFFERENCE in state.impairments
+    if Impairment.LEDGER_DIFFERENCE in state.impairments or state.doubted_cash is not None:
+        return True
+    if state.missing_base is not None or state.lost_history_ms is not None:
+        return True
+    return any(o.not_found and o.is_working for o in state.orders.values())
 
 
 def on_account(turn: Turn, event: AccountSeen) -> None:

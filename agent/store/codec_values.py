@@ -138,18 +138,18 @@ PLAIN: Final[Mapping[Any, Codec]] = {
 
 
 def kind_of(data: object) -> str:
-    for kind, name in (
-        (type(None), "null"),
-        (bool, "bool"),
-        (int, "integer"),
-        (float, "number"),
-        (str, "text"),
-        (list, "list"),
-        (dict, "object"),
-    ):
-        if type(data) is kind:
-            return name
-    return "nothing"
+    return _KINDS.get(type(data), "nothing")
+
+
+_KINDS: Final[Mapping[type, str]] = {
+    type(None): "null",
+    bool: "bool",
+    int: "integer",
+    float: "number",
+    str: "text",
+    list: "list",
+    dict: "object",
+}
 
 
 def choice(members: tuple[Any, ...], by_json: dict[Any, Any], *, by_value: bool = False) -> Codec:

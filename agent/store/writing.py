@@ -7,7 +7,7 @@ asserts, and so does a fill that comes back with other numbers. Everything else 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal, localcontext
 from typing import Any, Final
 
@@ -117,7 +117,7 @@ def _write_order(
         "is_settled": order.is_settled,
         "updated_ms": batch.at_ms,
         # Fills have a table of their own; the order is put together again from both.
-        "record": to_text(encode(replace(order, fills=()))),
+        "record": to_text(encode(replace(order, fills=()) if order.fills else order)),
     }
     order_id = connection.execute(statements(connection).put_order, {**columns, **order_row}).scalar_one()
     for fill in order.fills[: on_file.fills]:
@@ -208,7 +208,7 @@ def _fee_quote(scope: Scope, fill: Fill, batch: Batch) -> Decimal | None:
 
 def _row_columns(item: Row) -> dict[str, Any]:
     if isinstance(item, DecisionRow):
-        return {**asdict(item), "outcome": item.outcome.value}
+        return {**_columns_of(item), "outcome": item.outcome.value}
     if isinstance(item, VerdictRow):
         checks = to_text(encode_as(tuple[Check, ...], item.checks))
         return {
@@ -218,7 +218,15 @@ def _row_columns(item: Row) -> dict[str, Any]:
             "approved": item.approved,
             "checks": checks,
         }
-    return asdict(item)
+    return _columns_of(item)
+
+
+def _columns_of(item: Row) -> dict[str, Any]:
+    # `asdict` copies deeply, and every bar is a row.
+    return {name: getattr(item, name) for name in _COLUMNS[type(item)]}
+
+
+_COLUMNS: Final = {kind: tuple(f.name for f in fields(kind)) for kind in _ADD}
 
 
 def _write_paper(connection: Connection, columns: dict[str, str], change: PaperChange, at_ms: int) -> None:
