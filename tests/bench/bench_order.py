@@ -36,7 +36,7 @@ TRADES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
+class Taken:
     """One way to the exchange: what a clock on the wall says, and what processors did meanwhile."""
 
     ms: float
@@ -65,7 +65,7 @@ class _Asked(Unreachable):
         return e.CancelFailed(cancel.client_id, None, "bench"), None
 
 
-class _Still:
+class StillClock:
     """Venue time as the playbook left it."""
 
     def __init__(self, now_ms: int) -> None:
@@ -84,7 +84,7 @@ class _Still:
         await asyncio.sleep(ms / 1000)
 
 
-class _Books:
+class Books:
     """A deep book one tick wide, at once."""
 
     def __init__(self, play: Playbook) -> None:
@@ -97,7 +97,7 @@ class _Books:
         return Book((BookLevel(trusted.bid, deep),), (BookLevel(trusted.ask, deep),), self._play.now_ms)
 
 
-class _Latch:
+class OpenLatch:
     def set(self, reason: str, at_ms: int) -> None: ...
     def clear(self) -> None: ...
     def is_set(self) -> bool:
@@ -113,7 +113,7 @@ def run() -> Iterator[str]:
     yield line("of either, this disk alone: 12 KB written and synced", syncs, "ms")
 
 
-async def _measure() -> tuple[list[_Taken], list[_Taken], list[float]]:
+async def _measure() -> tuple[list[Taken], list[Taken], list[float]]:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "trades.db"
         prepare(path)
@@ -130,8 +130,8 @@ async def _measure() -> tuple[list[_Taken], list[_Taken], list[float]]:
             keep_for_good()
             writer = Writer(ledger, Watch(), tidy=ledger.tidy)
             try:
-                entries.append(await _entry(LedgerJournal(writer, "bench")))
-                exits.append(await _exit(LedgerJournal(writer, "bench")))
+                entries.append(await _timed(*entering(), LedgerJournal(writer, "bench")))
+                exits.append(await _timed(*leaving(), LedgerJournal(writer, "bench")))
             finally:
                 writer.close()
                 ledger.close()
@@ -146,12 +146,12 @@ def _synced(descriptor: int) -> float:
     return (time.perf_counter_ns() - start) / 1e6
 
 
-async def _timed(play: Playbook, journal: LedgerJournal, event: e.Event) -> _Taken:
+async def _timed(play: Playbook, event: e.Event, journal: LedgerJournal) -> Taken:
     """What it takes from handing `event` to the loop until the exchange is asked."""
-    clock, asked = _Still(play.now_ms), _Asked()
-    runtime = Runtime(play.state, clock, journal, _Latch(), random.Random(7))
+    clock, asked = StillClock(play.now_ms), _Asked()
+    runtime = Runtime(play.state, clock, journal, OpenLatch(), random.Random(7))
     runtime.connect(
-        Dispatcher(asked, _Books(play), _Latch(), runtime.sink, runtime.intent_of)  # type: ignore[arg-type]
+        Dispatcher(asked, Books(play), OpenLatch(), runtime.sink, runtime.intent_of)  # type: ignore[arg-type]
     )
     loop = asyncio.ensure_future(runtime.run())
     await asyncio.sleep(0)
@@ -161,19 +161,21 @@ async def _timed(play: Playbook, journal: LedgerJournal, event: e.Event) -> _Tak
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)
     await runtime.settle_writes()
-    return _Taken((asked.at_ns - start) / 1e6, (asked.cpu_ns - cpu_start) / 1e6)
+    return Taken((asked.at_ns - start) / 1e6, (asked.cpu_ns - cpu_start) / 1e6)
 
 
-async def _entry(journal: LedgerJournal) -> _Taken:
+def entering() -> tuple[Playbook, e.Event]:
+    """An agent that is ready, and the bar whose close lets it buy."""
     play = Playbook()
     play.ready()
     candle: Candle = signal_candle(play.last_bar)
     play.at(candle.open_ms + play.setup.bar_ms)
     play.walk(candle.close)
-    return await _timed(play, journal, e.BarClosed(candle, e.ClosedBy.FLAG))
+    return play, e.BarClosed(candle, e.ClosedBy.FLAG)
 
 
-async def _exit(journal: LedgerJournal) -> _Taken:
+def leaving() -> tuple[Playbook, e.Event]:
+    """An agent that holds, and the price at which it leaves."""
     play = Playbook()
     play.ready()
     position = play.enter()
@@ -183,7 +185,7 @@ async def _exit(journal: LedgerJournal) -> _Taken:
     play.walk(target - 0.001)
     bid = play.instrument.price(target + 0.0001, "up")
     quote = Quote(bid, bid * 1000, bid + play.instrument.tick, bid * 1000, play.now_ms, DataSource.WEBSOCKET)
-    return await _timed(play, journal, e.QuoteSeen(quote, True))
+    return play, e.QuoteSeen(quote, True)
 
 
 assert Fact.WORKING, "the playbook rests the stop through it"
