@@ -26,7 +26,6 @@ from configurations import BAR_MS, WISH, quick, written
 from testnet_ground import TESTNET, credentials
 
 PLACING: Final = {"method": "POST", "path": "/api/v3/order"}
-CANCELING: Final = {"method": "DELETE", "path": "/api/v3/order*"}
 LEAVING: Final = {"method": "POST", "path": "/api/v3/order/cancelReplace"}
 LISTING: Final = {"method": "POST", "path": "/api/v3/orderList/oco"}
 FILLS: Final = {"stream": "executionReport.TRADE.*"}
@@ -36,7 +35,8 @@ START: Final = {"USDT": Decimal(10_000), "BNB": Decimal(1)}
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """`at`: entry, held or exit. `by`: leaves by target or close. `ends`: flat, or what else is right."""
+    """`at`: entry, held or exit. `by`: leaves by target or close. `ends`: flat, or what else is right.
+    `once`: the order arrives after all, so no second signal is given for it."""
 
     fault: str
     at: str
@@ -44,6 +44,7 @@ class Trial:
     by: str = "close"
     stop: bool = False
     lift: bool = False
+    once: bool = False
     ends: str = "flat"
     note: str = ""
 
@@ -54,7 +55,7 @@ class Trial:
 
 
 def _t(fault: str, at: str, match: Any = None, **more: Any) -> Trial:
-    named = {key: more.pop(key) for key in ("by", "stop", "lift", "ends", "note") if key in more}
+    named = {key: more.pop(key) for key in ("by", "stop", "lift", "once", "ends", "note") if key in more}
     if match is not None:
         more["match"] = match
     return Trial(fault, at, more, **named)
@@ -79,7 +80,7 @@ TRIALS: Final = (
     _t("F8", "exit", lift=True),
     _t("F9", "entry", PLACING, params={"variant": "truncated_json"}),
     _t("F9", "exit", PLACING, params={"variant": "garbage"}),
-    _t("F10", "entry", PLACING, params={"variant": "inside"}),
+    _t("F10", "entry", PLACING, params={"variant": "inside"}, once=True, note="given up before it arrives"),
     _t("F10", "exit", PLACING, params={"variant": "outside"}),
     _t("F11", "entry", FILLS),
     _t("F12", "entry", FILLS),
@@ -103,7 +104,8 @@ TRIALS: Final = (
     _t("F42", "held", ends="reset", note="the account is wiped"),
     _t("F43", "exit", lift=True, params={"variant": "revoked"}),
     _t("F44", "entry", params={"variant": "order_ids"}),
-    _t("F44", "exit", CANCELING, stop=True, params={"variant": "renamed"}),
+    _t("F44", "exit", LEAVING, stop=True, params={"variant": "renamed"}),
+    _t("F19", "exit", LEAVING, stop=True, params={"variant": "replacing"}, note="canceled, and not replaced"),
 )
 DAY_IS_FULL: Final = "the daily limit is used up"
 #: Those the tests try: one of every kind of harm.
@@ -177,7 +179,11 @@ async def _traded(market: Market, watch: Watch, directory: Path, trial: Trial) -
         await watch.until("tried", lambda s: s["orders"])
         await watch.until("nothing", lambda s: not s["orders"] and not s["positions"])
         return "nothing"
-    held = await watch.enters(market, **WISH)
+    if trial.once:
+        await market.signal(**WISH)
+        held = await watch.until("in position", lambda s: s["positions"])
+    else:
+        held = await watch.enters(market, **WISH)
     if trial.stop and trial.fault != "F18" and trial.at != "entry":
         await watch.until("protected", lambda s: s["positions"] and s["positions"][0]["protected_by"])
     if trial.at != "entry":
