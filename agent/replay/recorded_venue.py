@@ -10,6 +10,7 @@ minimum.
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import takewhile
 from typing import Final
 
 from agent.core import events as e
@@ -29,6 +30,7 @@ from agent.core.commands import (
 from agent.core.instrument import Instrument
 from agent.core.market import Book, BookLevel, DataSource, Quote
 from agent.core.money import ZERO, Price
+from agent.core.order import Fill
 from agent.core.state import Setup
 from agent.core.verdict import ApprovedPair
 from agent.exchange.paper import account as paper
@@ -49,6 +51,7 @@ class RecordedVenue:
         self.now_ms = at_ms
         self.bid: Price = self.instrument.price(price, "nearest")
         self.account: PaperState = open_account(self.instrument, balance, at_ms)
+        self._fills: list[Fill] = []
         self._terms = Terms(self.instrument, setup.fee_rate * 10_000, slippage_bp)
 
     def quote(self) -> Quote:
@@ -89,10 +92,11 @@ class RecordedVenue:
                 return [e.BookSeen(self.book(), asked_by)]
             case ReadQuote():
                 return [e.QuoteSeen(self.quote(), trusted=True)]
-            case ReadAccount():
-                # Every answer carried its fills: none is left to be told, up to this moment.
+            case ReadAccount(fills_since_ms=since_ms):
                 open_orders = tuple(report_of(o) for o in self.account.open_orders)
-                return [e.AccountSeen(dict(self.account.balances), open_orders, (), self.now_ms)]
+                newer = takewhile(lambda fill: fill.at_ms >= since_ms, reversed(self._fills))
+                fills = tuple(newer)[::-1]
+                return [e.AccountSeen(dict(self.account.balances), open_orders, fills, since_ms)]
             case LookUpOrder(client_id=client_id):
                 order = self.account.open_order(client_id)
                 return [e.OrderReported(report_of(order)) if order else e.LookupFoundNothing(client_id)]
@@ -140,6 +144,7 @@ class RecordedVenue:
 
     def _take(self, moved: Moved) -> list[e.Event]:
         self.account = moved.state
+        self._fills += moved.fills
         return [e.OrderReported(report_of(order, moved.fills)) for order in moved.orders]
 
 
