@@ -100,8 +100,9 @@ class Totals:
             else "",
             "faults: " + ", ".join(f"{name} {times}" for name, times in ordered),
             f"never happened: {', '.join(self.missing) or 'none'}",
-            f"orders of unknown outcome: {self.unknown}, resolved after {_quantiles(self.unknown_ms)}",
-            f"from start to reconciled: {_quantiles(self.restart_ms)}",
+            f"orders of unknown outcome: {self.unknown}, resolved after {_quantiles(self.unknown_ms)}"
+            " of a venue that may be asked and answers",
+            f"from start to reconciled, of the same: {_quantiles(self.restart_ms)}",
             f"unprotected {self.naked_ms / 1000:.0f} s of {self.held_ms / 3_600_000:.0f} h held"
             f" ({share:.2f} %), of which {self.naked_calm_ms / 1000:.0f} s in calm",
             f"unprotected at a time: {_quantiles(self.unprotected_ms)};"

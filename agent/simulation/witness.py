@@ -326,7 +326,7 @@ class Witness:
         if fault is not None:
             raise Violation(20, f"a part broke: {fault}")
         if before is not None and before.reconciled_ms is None and after.reconciled_ms is not None:
-            self.figures.restart_ms.append(self.world.agenda.now_ms - process.started_ms)
+            self.figures.restart_ms.append(self.world.agenda.now_ms - self.world.reachable_since_ms)
         if before is None or after.orders is before.orders:
             if before is None:
                 return
@@ -409,8 +409,9 @@ class Witness:
         if new.status is OrderStatus.UNKNOWN:
             self.figures.unknown += 1
         if old.status is OrderStatus.UNKNOWN and old.unknown_since_ms is not None:
+            now_ms = self.world.agenda.now_ms
             since_ms = max(old.unknown_since_ms, self.world.reachable_since_ms)
-            self.figures.unknown_ms.append(max(0, state.now_ms - since_ms))
+            self.figures.unknown_ms.append(max(0, now_ms - since_ms))
         if old.status in TERMINAL:
             may = old.status in (OrderStatus.NOT_PLACED, OrderStatus.REJECTED) or new.filled > old.filled
             if not may:

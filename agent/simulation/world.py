@@ -468,9 +468,11 @@ class World:
 
     @property
     def reachable_since_ms(self) -> int:
-        """Since when the agent lives and the venue answers it."""
-        started_ms = self.process.started_ms if self.process else self.agenda.now_ms
-        return max(started_ms, self._calm_since_ms)
+        """Since when the agent lives, and may ask the venue, and is answered."""
+        now_ms, network = self.agenda.now_ms, self.network
+        since_ms = [self.process.started_ms if self.process else now_ms, self._calm_since_ms]
+        since_ms += [network.silent_until_ms, *(us // MS for us in network.blind_until_us.values())]
+        return max(at for at in since_ms if at <= now_ms)
 
     @property
     def is_calm(self) -> bool:
