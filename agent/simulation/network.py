@@ -455,7 +455,14 @@ class UserSocket:
         network = self._network
         at_us = max(self._last_us + 1, network.agenda.now_us + network.latency_us())
         self._last_us = at_us
-        network.hand(self.loop, at_us - network.agenda.now_us, lambda: self._queue.put_nowait(data))
+        network.hand(self.loop, at_us - network.agenda.now_us, lambda: self._tell(data))
+
+    def _tell(self, data: bytes) -> None:
+        """As an answer over HTTP, a frame may say until when the exchange wants silence."""
+        if b'"retryAfter"' in data:
+            until_ms = int(orjson.loads(data)["error"]["data"]["retryAfter"])
+            self._network.silent_until_ms = max(self._network.silent_until_ms, until_ms)
+        self._queue.put_nowait(data)
 
     def _hear(self, text: str) -> None:
         if self._open:
