@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from agent.core.gate import entries_blocked_by
 from agent.core.instant import iso_utc
@@ -92,10 +92,11 @@ def _position(state: AgentState, position: Position) -> Json:
     stop, target = resting.get(Purpose.PROTECT), resting.get(Purpose.TARGET)
     protecting = stop.client_id if stop else None
 
-    def price(level: float | None) -> str | None:
+    def price(level: float | None, toward: Literal["down", "up"]) -> str | None:
+        """The tick at which the level is reached, where an order for it rests."""
         if level is None or level <= 0:
             return None
-        return plain(instrument.price(level, "nearest")) if instrument else repr(level)
+        return plain(instrument.price(level, toward)) if instrument else repr(level)
 
     entry = position.entry_price
     return {
@@ -106,9 +107,9 @@ def _position(state: AgentState, position: Position) -> Json:
         "signal_bar": iso_utc(position.plan.signal_open_ms),
         "entry_price": text(entry.quantize(Decimal("1e-8")) if entry else None),
         "size": plain(position.held_qty),
-        "stop": price(levels.stop) if levels.stop_enforced else None,
-        "target": price(levels.target),
-        "take_profit": price(levels.take_profit),
+        "stop": price(levels.stop, "down") if levels.stop_enforced else None,
+        "target": price(levels.target, "up"),
+        "take_profit": price(levels.take_profit, "up"),
         "ladder": [[ratio, level] for ratio, level in levels.ladder.levels] if levels.ladder else [],
         "bars_held": position.bars_held,
         "max_hold": position.plan.exits.max_hold if position.plan.exits.use_time_exit else None,

@@ -522,7 +522,8 @@ def test_the_snapshot_tells_what_protects_at_what_price_and_when_that_was_last_c
     play.at(play.now_ms + 12_000)
     [shown] = snapshot(play.state, "1")["positions"]
     assert shown["protected_by"] == stop.client_id
-    assert shown["protected_at"] == str(stop.stop_price)
+    assert shown["protected_at"] == shown["stop"] == str(stop.stop_price)
+    assert shown["target"] == str(target.price)
     assert shown["target_rests_as"] == target.client_id
     assert shown["protection_verified_at"] is not None
     assert shown["unprotected_since"] is None

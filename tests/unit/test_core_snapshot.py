@@ -41,7 +41,7 @@ def test_a_position_is_shown_with_its_levels_as_money() -> None:
     assert position["entry_price"] == "0.4981"
     assert position["size"] == "2006.5962"
     assert position["stop"] == "0.4796"
-    assert position["target"] == "0.5027"
+    assert position["target"] == "0.5028"
     assert position["take_profit"] is None
     assert position["protected_by"] == play.stop().client_id
     [order] = document["orders"]  # type: ignore[misc]
