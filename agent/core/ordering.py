@@ -8,6 +8,7 @@ believable answer is UNKNOWN and is looked up again and again; "never placed" is
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Final
 
 from agent.core.account import day_of
@@ -120,9 +121,12 @@ def on_refused(turn: Turn, event: OrderRefused) -> None:
     turn.put_order(after)
     if after.status is not OrderStatus.REJECTED:
         return
-    entering = order.intent.purpose is Purpose.ENTRY
+    entering, lacking = order.intent.purpose is Purpose.ENTRY, "insufficient balance" in event.detail.lower()
+    if order.intent.purpose is Purpose.EXIT and lacking and turn.state.sellable is None:
+        # The account says what there is to be sold; until it does, as much as the ledger owns is tried.
+        turn.change(sellable=Decimal("Infinity"), account_seen_ms=None)
     text = f"order {event.client_id} refused: {event.detail} ({event.code})"
-    if entering and "insufficient balance" in event.detail.lower():
+    if entering and lacking:
         # The ledger says that it could be paid. Whatever is true, trying again will not make it so.
         turn.phase_event(PhaseEvent.FAILED)
         turn.alert(

@@ -20,6 +20,7 @@ from agent.core.booking import book_flow
 from agent.core.commands import AlertLevel, LookUpOrder, ReadAccount
 from agent.core.events import AccountSeen, AccountUnreadable, FillsSeen, Impairment, OrderReported
 from agent.core.fees import keep_fee_prices, warn_of_low_bnb
+from agent.core.guard import selling_in
 from agent.core.impairing import heal, impair
 from agent.core.leaving import drive
 from agent.core.money import ZERO, plain
@@ -157,6 +158,7 @@ def on_account(turn: Turn, event: AccountSeen) -> None:
         cash = holdings_total(event.holdings, turn.state.setup.quote)
         turn.change_durable(account=replace(account, cash=cash))
     _note_foreign(turn, event)
+    _note_sellable(turn, event)
     note_strangers(turn, event)
     keep_fee_prices(turn, event.holdings)
     warn_of_low_bnb(turn, event.holdings)
@@ -199,6 +201,17 @@ def _note_foreign(turn: Turn, event: AccountSeen) -> None:
         foreign[setup.base] = spare
     if foreign != turn.state.durable.account.foreign:
         turn.change_durable(account=replace(turn.state.durable.account, foreign=foreign))
+
+
+def _note_sellable(turn: Turn, event: AccountSeen) -> None:
+    """A sale was refused for lack of coins: until the account has them, no more is sold than it has free."""
+    if turn.state.sellable is None:
+        return
+    seen = event.holdings.get(turn.state.setup.base)
+    free = seen.free if seen is not None else ZERO
+    owned = sum((p.held_qty for p in turn.state.open_positions()), ZERO)
+    in_orders = selling_in(turn.state.orders.values())
+    turn.change(sellable=None if free + in_orders >= owned else free)
 
 
 def _settle_difference(turn: Turn, difference: Difference, event: AccountSeen) -> None:

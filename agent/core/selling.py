@@ -74,9 +74,13 @@ def cannot_oversell(turn: Turn, position: Position, order: Order) -> bool:
 
 def is_dust(turn: Turn, position: Position, instrument: Instrument) -> bool:
     """Whether what is held can no longer be sold."""
+    return _is_nothing(turn, position, instrument, position.held_qty)
+
+
+def _is_nothing(turn: Turn, position: Position, instrument: Instrument, qty: Decimal) -> bool:
     price = turn.state.bid() or position.exit_price or position.entry_price
     assert price is not None, "an open position has at least its entry price"
-    return instrument.is_dust(position.held_qty, price)
+    return instrument.is_dust(qty, price)
 
 
 def sell(
@@ -86,7 +90,10 @@ def sell(
 
     `lost` is what sales of unknown outcome were for that cannot oversell any more.
     """
-    qty = instrument.most(position.held_qty, market=True)
+    qty = instrument.most(_at_most(turn, position, under), market=True)
+    if qty <= 0 or (turn.state.sellable is not None and _is_nothing(turn, position, instrument, qty)):
+        retry_later(turn, position.id)
+        return
     intent = Intent(
         client_id=turn.new_client_id(),
         position_id=position.id,
@@ -108,10 +115,19 @@ def sell(
         retry_later(turn, position.id)
         return
     put_approved(turn, verdict)
+    if turn.state.sellable is not None:
+        turn.change(sellable=max(ZERO, turn.state.sellable - qty))
     if under is None:
         turn.ask(PlaceOrder(verdict))
     else:
         turn.ask(ReplaceOrder(give_way(turn, under), verdict))
+
+
+def _at_most(turn: Turn, position: Position, under: Guard | None) -> Decimal:
+    """What is held, or what the account has of it, once it refused a sale for lack of coins."""
+    if turn.state.sellable is None:
+        return position.held_qty
+    return min(position.held_qty, turn.state.sellable + (under.leaves_qty if under else ZERO))
 
 
 def give_way(turn: Turn, guard: Guard) -> str:

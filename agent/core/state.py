@@ -169,6 +169,8 @@ class AgentState:
     account_asked_in_doubt: bool = True
     """Whether that was as far back as is needed to conclude something."""
     account_seen_ms: int | None = None
+    sellable: Decimal | None = None
+    """What the account has free of our base currency, once a sale was refused for lack of it."""
     doubted_cash: Decimal | None = None
     missing_base: Missing | None = None
     """Coins of ours that the account does not hold, while that is being proven."""

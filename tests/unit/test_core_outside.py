@@ -218,6 +218,32 @@ def test_trades_of_others_are_told_once_and_change_no_position() -> None:
     assert play.position() == before
 
 
+# --- less than the ledger owns -------------------------------------------------------------------------
+
+
+def test_a_sale_refused_for_lack_of_coins_is_made_of_what_the_account_has_free() -> None:
+    """Somebody took or locked a part: what is left of it does not wait until that is proven."""
+    play = holding(protective_stop=False)
+    play.learn(e.EmergencyRequested("operator"))
+    play.refuses(play.sale())
+    again = play.sale()
+    assert play.asked(ReadAccount, play.commands), "asked at once what there is"
+    if play.state.orders[again.client_id].status is OrderStatus.PENDING_NEW:
+        play.refuses(again)
+    owned = held(play)
+    play.at(play.now_ms + 1_000)
+    play.account(USDT=str(play.cash), ADA=str(owned - 500))
+    sent = [*play.sent(), *play.sent(play.later(2_000))]
+    assert [intent.qty for intent in sent] == [play.instrument.qty(owned - 500)]
+    play.fills(sent[0])
+    assert 499 < held(play) < 501
+    assert not play.sent(play.later(20_000)), "there is nothing more to be sold"
+    play.account(USDT=str(play.cash), ADA=str(held(play)))
+    assert [i.qty for i in (*play.sent(), *play.sent(play.later(30_000)))] == [
+        play.instrument.qty(held(play))
+    ]
+
+
 # --- readings that do not reach far back -------------------------------------------------------------
 
 
