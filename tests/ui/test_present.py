@@ -273,7 +273,13 @@ def test_a_card_has_everything_of_a_position():
 def test_a_position_that_is_left_cannot_be_closed_again():
     (card,) = positions.cards(picture(positions=[position(leaving="STOP")]), None)
     assert not card.can_close
-    assert "leaving: STOP" in card.title
+    assert card.protection.startswith("Leaving: STOP, being sold. Protected by order sx01protect7")
+    assert card.protection_tone is Tone.NOTICE
+    assert card.brief_protection == "LEAVING"
+    bare = position(leaving="STOP", protected_by=None, unprotected_since="2025-01-15T15:43:05.000Z")
+    (card,) = positions.cards(picture(positions=[bare]), None)
+    assert card.protection == "Leaving: STOP, being sold. NOT PROTECTED for 1 min 0 s"
+    assert card.protection_tone is Tone.BAD
 
 
 def test_what_an_older_engine_does_not_publish_is_not_known():

@@ -220,6 +220,12 @@ def test_the_safe_answer_has_the_focus_and_nothing_is_modal(qapp, tmp_path):
         card.buttons[""].setFocus()
         eyes.press(Qt.Key.Key_Return)
         assert card.isHidden(), "Enter on the safe answer is safe"
+        given = []
+        card.answered.connect(lambda key, choice: given.append((key, choice)))
+        eyes.press(Qt.Key.Key_X, CTRL, SHIFT)
+        eyes.press(Qt.Key.Key_Escape)
+        assert given == [("emergency", "")], "and so is Escape"
+        assert card.isHidden()
         assert not eyes.window.emergency_card.isVisible()
 
     on_offscreen(scenario, tmp_path)

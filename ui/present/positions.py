@@ -81,10 +81,9 @@ def _card(
     share = pnl / cost if pnl is not None and cost else None
     percent = f"  {numbers.percent(share)}" if share is not None else ""
     held = f"{numbers.size(position.size)} {picture.base}"
-    leaving = f"  leaving: {position.leaving}" if position.leaving else ""
     return PositionCard(
         id=position.id,
-        title=f"#{position.id}  LONG {held}{leaving}",
+        title=f"#{position.id}  LONG {held}",
         result=f"{numbers.money(pnl, picture.quote, signed=True)}{percent}",
         result_tone=result_tone(pnl) if old_s is None else Tone.QUIET,
         fields=(
@@ -120,6 +119,8 @@ def _brief(picture: Picture, holding: Holding, now: datetime | None) -> str:
 
 
 def _brief_protection(picture: Picture, holding: Holding, attached: bool) -> str:
+    if holding.position.leaving is not None:
+        return "LEAVING"
     if holding.position.protected_by is not None:
         return "✓ stop" if attached else "stop?"
     return "EXPOSED" if picture.strategy.stop_enforced else "no stop"
@@ -180,6 +181,12 @@ def _bars(count: int) -> str:
 
 
 def _protection(picture: Picture, holding: Holding, now: datetime | None, attached: bool) -> str:
+    protection = _protected(picture, holding, now, attached)
+    leaving = holding.position.leaving
+    return protection if leaving is None else f"Leaving: {leaving}, being sold. {protection}"
+
+
+def _protected(picture: Picture, holding: Holding, now: datetime | None, attached: bool) -> str:
     position = holding.position
     if position.protected_by is not None:
         if not attached:
@@ -196,6 +203,8 @@ def _protection(picture: Picture, holding: Holding, now: datetime | None, attach
 
 
 def _protection_tone(picture: Picture, holding: Holding, attached: bool) -> Tone:
+    if holding.position.leaving is not None and holding.position.unprotected_since is None:
+        return Tone.NOTICE
     if holding.position.protected_by is not None:
         return Tone.GOOD if attached else Tone.BUSY
     return Tone.BAD if picture.strategy.stop_enforced else Tone.QUIET
