@@ -387,6 +387,26 @@ def test_the_shape_is_remembered_and_stays_on_the_screen(qapp, tmp_path):
     again.hide()
 
 
+def test_height_and_parts_are_those_of_the_last_time(qapp, tmp_path):
+    def opened() -> MainWindow:
+        window = MainWindow(Settings(tmp_path / "window.ini"))
+        window.show()
+        QApplication.processEvents()
+        return window
+
+    first = opened()
+    first.resize(first.width(), 741)
+    first.whole.setSizes([400, 230])
+    QApplication.processEvents()
+    parts = first.whole.sizes()
+    first.remember()
+    first.hide()
+    second = opened()
+    assert second.height() == 741
+    assert second.whole.sizes() == parts
+    second.hide()
+
+
 def test_what_is_switched_is_remembered(qapp, tmp_path):
     async def scenario(eyes: Eyes) -> None:
         show(eyes, document())
