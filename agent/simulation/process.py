@@ -239,6 +239,8 @@ class SimulatedParts(Parts):
         rest_class(world.rules.name)
         others: dict[tuple[ModuleType, str], object] = {
             (engine_module, "trading_alone"): _unlocked,
+            # Every world that lived until then would be kept for good too.
+            (engine_module, "keep_for_good"): lambda: None,
             (ccxt_client, "time"): _LoopTime(loop),
             (user_stream, "dial"): dial,
         }
