@@ -301,18 +301,23 @@ def strangers(world: World) -> None:
     world.witness.note_outside()
 
 
-def foreign_cancel(world: World) -> None:
-    """The owner cancels a protective order by hand."""
+def foreign_cancel(world: World, tries: int = 12) -> None:
+    """The owner cancels a protective order by hand, as soon as there is one."""
+    if world._healing:
+        return
     mine = [o for o in world.venue.open_orders if world.rules.own_id(o.terms.client_id).startswith(world.tag)]
-    if mine:
-        world.network.counters.fire("F41")
-        if world.chance.random() < 0.5:
-            # Nobody tells the agent.
-            world.network.muted_until_us = world.agenda.now_us + 30 * SECOND
-        try:
-            world.venue.trading.account._strangers.cancel({"client_id": mine[0].terms.client_id})
-        except (StrangerError, BadFaultError):
-            return
+    if not mine:
+        if tries:
+            world.agenda.plan(10 * MINUTE, lambda: foreign_cancel(world, tries - 1))
+        return
+    world.network.counters.fire("F41")
+    if world.chance.random() < 0.5:
+        # Nobody tells the agent.
+        world.network.muted_until_us = world.agenda.now_us + 30 * SECOND
+    try:
+        world.venue.trading.account._strangers.cancel({"client_id": mine[0].terms.client_id})
+    except (StrangerError, BadFaultError):
+        return
 
 
 def operator(world: World) -> None:
