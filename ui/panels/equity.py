@@ -182,11 +182,12 @@ class _Plot:
         self.widget.setYRange(low, high, padding=0)
         digits = 0 if high - low >= 10 else 2
         fit = max(1, min(4, (self.widget.height() - 34) // _LABEL_PX))
-        marks = [(value, numbers.number(value, digits)) for value in price_ticks(low, high, fit, digits)]
+        ticks = price_ticks(low, high, fit, digits) or [(low + high) / 2]  # no round one: then the middle
+        marks = [(value, numbers.number(value, digits)) for value in ticks]
         self.widget.getAxis("left").setTicks([marks])
         zone = local_zone() if self._zone is None else UTC
-        ticks = time_ticks(begin_s * 1000, end_s * 1000, max(self.widget.width() - 70, 120), 64, zone)
-        self.widget.getAxis("bottom").setTicks([[(tick.ms / 1000, tick.text) for tick in ticks]])
+        times = time_ticks(begin_s * 1000, end_s * 1000, max(self.widget.width() - 70, 120), 64, zone)
+        self.widget.getAxis("bottom").setTicks([[(tick.ms / 1000, tick.text) for tick in times]])
 
     def _hovered(self, at: Any) -> None:
         box = self.widget.getViewBox()
