@@ -152,7 +152,7 @@ def on_account(turn: Turn, event: AccountSeen) -> None:
         on_report(turn, OrderReported(report))
     if adopt_sales(turn, event):
         on_fills(turn, FillsSeen(event.fills))
-    _look_up_vanished(turn, event, asked or turn.at_ms)
+    vanished = _look_up_vanished(turn, event, asked or turn.at_ms)
     account = turn.state.durable.account
     if account.cash is None:
         cash = holdings_total(event.holdings, turn.state.setup.quote)
@@ -163,7 +163,7 @@ def on_account(turn: Turn, event: AccountSeen) -> None:
     keep_fee_prices(turn, event.holdings)
     warn_of_low_bnb(turn, event.holdings)
     open_questions = any(not o.is_settled and not o.is_working for o in turn.state.orders.values())
-    if settles and not open_questions:
+    if settles and not open_questions and not vanished:
         _settle_difference(turn, compare(turn.state, event), event)
         # What was given up just now is not ours any more.
         _note_foreign(turn, event)
@@ -181,13 +181,21 @@ def _settles(state: AgentState, event: AccountSeen) -> bool:
     return as_asked or event.fills_since_ms <= _needed_from_ms(state, state.now_ms)
 
 
-def _look_up_vanished(turn: Turn, event: AccountSeen, asked_ms: int) -> None:
-    """An order that works in the ledger but not at the exchange has ended meanwhile."""
+def _look_up_vanished(turn: Turn, event: AccountSeen, asked_ms: int) -> bool:
+    """An order that works in the ledger but not at the exchange has ended meanwhile.
+
+    Whether there is one that never rested: what it traded may be in the balances and not in the trades yet.
+    """
     open_ids = {report.client_id for report in event.open_orders}
+    vanished = False
     for order in turn.state.orders.values():
-        known_before = order.is_working and order.intent.created_ms < asked_ms
-        if known_before and order.intent.client_id not in open_ids:
+        if not order.is_working or order.intent.client_id in open_ids:
+            continue
+        # One that rested brought coins here before: its sale would show as coins that are missing.
+        vanished = vanished or not order.intent.rests
+        if order.intent.created_ms < asked_ms:
             turn.ask(LookUpOrder(order.intent.client_id))
+    return vanished
 
 
 def _note_foreign(turn: Turn, event: AccountSeen) -> None:

@@ -171,6 +171,21 @@ def test_a_balance_older_than_our_own_trade_is_not_a_withdrawal() -> None:
     assert play.state.durable.day.flows == 0
 
 
+def test_what_an_accepted_order_took_is_no_withdrawal_before_its_trades_are_told() -> None:
+    """Accepted, gone from the open orders, paid for in the balances, and its trades are not shown yet."""
+    play = Playbook().ready("10000")
+    play.signal()
+    play.deep_book([("0.4981", "100000")])
+    play.works(play.entry())
+    cash = play.cash
+    for _ in range(3):
+        play.learn(e.AccountSeen({"USDT": e.Holding(D("9500"), D(0))}, (), (), 0))
+        play.later(5_000)
+    assert play.cash == cash
+    assert play.state.durable.day is not None
+    assert play.state.durable.day.flows == 0
+
+
 def test_trades_in_a_reading_are_taken_before_anything_is_compared() -> None:
     play = Playbook().ready()
     play.enter("0.4981")

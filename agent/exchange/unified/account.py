@@ -106,6 +106,7 @@ class UnifiedAccount:
         self._intents: dict[str, Intent] = {}
         ailments = Ailments(self._tell)
         self._key_watch, self._words = KeyWatch(ailments), WordWatch(ailments)
+        self._loading = asyncio.Lock()
         self._ids = OrderIds()
         self._time = RequestTime(clock)
         self._carrier = Carrier(
@@ -272,10 +273,12 @@ class UnifiedAccount:
     async def loaded(self) -> Any:
         """ccxt with its markets known. Raises MarketDataError."""
         api = self._carrier.ccxt
-        if api.markets is None:
-            outcome = await self._carrier.ask(Urgency.RECONCILE, lambda: api.load_markets(), public=True)
-            if not isinstance(outcome, Accepted):
-                raise MarketDataError(f"the markets of {api.id}: {said(outcome)}")
+        # ccxt gives all who ask at once one answer, of which only the first would know that it came.
+        async with self._loading:
+            if api.markets is None:
+                outcome = await self._carrier.ask(Urgency.RECONCILE, lambda: api.load_markets(), public=True)
+                if not isinstance(outcome, Accepted):
+                    raise MarketDataError(f"the markets of {api.id}: {said(outcome)}")
         return api
 
     # --- unasked -------------------------------------------------------------------------------------
