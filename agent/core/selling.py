@@ -64,7 +64,13 @@ def cannot_oversell(turn: Turn, position: Position, order: Order) -> bool:
         return False
     others = (p.held_qty for p in turn.state.open_positions() if p.id != position.id)
     base = turn.state.setup.base
-    beside = sum(others, turn.state.durable.account.foreign.get(base, ZERO))
+    # What a purchase without an end may have brought already lies beside as well.
+    coming = (
+        order.intent.qty - order.filled
+        for order in turn.state.orders.values()
+        if order.intent.side is Side.BUY and not order.is_settled
+    )
+    beside = sum(others, sum(coming, turn.state.durable.account.foreign.get(base, ZERO)))
     instrument = turn.state.instrument
     if instrument is not None and instrument.qty(position.held_qty) > order.intent.qty:
         # Sold in parts: the last part would find what lies beside, however little.

@@ -314,6 +314,22 @@ def test_a_sale_that_is_missed_for_a_moment_and_cannot_oversell_is_made_again() 
     assert not play.sent(play.later(MINUTE))
 
 
+def test_a_sale_that_is_missed_is_not_made_again_beside_a_purchase_without_an_answer() -> None:
+    """Should both have arrived, a second sale would sell what the purchase brought."""
+    setup = make_setup(protective_stop=False)
+    play = Playbook(replace(setup, limits=replace(setup.limits, max_open_positions=2))).ready()
+    first = play.enter()
+    play.quiet_bar()
+    play.signal()
+    play.book()
+    play.loses_answer(play.entry())
+    play.learn(e.CloseRequested("operator", first.id))
+    sale = play.sale()
+    play.loses_answer(sale)
+    play.at(play.now_ms + 3_500)
+    assert not [i for i in play.sent(play.finds_nothing(sale)) if i.purpose is Purpose.EXIT]
+
+
 def test_a_sale_of_unknown_outcome_that_executed_ends_the_position() -> None:
     play = at_target(without_stop())
     play.loses_answer(play.sale())
