@@ -159,5 +159,8 @@ class StandIn:
         if not self._lends:
             return
         self._lends = False
-        self._sink(Scrutinized("INFO", KIND, f"exits are judged by {self._whose}'s bars again"))
+        text = (
+            f"exits are judged by {self._whose}'s bars again" if self._holds else "nothing is held any more"
+        )
+        self._sink(Scrutinized("INFO", KIND, text))
         self._sink(self._reported)
