@@ -413,6 +413,7 @@ async def test_what_is_held_is_sold_beside_a_disk_that_does_not_answer(house, di
     assert journal is not None, both[0].err
     shutil.copyfile(journal[1], journal[2])
     shutil.rmtree(Path(journal[1]).parent)
+    shutil.rmtree(f"{Path(journal[1]).parent}-lock", ignore_errors=True)
     assert import_spilled(data, data / "trades.db")
     assert [row for row in compared(data, theirs) if "ADA" not in row] == []
     (trade,) = rows_of(data, "trades")
