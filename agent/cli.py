@@ -502,6 +502,17 @@ def disarm(data_dir: DataDir = None) -> int:
 _INTERRUPTED: Final = 130
 
 
+#: What is looked for under a name of its own, and where it is.
+_ELSEWHERE: Final = {
+    **{
+        kind: f"it is an export: {PROGRAM} export {kind}"
+        for kind in ("costs", "tax", "incidents", "dust", "orders", "fills", "balances", "configs")
+    },
+    "kpis": f"they are in {PROGRAM} stats",
+    "positions": f"they are in {PROGRAM} status",
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -510,7 +521,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Ended as why:
         return _tell(why.text, why.fix, why.code)
     except TyperException as why:
-        return _tell(f"{why.format_message()}", f"see {PROGRAM} --help", ExitCode.REFUSED)
+        fix = _ELSEWHERE.get(words[0], f"see {PROGRAM} --help")
+        return _tell(f"{why.format_message()}", fix, ExitCode.REFUSED)
     if result == _INTERRUPTED:
         return _tell("Interrupted.", "look at the result with `status`", ExitCode.REFUSED)
     assert isinstance(result, int), "every command returns its exit code"

@@ -232,6 +232,15 @@ def test_paper_reset_is_for_paper(tmp_path, capsys):
     assert "testnet" in err
 
 
+@pytest.mark.parametrize(
+    ("word", "where"), [("tax", "agent.cli export tax"), ("kpis", "agent.cli stats"), ("taxes", "--help")]
+)
+def test_what_has_no_command_of_its_own_is_shown_its_place(capsys, word, where):
+    code, out, err = run(capsys, None, word)
+    assert (code, out) == (1, "")
+    assert where in err
+
+
 def test_a_new_paper_account_asks_for_a_new_copy_on_the_server(tmp_path, capsys):
     store(tmp_path, ROWS)
     begun = begin_copy(tmp_path / "trades.db", "ada")
