@@ -160,11 +160,15 @@ class LiveReplay:
         self._restart_after_halt()
 
     def _close(self, candle: Candle, following: Candle | None) -> None:
-        """The bar ends. What is decided now trades at the next bar's open, which is the same moment."""
+        """The bar ends. What is decided now trades at the next bar's open, which is the same moment.
+
+        Where that bar is missing it trades at the close, also when nobody was told the prices in between.
+        """
         closes_ms = candle.open_ms + self._setup.bar_ms
         self._venue.now_ms = closes_ms
-        if following is not None and following.open_ms == closes_ms:
-            self._venue.bid = self._venue.instrument.price(following.open, "nearest")
+        joins = following is not None and following.open_ms == closes_ms
+        price = following.open if following is not None and joins else candle.close
+        self._venue.bid = self._venue.instrument.price(price, "nearest")
         self._learn(e.BarClosed(candle, e.ClosedBy.FLAG))
 
     # --- the engine --------------------------------------------------------------------------------
