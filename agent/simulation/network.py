@@ -312,6 +312,12 @@ class Network:
         """Whether anybody wants every quote."""
         return any(line.closely for line in self.market_lines)
 
+    @property
+    def reaches_listeners(self) -> bool:
+        """Whether what the market says now is heard by everybody who listens."""
+        heard = not self.weather.unreachable and not self.weather.silent
+        return heard and bool(self.market_lines) and all(line.up for line in self.market_lines)
+
     def broadcast(self, kind: str, what: Any, *, to_all: bool = False) -> None:
         """The market says something to everybody who listens; quotes between bars to who watches closely."""
         if self.weather.unreachable:

@@ -235,7 +235,9 @@ class World:
         elif fault == "F24":
             self.network.broadcast("bar", candle)
             corrected = replace(candle, close=candle.low, volume=candle.volume * 1.5)
-            self.agenda.plan(20 * SECOND, lambda: self.network.broadcast("bar", corrected))
+            if self.network.reaches_listeners:
+                # Who never heard the bar itself would take its correction for it.
+                self.agenda.plan(20 * SECOND, lambda: self.network.broadcast("bar", corrected))
         elif fault == "F26":
             bad = self.chance.choice((float("nan"), -1.0, float("inf")))
             self.network.broadcast(
