@@ -201,6 +201,6 @@ def test_a_flow_is_read_back_from_what_reconciliation_says():
     play.ready()
     for _ in range(2):
         play.at(play.now_ms + 60_000)
-        play.learn(e.AccountSeen({"USDT": e.Holding(D("10250.5"), D(0))}, (), (), play.now_ms))
+        play.learn(e.AccountSeen({"USDT": e.Holding(D("10250.5"), D(0))}, (), (), 0))
     assert [flow.amount for flow in flows_in(account_rows(play))] == [D("250.5")]
     assert PAPER.quote == "USDT"
