@@ -16,6 +16,9 @@ from typing import Final
 
 from agent.core.money import ZERO, Price, Qty
 
+#: recvWindow, then the time an accepted request may still take, then the spread between machines.
+PROVEN_ABSENT_AFTER_MS: Final = 5_000 + 10_000 + 3_000
+
 
 class Side(StrEnum):
     BUY = "BUY"

@@ -2,7 +2,8 @@
 
 Reports may come twice, late or in the wrong order; fills are counted by trade id. An order without a
 believable answer is UNKNOWN and is looked up again and again; "never placed" is concluded only after
-`PROVEN_ABSENT_AFTER_MS` and `DEFINITE_NOT_FOUNDS` definite answers, and even then a late fill counts.
+`PROVEN_ABSENT_AFTER_MS` (a sale that could take what is not its position's: `NOT_EVEN_STALE_MS`) and
+`DEFINITE_NOT_FOUNDS` definite answers, and even then a late fill counts.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from agent.core.fees import ask_fee_price, fee_value
 from agent.core.leaving import drive, entry_ended, exit_ended
 from agent.core.money import plain
 from agent.core.order import (
+    PROVEN_ABSENT_AFTER_MS,
     TERMINAL,
     Fact,
     Fill,
@@ -38,13 +40,11 @@ from agent.core.order import (
     next_status,
 )
 from agent.core.phase import PhaseEvent
-from agent.core.position import PositionEvent
+from agent.core.position import PositionEvent, PositionState
 from agent.core.resting import rest_moved
-from agent.core.selling import cancel
+from agent.core.selling import NOT_EVEN_STALE_MS, cancel, finds_only_its_own
 from agent.core.turn import Turn
 
-#: recvWindow, then the time an accepted request may still take, then the spread between machines.
-PROVEN_ABSENT_AFTER_MS: Final = 5_000 + 10_000 + 3_000
 DEFINITE_NOT_FOUNDS: Final = 3
 #: An accepted order that the exchange says it does not know has ended once this passed. Stale answers are
 #: known to last for 30 s.
@@ -179,7 +179,7 @@ def on_found_nothing(turn: Turn, event: LookupFoundNothing) -> None:
     order = replace(order, not_found=order.not_found + 1)
     # The request may have left later than it was decided, but not later than it was given up.
     since = order.unknown_since_ms if order.unknown_since_ms is not None else turn.at_ms
-    old_enough = turn.at_ms >= since + PROVEN_ABSENT_AFTER_MS
+    old_enough = turn.at_ms >= since + _proven_absent_after_ms(turn, order)
     if old_enough and order.not_found >= DEFINITE_NOT_FOUNDS:
         absent = replace(
             order.with_fact(Fact.PROVEN_ABSENT, "the exchange has no such order"), next_lookup_ms=None
@@ -192,6 +192,19 @@ def on_found_nothing(turn: Turn, event: LookupFoundNothing) -> None:
     if order.intent.side is Side.SELL:
         # What is left may be sold by another order already, if this one cannot sell more than is held.
         drive(turn, order.intent.position_id)
+
+
+def _proven_absent_after_ms(turn: Turn, order: Order) -> int:
+    """A sale is made again as soon as it is given up. Where other coins lie beside its position, the second
+    one would sell those, so no answer may be one from before the first. What rests sells nothing unless its
+    position is being left: a second one is canceled when the first turns up."""
+    position = turn.state.positions.get(order.intent.position_id)
+    if order.intent.side is Side.BUY or position is None:
+        return PROVEN_ABSENT_AFTER_MS
+    waits = order.intent.rests and position.state is PositionState.IN_POSITION
+    if waits or finds_only_its_own(turn, position, order):
+        return PROVEN_ABSENT_AFTER_MS
+    return NOT_EVEN_STALE_MS
 
 
 def _not_known_any_more(turn: Turn, order: Order) -> None:

@@ -15,7 +15,15 @@ from agent.core.commands import AlertLevel, CancelOrder, PlaceOrder, ReplaceOrde
 from agent.core.guard import Guard, selling_in
 from agent.core.instrument import Instrument
 from agent.core.money import ZERO
-from agent.core.order import Intent, Order, OrderStatus, OrderType, Purpose, Side
+from agent.core.order import (
+    PROVEN_ABSENT_AFTER_MS,
+    Intent,
+    Order,
+    OrderStatus,
+    OrderType,
+    Purpose,
+    Side,
+)
 from agent.core.position import Position
 from agent.core.records import VerdictRow
 from agent.core.risk import Approved, Refused, approve_sale
@@ -25,6 +33,9 @@ from agent.core.turn import Turn
 EXIT_RETRY_MS: Final = (0, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000)
 #: So long an order without an answer must have been missing before another takes its place.
 LOST_FOR_MS: Final = 3_000
+#: Answers are known to be up to 30 s old. After so long even such a one tells of the time when an order that
+#: left could come no more (`PROVEN_ABSENT_AFTER_MS`).
+NOT_EVEN_STALE_MS: Final = PROVEN_ABSENT_AFTER_MS + 30_000
 #: The longest wait between two sales that each sold something: a book that is thin, not gone.
 THIN_BOOK_MS: Final = 1_000
 
@@ -62,13 +73,18 @@ def cannot_oversell(turn: Turn, position: Position, order: Order) -> bool:
         return False
     if not order.not_found or turn.at_ms < since + LOST_FOR_MS or turn.state.reconciled_ms is None:
         return False
+    return finds_only_its_own(turn, position, order)
+
+
+def finds_only_its_own(turn: Turn, position: Position, order: Order) -> bool:
+    """Whether the account holds too little beside the position for the order to be executed out of that."""
     others = (p.held_qty for p in turn.state.open_positions() if p.id != position.id)
     base = turn.state.setup.base
     # What a purchase without an end may have brought already lies beside as well.
     coming = (
         order.intent.qty - order.filled
         for order in turn.state.orders.values()
-        if order.intent.side is Side.BUY and not order.is_settled
+        if order.intent.side is Side.BUY and not _has_surely_ended(turn, order)
     )
     beside = sum(others, sum(coming, turn.state.durable.account.foreign.get(base, ZERO)))
     instrument = turn.state.instrument
@@ -76,6 +92,16 @@ def cannot_oversell(turn: Turn, position: Position, order: Order) -> bool:
         # Sold in parts: the last part would find what lies beside, however little.
         return beside < instrument.step
     return beside < order.intent.qty
+
+
+def _has_surely_ended(turn: Turn, order: Order) -> bool:
+    """Whether it brings nothing any more. One that was given up may have brought something that stale answers
+    did not show, until the whole account was read anew."""
+    if order.status is not OrderStatus.NOT_PLACED:
+        return order.is_settled
+    since, agreed_ms = order.unknown_since_ms, turn.state.reconciled_ms
+    given_up_ms = since if since is not None else order.intent.created_ms
+    return agreed_ms is not None and agreed_ms >= given_up_ms + NOT_EVEN_STALE_MS
 
 
 def is_dust(turn: Turn, position: Position, instrument: Instrument) -> bool:

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agent.core.order import Intent, Purpose
-from agent.core.ordering import PROVEN_ABSENT_AFTER_MS
+from agent.core.order import PROVEN_ABSENT_AFTER_MS, Intent, Purpose
 from agent.core.ports import Clock
 
 #: Why a request must not leave now, asked right before it does; None when it may.

@@ -9,7 +9,7 @@ import pytest
 from agent.core import events as e
 from agent.core.commands import Keep, PlaceOrder
 from agent.core.events import ClosedBy
-from agent.core.order import Fact, OrderType, Purpose, Side
+from agent.core.order import Fact, Intent, OrderStatus, OrderType, Purpose, Side
 from agent.core.records import BalanceRow, DustRow
 from tests.playbook import (
     BAR,
@@ -290,8 +290,11 @@ def test_a_sale_of_unknown_outcome_blocks_a_second_sale_until_it_is_resolved() -
         assert not play.sent(play.finds_nothing(first))
     assert not play.sent(), "not yet proven"
     play.at(play.now_ms + 8_000)
-    play.finds_nothing(first)
-    assert len(play.sent()) == 1
+    assert not play.sent(play.finds_nothing(first)), "this answer may be from before the sale"
+    play.at(play.now_ms + 29_000)
+    assert not play.sent(play.finds_nothing(first))
+    play.at(play.now_ms + 1_000)
+    assert len(play.sent(play.finds_nothing(first))) == 1
     assert play.sale().client_id != first.client_id
 
 
@@ -328,6 +331,54 @@ def test_a_sale_that_is_missed_is_not_made_again_beside_a_purchase_without_an_an
     play.loses_answer(sale)
     play.at(play.now_ms + 3_500)
     assert not [i for i in play.sent(play.finds_nothing(sale)) if i.purpose is Purpose.EXIT]
+
+
+def beside_a_second_position() -> tuple[Playbook, Intent]:
+    """The first of two positions is being sold, the sale has executed, and nothing told of it."""
+    setup = make_setup(protective_stop=False)
+    play = Playbook(replace(setup, limits=replace(setup.limits, max_open_positions=2))).ready()
+    first = play.enter()
+    play.quiet_bar()
+    play.signal()
+    play.book()
+    second = play.entry()
+    play.learn(e.CloseRequested("operator", first.id))
+    sale = play.sale()
+    play.loses_answer(sale)
+    play.loses_answer(second)
+    return play, sale
+
+
+def sales_made(play: Playbook, sale: Intent, answers: int, every_ms: int) -> list[Intent]:
+    """All the while the exchange answers from before the sale, which it does not know there."""
+    made: list[Intent] = []
+    for _ in range(answers):
+        play.at(play.now_ms + every_ms)
+        made += [i for i in play.sent(play.finds_nothing(sale)) if i.purpose is Purpose.EXIT]
+    return made
+
+
+def test_stale_answers_do_not_sell_the_coins_of_another_position() -> None:
+    """The coins of the second position are there for a second sale of the first to take."""
+    play, sale = beside_a_second_position()
+    play.fills(play.entry())
+    assert not sales_made(play, sale, 30, 1_000)
+    assert play.order(sale).status is OrderStatus.UNKNOWN
+    play.fills(sale)
+    assert not play.sent(), "it was executed, as the next answer that is not stale says"
+    assert play.state.positions[sale.position_id].state is PositionState.CLOSED
+
+
+def test_stale_answers_that_hide_a_purchase_do_not_sell_what_it_brought() -> None:
+    """The same answers that hide the sale say of the second purchase that it was never placed."""
+    play, sale = beside_a_second_position()
+    second = play.entry()
+    for _ in range(3):
+        play.at(play.now_ms + 7_000)
+        play.finds_nothing(second)
+    assert play.order(second).status is OrderStatus.NOT_PLACED
+    assert not sales_made(play, sale, 8, 1_000), "the purchase may have been executed as well"
+    assert sales_made(play, sale, 2, 10_000), "no answer is as old as that"
 
 
 def test_a_sale_of_unknown_outcome_that_executed_ends_the_position() -> None:
