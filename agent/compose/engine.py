@@ -417,7 +417,7 @@ class Engine:
             if config.agent.metrics_port is not None:
                 supervisor.keep("metrics", metrics_at(door, config.agent.metrics_port))
             if isinstance(clock, ExchangeClock):
-                supervisor.keep("venue clock", clock.run)
+                supervisor.keep("venue clock", lambda: clock.run(lambda: gate.is_blocked))
             if self._exits_only_because is None:
                 await journal.accept_config(config.config_hash, config.canonical, clock.now_ms())
             self._send_changes(runtime, courier)

@@ -27,6 +27,7 @@ from agent.config.env_file import without_credentials
 from agent.control.client import ControlClient, ControlError, connect
 from agent.control.messages import PROTOCOL, Notice, Versions
 from agent.core.instant import ms_of_iso
+from agent.store.data_dir import DataDir
 from agent.store.revision import SCHEMA_REVISION
 
 PROJECT: Final = Path(agent.__file__).parent.parent
@@ -175,6 +176,15 @@ class Engine:
                 f"{what} did not happen within {within_s:g} s"
                 + (f" (entries blocked: {blocked})" if blocked else "")
             ) from None
+
+    async def logs(self, words: str) -> None:
+        """Wait until the log holds `words`."""
+        log = DataDir(self.directory).log_file
+        for _ in range(int(PATIENCE_S * 50)):
+            if log.exists() and words in log.read_text(encoding="utf-8", errors="replace"):
+                return
+            await asyncio.sleep(0.02)
+        raise Failed(f'the agent never wrote into its log that "{words}"')
 
     async def ready(self) -> State:
         return await self.until("being ready to trade", lambda s: not s["entries_blocked_by"], 90)

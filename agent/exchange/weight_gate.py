@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import bisect
 import itertools
+import logging
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -27,6 +28,8 @@ from agent.core.market import MINUTE_MS
 from agent.core.ports import Clock
 from agent.exchange.order_count import OrderCount
 from agent.exchange.waiting import first_of
+
+_log: Final = logging.getLogger(__name__)
 
 #: Share of the limit that ordinary requests may use. What lies above is the reserve for cancels and exits.
 ORDINARY_SHARE: Final = 0.40
@@ -43,6 +46,9 @@ BINANCE_LIMIT: Final = 6_000
 _SILENCE_S: Final = {429: 60, 418: 120}
 #: Our clock and the exchange's need not agree to the second, and a request too early lengthens a ban.
 _MARGIN_MS: Final = 1_000
+
+#: How the log says that the answer was read and the gate is shut.
+ASKED_FOR_SILENCE: Final = "the exchange asks for silence"
 
 _TOO_MANY_ORDERS: Final = re.compile(r'"code"\s*:\s*-1015\b')
 _BANNED_UNTIL: Final = re.compile(r"banned until (\d{13})")
@@ -170,6 +176,9 @@ class WeightGate:
     def _block(self, until_ms: int) -> None:
         if until_ms <= self._blocked_until_ms:
             return
+        if not self.is_blocked:
+            silent_s = (until_ms - self._clock.now_ms()) / 1_000
+            _log.warning("%s: no request of any kind for %.0f s", ASKED_FOR_SILENCE, silent_s)
         self._blocked_until_ms = until_ms
         if self._on_blocked is not None:
             self._on_blocked(until_ms)

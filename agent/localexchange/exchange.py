@@ -22,13 +22,17 @@ _REQUESTS_KEPT: Final = 200_000
 
 @dataclass(frozen=True, slots=True)
 class SeenRequest:
-    """One request as it came in; `query` is the raw text, `ts` venue time."""
+    """One request as it came in; `query` is the raw text, `ts` venue time.
+
+    `connection` tells apart the connections that are open at a time; 0 where that is not known.
+    """
 
     method: str
     path: str
     query: str
     ts: int
     status: int
+    connection: int = 0
 
 
 @dataclass(slots=True)

@@ -54,7 +54,8 @@ class Rest:
         """The query is the raw text, with the form that came with it."""
         query = request.raw_path.partition("?")[2]
         text = "&".join(part for part in (query, form) if part)
-        self._exchange.requests.append(SeenRequest(request.method, request.path, text, now_ms, status))
+        seen = SeenRequest(request.method, request.path, text, now_ms, status, _connection(request))
+        self._exchange.requests.append(seen)
 
     async def _answer(self, request: web.Request) -> web.Response:
         now_ms = self._exchange.clock.now_ms()
@@ -81,6 +82,12 @@ class Rest:
             wait = rejection.retry_after_s
             headers = {} if wait is None else {"Retry-After": str(wait)}
             return json_response(rejection.body, rejection.status, headers)
+
+
+def _connection(request: web.Request) -> int:
+    """The client's port; 0 when it is gone."""
+    peer = None if request.transport is None else request.transport.get_extra_info("peername")
+    return 0 if peer is None else int(peer[1])
 
 
 def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

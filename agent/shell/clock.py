@@ -137,10 +137,15 @@ class ExchangeClock:
         self._samples = deque((first, second))
         self._speed = _settled(second.speed_since(first))
 
-    async def run(self) -> None:
-        """Sample again and again, until canceled. A sample that fails leaves the estimate running."""
+    async def run(self, silenced: Callable[[], bool] = lambda: False) -> None:
+        """Sample again and again, until canceled. A sample that fails leaves the estimate running.
+
+        `silenced`: whether the exchange wants no request of any kind; none is made then.
+        """
         while True:
             await self._sleep(self._pause_s())
+            if silenced():
+                continue
             try:
                 sample = await self._sample()
             except MarketDataError:

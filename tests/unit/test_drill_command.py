@@ -103,3 +103,37 @@ def test_every_disaster_is_described_for_its_user():
         *("kill", "stalled-socket", "ban", "lost-answer", "half-filled", "full-disk"),
     ]
     assert all(d.does.endswith(".") and d.expects.endswith(".") for d in DISASTERS)
+
+
+# --- the ban ------------------------------------------------------------------------------------------
+
+
+def request(connection, path, ts, status=200):
+    return {"connection": connection, "path": path, "ts": ts, "status": status}
+
+
+#: The ban falls on the price; the account was asked for over another connection before that was read.
+BANNED = [
+    request(1, "/time", 0),
+    request(1, "/price", 10, 418),
+    request(2, "/account", 12, 418),
+    request(3, "/klines", 12, 418),
+]
+SILENT = request(2, "/account", 301_000)
+
+
+@pytest.mark.parametrize(
+    ("more", "seen", "early"),
+    [
+        ([], 4, []),
+        ([], 2, ["/account", "/klines"]),
+        ([request(1, "/price", 13, 418)], 5, ["/price"]),
+        ([request(2, "/price", 13, 418)], 5, []),
+        ([request(2, "/price", 13, 418)], 4, ["/price"]),
+        ([request(4, "/time", 200_000, 418)], 4, ["/time"]),
+        ([request(0, "/ws-api", 200_000, 101)], 4, ["/ws-api"]),
+    ],
+)
+def test_what_was_on_its_way_when_the_ban_came_is_forgiven_and_nothing_else(more, seen, early):
+    found = disasters.sent_during_ban([*BANNED, *more, SILENT], seen, 300_000)
+    assert [r["path"] for r in found] == early

@@ -425,3 +425,22 @@ async def test_a_quick_answer_is_enough() -> None:
     asked = venue.asked
     await run_for(clock, venue.machine, 60)
     assert venue.asked - asked <= 61
+
+
+async def test_a_silenced_clock_asks_nothing_and_goes_on_as_fast_as_before():
+    machine = Machine()
+    venue = Venue(machine, 60.0)
+    clock = clock_on(venue)
+    await clock.start()
+    asked, silent = venue.asked, True
+    sampling = asyncio.ensure_future(clock.run(lambda: silent))
+    for _ in range(1_000):
+        await asyncio.sleep(0)
+    assert machine.at_s > UPTIME_S + 60
+    assert venue.asked == asked
+    assert abs(clock.now_ms() - venue.true_ms()) < 1_000
+    silent = False
+    for _ in range(1_000):
+        await asyncio.sleep(0)
+    assert venue.asked > asked
+    sampling.cancel()

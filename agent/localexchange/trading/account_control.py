@@ -117,7 +117,14 @@ class AccountControl:
                 for trade in registry.trades
             ],
             "requests": [
-                {"method": r.method, "path": r.path, "query": r.query, "ts": r.ts, "status": r.status}
+                {
+                    "method": r.method,
+                    "path": r.path,
+                    "query": r.query,
+                    "ts": r.ts,
+                    "status": r.status,
+                    "connection": r.connection,
+                }
                 for r in self._exchange.requests
             ],
         }
