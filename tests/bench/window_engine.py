@@ -1,19 +1,25 @@
 """An engine for the window's bench, as a process of its own: it publishes, and measures its own lateness.
 
 It stamps every state with the machine's monotonic time (the same for all processes), publishes at random
-moments about ten times a second, and every ten milliseconds notes how late a callback of its loop was.
+moments about ten times a second. Every ten milliseconds another process writes the time into a pipe, and the
+callback that reads it notes how late it comes: as a frame from a socket would. (A timer cannot tell: the loop
+rounds it to whole milliseconds.)
 `python -m tests.bench.window_engine DIR`; a line on standard input ends it, and it prints its lateness.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import json
+import os
 import random
+import struct
+import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +96,11 @@ async def serve(directory: Path, document: Mapping[str, Any]) -> list[float]:
     print("ready", flush=True)
     late: list[float] = []
     publishing = asyncio.ensure_future(_publish(door, server))
-    timing = asyncio.ensure_future(_time(late))
-    await asyncio.to_thread(sys.stdin.readline)
-    for task in (publishing, timing, running):
+    with _timed(late):
+        await asyncio.to_thread(sys.stdin.readline)
+    for task in (publishing, running):
         task.cancel()
-    await asyncio.gather(publishing, timing, running, return_exceptions=True)
+    await asyncio.gather(publishing, running, return_exceptions=True)
     return late
 
 
@@ -106,12 +112,34 @@ async def _publish(door: Door, server: ControlServer) -> None:
         server.changed()
 
 
-async def _time(late: list[float]) -> None:
+_CALLS = """
+import os, struct, time
+while True:
+    time.sleep(0.01)
+    os.write(1, struct.pack("q", time.monotonic_ns()))
+"""
+
+
+@contextlib.contextmanager
+def _timed(late: list[float]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + 0.01
-        await asyncio.sleep(0.01)
-        late.append((loop.time() - due) * 1000)
+    calling = subprocess.Popen([sys.executable, "-S", "-c", _CALLS], stdout=subprocess.PIPE)
+    assert calling.stdout is not None
+    pipe = calling.stdout.fileno()
+
+    def called() -> None:
+        now_ns = time.monotonic_ns()
+        late.extend(
+            (now_ns - sent_ns) / 1e6 for (sent_ns,) in struct.iter_unpack("q", os.read(pipe, 8 * 512))
+        )
+
+    loop.add_reader(pipe, called)
+    try:
+        yield
+    finally:
+        loop.remove_reader(pipe)
+        calling.kill()
+        calling.wait()
 
 
 def main() -> None:
