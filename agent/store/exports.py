@@ -256,11 +256,13 @@ def export_to_file(
 ) -> int:
     """Write one export to `out`, which appears only when it is complete. Returns the number of rows.
 
-    Raises StoreTrouble when `out` exists (unless `overwrite`), when it cannot be written, and for the
-    database as `Reader` does.
+    Raises StoreTrouble when `out` exists (unless `overwrite`), when it is one of the files that the agent
+    lives on, whatever was asked, when it cannot be written, and for the database as `Reader` does.
     """
     if out.exists() and not overwrite:
         raise StoreTrouble(f"{out} exists already; choose another name or remove it first")
+    if out.exists() and isinstance(database, Path) and _is_agents_own(out, database.parent):
+        raise StoreTrouble(f"{out} is the agent's own: only .csv files of its folder are replaced")
     reader = Reader.open(database)
     partial = out.with_name(f".{out.name}.partial")
     try:
@@ -308,6 +310,11 @@ def export_command(
         stderr.write(f"{trouble}\n")
         return REFUSED
     return DONE
+
+
+def _is_agents_own(out: Path, data_dir: Path) -> bool:
+    """Whether `out` lies in the data directory and is no table: ledger, latch, lock, configuration, keys."""
+    return out.suffix != ".csv" and out.resolve().is_relative_to(data_dir.resolve())
 
 
 def _private(path: str, flags: int) -> int:

@@ -28,9 +28,15 @@ def test_the_lock_names_no_place_to_take_things_from() -> None:
 
 
 def test_the_installation_believes_the_lock_alone() -> None:
-    (line,) = [
-        text for text in (ROOT / "deploy/setup.sh").read_text().splitlines() if "requirements.lock" in text
-        and "pip install" in text
-    ]  # fmt: skip
-    assert "--require-hashes" in line
-    assert "--no-deps" in line
+    places = [path for path in (ROOT / "deploy").rglob("*") if path.is_file() and path.suffix != ".md"]
+    lines = [
+        (path.name, line.split("pip install")[1].split())
+        for path in (ROOT / "Makefile", *places)
+        for line in path.read_text().splitlines()
+        if "pip install" in line
+    ]
+    assert [name for name, _ in lines] == ["setup.sh", "setup.sh"], "nothing else installs anything"
+    (_, locked), (_, ours) = lines
+    assert {"--require-hashes", "--no-deps", "requirements.lock"} <= set(locked)
+    assert {"--no-build-isolation", "--no-deps"} <= set(ours)
+    assert ours[-2:] == ["-e", "."], "the second is the program itself, and brings nothing"

@@ -18,6 +18,30 @@ needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is n
 SYSTEM = ("multi-user", "timers", "network-online", "time-sync", "basic", "sysinit", "shutdown", "network")
 
 
+#: The wall around every unit. Its score alone would not notice that a single line is gone.
+WALL = """
+CapabilityBoundingSet= AmbientCapabilities= NoNewPrivileges=yes PrivateTmp=yes PrivateDevices=yes
+PrivateUsers=yes PrivateIPC=yes PrivateMounts=yes ProtectSystem=strict ProtectHome=yes ProtectClock=yes
+ProtectHostname=yes ProtectKernelLogs=yes ProtectKernelModules=yes ProtectKernelTunables=yes
+ProtectControlGroups=yes ProtectProc=invisible ProcSubset=pid DevicePolicy=closed RemoveIPC=yes
+KeyringMode=private LockPersonality=yes MemoryDenyWriteExecute=yes RestrictNamespaces=yes
+RestrictRealtime=yes RestrictSUIDSGID=yes SystemCallArchitectures=native SystemCallErrorNumber=EPERM
+StateDirectoryMode=0700 UMask=0077 LimitCORE=0 User=agent Group=agent
+"""
+#: What a unit cannot do without: others' processes, the compiler in Qt's graphics, the session's sockets.
+OPENED = {
+    "agent-emergency@.service": {"ProtectProc=invisible"},
+    "agent-vnc@.service": {"ProtectProc=invisible", "MemoryDenyWriteExecute=yes"},
+}
+INTERNET = "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX"
+FAMILIES = {
+    "agent-backup@.service": "RestrictAddressFamilies=AF_UNIX",
+    "agent-vnc@.service": f"{INTERNET} AF_NETLINK",
+}
+CALLS = ["SystemCallFilter=@system-service", "SystemCallFilter=~@privileged @resources"]
+SCREEN_CALLS = [CALLS[0], "SystemCallFilter=~@privileged", "SystemCallFilter=@setuid"]
+
+
 def settings(unit: Path) -> dict[str, str]:
     lines = [line for line in unit.read_text().splitlines() if re.match(r"[A-Za-z]+=", line)]
     return {key: value for key, _, value in (line.partition("=") for line in lines)}
@@ -44,6 +68,15 @@ def test_the_exposure_is_at_most_one_and_a_half(unit: Path) -> None:
     found = re.search(r"Overall exposure level for .*: ([0-9.]+)", said.stdout)
     assert found is not None, said.stderr
     assert float(found[1]) <= 1.5
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.name)
+def test_no_line_of_the_wall_is_missing(unit: Path) -> None:
+    lines = [line for line in unit.read_text().splitlines() if not line.startswith("#")]
+    assert set(WALL.split()) - OPENED.get(unit.name, set()) - set(lines) == set()
+    assert FAMILIES.get(unit.name, INTERNET) in lines
+    calls = [line for line in lines if line.startswith("SystemCallFilter=")]
+    assert calls == (SCREEN_CALLS if unit.name == "agent-vnc@.service" else CALLS)
 
 
 @needs_systemd

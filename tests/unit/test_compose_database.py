@@ -132,6 +132,14 @@ def test_without_a_ledger_the_mark_is_new_and_stays(tmp_path: Path) -> None:
     made = install_tag(tmp_path)
     assert (len(made), made[0]) == (5, "s")
     assert install_tag(tmp_path) == made
+    assert (tmp_path / "install-tag").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_in_place_of_the_mark_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "install-tag").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic links"):
+        install_tag(tmp_path)
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_the_machine_that_comes_back_flat_goes_on_too_and_keeps_what_it_had(machines: Machines) -> None:

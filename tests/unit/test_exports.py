@@ -313,6 +313,19 @@ def test_an_existing_file_is_not_overwritten_unless_asked(store: Store, tmp_path
     assert out.read_text().startswith("ts,balance")
 
 
+@pytest.mark.parametrize("name", ["trades.db", "config.json", ".env", "sub/../halt.latch", "link.json"])
+def test_what_the_agent_lives_on_is_never_overwritten(store: Store, tmp_path: Path, name: str) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link.json").symlink_to(tmp_path / "config.json")
+    out = tmp_path / name
+    if name != "trades.db":
+        out.write_text("precious")
+    before = out.read_bytes()
+    code, said = to_file(store, out, overwrite=True)
+    assert (code, out.read_bytes()) == (REFUSED, before)
+    assert "the agent's own" in said
+
+
 def test_a_place_that_cannot_be_written_is_a_sentence(store: Store, tmp_path: Path) -> None:
     code, said = to_file(store, tmp_path / "gone" / "out.csv")
     assert code == REFUSED
