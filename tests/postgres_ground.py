@@ -1,7 +1,8 @@
 """A real PostgreSQL server of the test session: started when a test needs it, ended with it, on loopback.
 
-It syncs as a server of a user would. It refuses to run as root, so as root it is started for another user.
-Tests that need it are skipped, with the reason, where none is installed.
+It ends with the tests also when those are killed. It syncs as a server of a user would. It refuses to run as
+root, so as root it is started for another user. Tests that need it are skipped, with the reason, where none
+is installed.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ class PostgresServer:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         log = (self.folder / "log").open("ab")
         self._process = subprocess.Popen(
-            [str(self._bin / "postgres"), "-D", str(self.data), *options],
+            [*_with_us(), str(self._bin / "postgres"), "-D", str(self.data), *options],
             stdout=log,
             stderr=log,
             **self._as_user,
@@ -191,6 +192,12 @@ class PostgresServer:
             words += [f"ALTER SEQUENCE {name}_id_seq RESTART" for name in ("intents", "orders", "trades")]
             self.execute("; ".join(words), database="prepared")
         return self.place(agent_id)
+
+
+def _with_us() -> tuple[str, ...]:
+    """What makes the server end like a crash when the tests are killed, where the system can do that."""
+    found = shutil.which("setpriv")
+    return () if found is None else (found, "--pdeathsig", "QUIT", "--")
 
 
 def _exists(user: str) -> bool:

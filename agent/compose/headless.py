@@ -40,6 +40,7 @@ from agent.store.data_dir import DataDir
 from agent.store.far_ledger import Claimed
 from agent.store.importing import import_spilled
 from agent.store.instance_lock import InstanceLock, LockHeld
+from agent.store.log_index import give_up_reserve, has_log, has_room, keep_reserve
 from agent.store.prepare import prepare
 from agent.store.server import password_in
 from agent.store.spill import SpillFile
@@ -78,6 +79,9 @@ def run_headless(options: RunOptions) -> int:
 
 def _make_ready(directory: DataDir) -> None:
     """Make the directory. With something open, a disk that takes nothing more is no reason not to sell it."""
+    ledger = directory.trades_db
+    if not has_room(ledger) and (_holds(directory) or has_log(ledger)) and give_up_reserve(ledger):
+        print(f"the disk of {directory.path} is full: its reserve serves this start.", file=sys.stderr)
     try:
         directory.create()
     except StoreTrouble as trouble:
@@ -124,9 +128,13 @@ def _take_lock(directory: DataDir) -> InstanceLock:
 
 
 def _run_locked(options: RunOptions, directory: DataDir) -> int:
-    while (code := _run_once(options, directory)) == AGAIN:
-        pass
-    return code
+    try:
+        while (code := _run_once(options, directory)) == AGAIN:
+            pass
+        return code
+    finally:
+        # Of what the ledger's log gives back now, before anybody else takes it.
+        keep_reserve(directory.path)
 
 
 def _run_once(options: RunOptions, directory: DataDir) -> int:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from agent.store.log_index import has_room, no_room
+from agent.store.log_index import has_log, has_room, no_room
 from agent.store.schema import SCHEMA_REVISION
 from agent.store.server import Server, server_engine, server_trouble
 from agent.store.trouble import StoreTrouble, file_trouble
@@ -60,7 +60,7 @@ def _file(path: Path, read_only: bool) -> Engine:
         alone = f"{uri}&immutable=1"
         if has_room(path):
             return opened(alone if read_only and _cannot_share(uri, path) else uri)
-        if read_only and not _has_log(path):
+        if read_only and not has_log(path):
             return opened(alone)
         raise no_room()
 
@@ -98,7 +98,7 @@ def _cannot_share(uri: str, path: Path) -> bool:
     Without a log, or with one that holds nothing, nobody has written since the last clean end; then a reader
     that shares nothing sees all there is.
     """
-    if _has_log(path):
+    if has_log(path):
         return False
     probe = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_MS / 1000)
     try:
@@ -109,11 +109,6 @@ def _cannot_share(uri: str, path: Path) -> bool:
     finally:
         probe.close()
     return False
-
-
-def _has_log(path: Path) -> bool:
-    log = path.with_name(f"{path.name}-wal")
-    return log.exists() and log.stat().st_size > 0
 
 
 def revision_of(connection: Connection, place: Place) -> str | None:

@@ -9,12 +9,16 @@ The log itself is made long enough once, when nobody waits: syncing a commit int
 faster than one that makes the file longer, above all at its slowest, because the file system's journal is
 left alone. SQLite ends its reading of a log at the first frame that is not of its time, so zeros are nothing.
 
-Belongs here: looking for room, taking it. Stays true: no descriptor of the index is closed here, because that
-would drop the locks that SQLite holds on it in this process (POSIX). It holds none on the log.
+An orderly end deletes the index, and a disk may be full to the last byte when what is held needs the next
+start: a file as large as both databases need is kept beside them, and given up for that start.
+
+Belongs here: looking for room, keeping and taking it. Stays true: no descriptor of the index is closed here,
+because that would drop the locks that SQLite holds on it in this process (POSIX). It holds none on the log.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sqlite3
@@ -32,6 +36,9 @@ _PLENTY: Final = 1_048_576
 LOG_BYTES: Final = 1_048_576
 #: With less than this free on the disk the log grows as it is written.
 _SPARE: Final = 67_108_864
+#: Kept for a start on a full disk: two indices, and the first pages of their logs.
+RESERVE: Final = "start.reserve"
+_RESERVE_BYTES: Final = 4 * BYTES
 #: What counts blocks in `stat`.
 _SECTOR: Final = 512
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -44,6 +51,12 @@ def index_of(database: Path) -> Path:
 
 def log_of(database: Path) -> Path:
     return database.with_name(f"{database.name}-wal")
+
+
+def has_log(database: Path) -> bool:
+    """Whether something was written since the last clean end."""
+    log = log_of(database)
+    return log.exists() and log.stat().st_size > 0
 
 
 def has_room(database: Path) -> bool:
@@ -76,6 +89,37 @@ def _is_free(directory: Path, size: int) -> bool:
     except OSError as error:
         # A directory that takes no file at all has another trouble, which SQLite tells better.
         return error.errno not in _FULL
+    return True
+
+
+def keep_reserve(directory: Path) -> None:
+    """Take the blocks of the reserve where they are not taken. Without room for it there is none."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    path = directory / RESERVE
+    try:
+        if path.is_file() and path.stat().st_size >= _RESERVE_BYTES:
+            return
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, _RESERVE_BYTES)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def give_up_reserve(database: Path) -> bool:
+    """Before `database` is opened, and there is no room for its index: whether there was a reserve to give.
+
+    Without a lock: where an engine works, its index has all its blocks.
+    """
+    try:
+        database.with_name(RESERVE).unlink()
+    except OSError:
+        return False
     return True
 
 

@@ -30,6 +30,8 @@ from testnet_ground import TESTNET, credentials
 
 from agent.store.importing import import_spilled
 from agent.store.latch import Latch
+from agent.store.log_index import RESERVE, keep_reserve
+from agent.store.prepare import prepare
 
 STORE_FAILING = "store failing"
 
@@ -101,6 +103,10 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 def blocked_by(words):
     return lambda s: any(words in reason for reason in s["entries_blocked_by"])
+
+
+def protected(state):
+    return state["positions"] and state["positions"][0]["protected_by"]
 
 
 async def at_target(market, state):
@@ -338,6 +344,43 @@ async def test_a_signed_exit_does_not_wait_for_a_locked_database(house, tmp_path
             await sold_meanwhile(market, watch, state)
             other.execute("ROLLBACK")
         await all_written(agent, watch, market, tmp_path)
+
+
+async def test_a_position_is_looked_after_by_a_start_on_a_disk_without_a_free_byte(house, disk, tmp_path):
+    market = await house.market(*credentials.options)
+    stop = {"backtest_params": {"use_stop_loss": True}}
+    config = written(tmp_path, quick(**TESTNET, **stop))
+    data, env = disk.place / "data", credentials.environment(tmp_path)
+    agent = await house.agent(data, *market.address, config=config, env=env)
+    async with agent.watched() as watch:
+        await watch.enters(market, **WISH)
+        await watch.until("protected", protected)
+    assert await agent.stopped() == 0
+    # What the end gave back is taken as well.
+    filler = disk.fill()
+
+    again = await house.agent(data, *market.address, config=config, env=env)
+    async with again.watched() as watch:
+        state = await watch.until("held again", lambda s: protected(s) and blocked_by(STORE_FAILING)(s))
+        await at_target(market, state)
+        sold = await watch.until("sold", lambda s: not s["positions"])
+        assert blocked_by(STORE_FAILING)(sold), "and still nothing is written"
+        filler.unlink()
+        await all_written(again, watch, market, data)
+
+
+async def test_a_flat_start_on_a_full_disk_is_refused_and_leaves_the_reserve(disk, tmp_path):
+    config = written(tmp_path, quick())
+    data = disk.place / "data"
+    data.mkdir(mode=0o700)
+    prepare(data / "trades.db")
+    keep_reserve(data)
+    size = (data / RESERVE).stat().st_blocks
+    disk.fill()
+    words = ("--headless", "--config", str(config), "--data-dir", str(data))
+    ended = await command("-m", "agent.main", *words, "--exchange-url", "http://127.0.0.1:9")
+    assert (ended.code, "is full" in ended.first_line) == (1, True), ended.err
+    assert (data / RESERVE).stat().st_blocks == size > 0
 
 
 async def sold_there(market):
