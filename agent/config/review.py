@@ -19,7 +19,7 @@ from agent.config.model import FORMAT_VERSION, bar_counts, bars_for
 def review(draft: Draft) -> list[Finding]:
     """Every warning that the file alone gives rise to; missing credentials are a matter of `.env`."""
     strategy = (_bars, _windows, _exits, _policy, _metrics)
-    execution = (_live, _risk, _exchange, _feed, _phases, _database)
+    execution = (_live, _risk, _exchange, _feed, _polygon, _phases, _database)
     concerns = (_format, *strategy, *execution)
     return [finding for concern in concerns for finding in concern(draft)]
 
@@ -165,6 +165,18 @@ def _feed(draft: Draft) -> Iterator[Finding]:
     key = "data_feed.validate_ohlcv"
     if draft.sound(key) and not draft.file.data_feed.validate_ohlcv:
         yield draft.finding(key, "the checks stay on: a bad candle must not trade", "set it to true")
+
+
+def _polygon(draft: Draft) -> Iterator[Finding]:
+    key = "data_feed.data_source"
+    if not draft.sound(key, "timeframe"):
+        return
+    if draft.file.data_feed.data_source == "polygon" and draft.file.timeframe == "1m":
+        reason = (
+            "Polygon is asked five times a minute at most, and a 1m bar takes two of them: when one comes "
+            "late or is missing, the next wait for their turn, and signals grow too old to be entered"
+        )
+        yield draft.finding(key, reason, 'use bars of 3m or longer, or write "both"')
 
 
 def _phases(draft: Draft) -> Iterator[Finding]:

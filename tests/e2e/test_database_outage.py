@@ -35,7 +35,10 @@ def behind(state):
 
 
 async def test_a_position_outlives_the_database_server_and_a_crash_without_it(house, tmp_path, postgres):
+    """Beside another agent, which goes on trading and has nothing to do with it in the same database."""
     server = postgres.emptied("ada")
+    theirs = tmp_path / "bea"
+    written(theirs, changed(quick(), agent={"database_url": postgres.url(application_name="bea")}))
     url = postgres.url(application_name="ada")
     stop = {"backtest_params": {"use_stop_loss": True}}
     document = changed(quick(**TESTNET, **stop), agent={"database_url": url})
@@ -43,8 +46,12 @@ async def test_a_position_outlives_the_database_server_and_a_crash_without_it(ho
     market = await house.market(*credentials.options)
     env = credentials.environment(tmp_path)
     agent = await house.agent(tmp_path, *market.address, env=env)
-    async with agent.watched() as watch:
-        await watch.enters(market, **WISH)
+    bea = await house.agent(theirs, *market.address)
+    async with agent.watched() as watch, bea.watched() as beside:
+        # Whoever holds a position lets the other's signal pass.
+        (other,) = (await beside.enters(market, **WISH))["positions"]
+        if not watch.latest.get("positions"):
+            await watch.enters(market, **WISH)
         state = await watch.until("protected", lambda s: s["positions"][0]["protected_by"])
         (held,) = state["positions"]
         postgres.stop(signal.SIGQUIT)
@@ -53,6 +60,7 @@ async def test_a_position_outlives_the_database_server_and_a_crash_without_it(ho
         # The stop goes on resting while everything is written here alone.
         assert (await watch.until("still protected", lambda s: True))["positions"][0]["protected_by"]
     await agent.kill()
+    assert (await cli(theirs, "close", str(other["id"]), "--yes")).code == 0
 
     again = await house.agent(tmp_path, *market.address, env=env)
     try:
@@ -66,23 +74,23 @@ async def test_a_position_outlives_the_database_server_and_a_crash_without_it(ho
             assert trade["reason"] == "MANUAL"
             postgres.start()
             await watch.entries_allowed()
+            async with bea.watched() as beside:
+                await beside.until("sold, and nothing of the other", lambda s: not s["positions"])
+                await beside.entries_allowed()
     finally:
         if not postgres.is_running:
             postgres.start()
-    assert await again.stopped() == 0
+    assert [await one.stopped() for one in (again, bea)] == [0, 0]
 
-    theirs = await Theirs.read(market)
-    assert compared(tmp_path, theirs) == []
-    different = [
-        kind
-        for kind in EXPORTS
-        if kind != "costs" and rows(server, kind) != rows(tmp_path / "trades.db", kind)
-    ]
-    assert different == []
+    assert compared(tmp_path, await Theirs.read(market)) == []
+    for place, directory in ((server, tmp_path), (postgres.place("bea"), theirs)):
+        kinds = [kind for kind in EXPORTS if kind != "costs"]
+        assert [k for k in kinds if rows(place, k) != rows(directory / "trades.db", k)] == []
+        assert [row["reason"] for row in rows(place, "trades")] == ["MANUAL"]
     assert {Decimal(r["quantity"]) for r in rows(server, "fills")} == {
         Decimal(r["quantity"]) for r in rows_of(tmp_path, "fills")
     }
-    assert_hidden(tmp_path, agent, again)
+    assert_hidden(tmp_path, agent, again, bea)
     assert postgres.execute(
         "SELECT count(*) FROM configs WHERE body LIKE '%canary%'", database="prepared"
     ) == [(0,)]

@@ -70,7 +70,7 @@ def test_each_concern_has_one_warning(sections: dict[str, Any], key: str, words:
     "sections",
     [
         {"risk_management": {"risk_per_trade_percent": 2.0, "max_daily_loss_percent": 10}},
-        {"timeframe": "3m"},
+        {"timeframe": "3m", "data_feed": {"data_source": "polygon"}},
         {"timeframe": "60m"},
         {"exchange": {"exchange_name": "kraken"}},
         {"exchange": {"testnet": False}},
@@ -85,6 +85,14 @@ def test_each_concern_has_one_warning(sections: dict[str, Any], key: str, words:
 )
 def test_no_warning_without_reason(sections: dict[str, Any]) -> None:
     assert checked(**with_quiet(**sections)).warnings == ()
+
+
+def test_polygon_must_be_asked_as_often_as_bars_close() -> None:
+    report = checked(**with_quiet(timeframe="1m", data_feed={"data_source": "polygon"}))
+    assert warned_keys(report) == {"timeframe", "data_feed.data_source"}
+    assert "five times a minute" in warning(report, "data_feed.data_source").reason
+    report = checked(**with_quiet(timeframe="1m", data_feed={"data_source": "both"}))
+    assert warned_keys(report) == {"timeframe"}
 
 
 def test_no_exit_at_all() -> None:
