@@ -7,6 +7,7 @@ else. Where the exchange has no sandbox, paper has to last as long as both.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -73,7 +74,8 @@ def _gate(
     name: str, seen: PhaseProgress | None, days: int, trades: int, *, rehearsals: Rehearsals | None
 ) -> Gate:
     had_days, had_trades = (seen.days, seen.trades) if seen is not None else (0.0, 0)
-    numbers = f"{had_days:.1f} of {days} days, {had_trades} of {trades} trades on the exchange itself"
+    # Rounded down: a minute short of a week is no week.
+    numbers = f"{math.floor(had_days * 10) / 10:.1f} of {days} days, {had_trades} of {trades} trades on the exchange itself"
     passed = had_days >= days and had_trades >= trades
     if rehearsals is not None:
         numbers += f", or a rehearsal: {rehearsals.trades} of {trades} trades"
