@@ -52,9 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     config = asked.data_dir / "config.json"
     shutil.copyfile(ROOT / "config.example.json", config)
-    command = [sys.executable, "-m", "agent.cli", "demo-market", "--seed", str(SEED), "--start", START]
+    command = [sys.executable, "-m", "agent.localexchange", "--seed", str(SEED), "--start", START]
     market = subprocess.Popen(
-        [*command, "--speed", f"{asked.speed:g}"],
+        [*command, "--speed", f"{asked.speed:g}", "--attached"],
+        # Never written to: the market ends when it does, and so with this process, however that ends.
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,

@@ -75,7 +75,8 @@ def _gate(
 ) -> Gate:
     had_days, had_trades = (seen.days, seen.trades) if seen is not None else (0.0, 0)
     # Rounded down: a minute short of a week is no week.
-    numbers = f"{math.floor(had_days * 10) / 10:.1f} of {days} days, {had_trades} of {trades} trades on the exchange itself"
+    lived = f"{math.floor(had_days * 10) / 10:.1f} of {days} days"
+    numbers = f"{lived}, {had_trades} of {trades} trades on the exchange itself"
     passed = had_days >= days and had_trades >= trades
     if rehearsals is not None:
         numbers += f", or a rehearsal: {rehearsals.trades} of {trades} trades"

@@ -60,7 +60,7 @@ class Market:
     @classmethod
     async def start(cls) -> Self:
         words = ("-m", "agent.localexchange", "--seed", "7", "--speed", str(SPEED), "--port", "0")
-        process = await _spawn(*words, "--key", KEY, "--secret", SECRET)
+        process = await _spawn(*words, "--key", KEY, "--secret", SECRET, "--attached", stdin=PIPE)
         assert process.stdout is not None
         try:
             async with asyncio.timeout(PATIENCE_S):
@@ -300,14 +300,14 @@ def _closed_ms(state: State) -> int:
     return -1 if told is None else ms_of_iso(told)
 
 
-async def _spawn(*words: str, stdout: int = PIPE, **environment: str) -> Process:
+async def _spawn(*words: str, stdin: int = DEVNULL, stdout: int = PIPE, **environment: str) -> Process:
     # Neither the user's keys nor who is told of trouble: a drill alarms nobody.
     ours = {"AGENT_DATA_DIR", "EXCHANGE_URL", "EXCHANGE_WS_URL", "CREDENTIALS_DIRECTORY"}
     inherited = {k: v for k, v in without_credentials(os.environ).items() if k not in ours}
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *words,
-        stdin=DEVNULL,
+        stdin=stdin,
         stdout=stdout,
         stderr=DEVNULL,
         cwd=PROJECT,

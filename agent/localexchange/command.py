@@ -1,14 +1,17 @@
 """`demo-market`: the local exchange as a program of its own.
 
-Belongs here: arguments, the ready line, signals and exit codes. Stays true: exactly one line of JSON goes to
-standard output, when the exchange answers; every refusal is a sentence on standard error.
+Belongs here: arguments, the ready line, signals, the parent's end, exit codes. Stays true: exactly one line
+of JSON goes to standard output, when the exchange answers; every refusal is a sentence on standard error.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
 import sys
+import threading
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -32,8 +35,9 @@ def demo_market_command(
     key: str = "local-key",
     secret: str = "local-secret",
     balances: Mapping[str, Decimal] | None = None,
+    attached: bool = False,
 ) -> int:
-    """Run the exchange until SIGINT or SIGTERM.
+    """Run the exchange until SIGINT or SIGTERM; when `attached`, until standard input ends, too.
 
     `start` is ISO 8601 (UTC unless it says otherwise). Returns the exit code: 0 stopped as asked, 1 refused
     (a port in use, a setting that makes no sense), 2 the candles cannot be read.
@@ -50,7 +54,7 @@ def demo_market_command(
             secret=secret,
             balances={"USDT": Decimal(10_000)} if balances is None else balances,
         )
-        return _run(settings)
+        return _run(settings, attached)
     except UnreadableCandlesError as error:
         return _refuse(str(error), 2)
     except ValueError as error:
@@ -66,18 +70,18 @@ def _refuse(sentence: str, code: int = 1) -> int:
     return code
 
 
-def _run(settings: Settings) -> int:
+def _run(settings: Settings, attached: bool) -> int:
     forbid_float_money()
     try:
         import uvloop
     except ImportError:
-        asyncio.run(_until_signalled(settings))
+        asyncio.run(_until_signalled(settings, attached))
     else:
-        uvloop.run(_until_signalled(settings))
+        uvloop.run(_until_signalled(settings, attached))
     return 0
 
 
-async def _until_signalled(settings: Settings) -> None:
+async def _until_signalled(settings: Settings, attached: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -85,6 +89,9 @@ async def _until_signalled(settings: Settings) -> None:
             loop.add_signal_handler(number, stop.set)
         except NotImplementedError:  # Windows: Ctrl-C raises KeyboardInterrupt instead
             break
+    if attached:
+        watch = threading.Thread(target=_await_parent, args=(loop, stop), daemon=True)
+        watch.start()
     running = await serve(settings)
     print(orjson.dumps(running.ready_line).decode(), flush=True)
     stopped = asyncio.create_task(stop.wait())
@@ -93,6 +100,15 @@ async def _until_signalled(settings: Settings) -> None:
     finally:
         stopped.cancel()
         await running.close()
+
+
+def _await_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """Standard input is a pipe that the parent holds and never writes to: it ends with it, kill -9 or not."""
+    with contextlib.suppress(OSError):
+        while os.read(0, 1):
+            pass
+    with contextlib.suppress(RuntimeError):  # the loop has ended before
+        loop.call_soon_threadsafe(stop.set)
 
 
 def instant_ms(text: str) -> int:
@@ -129,6 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--key", default="local-key")
     parser.add_argument("--secret", default="local-secret")
     parser.add_argument("--balance", action="append", default=[])
+    parser.add_argument("--attached", action="store_true", help="end when standard input ends")
     asked = parser.parse_args(arguments)
     try:
         balances = dict(balance_of(text) for text in asked.balance) or None
@@ -144,4 +161,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked.key,
         asked.secret,
         balances,
+        asked.attached,
     )

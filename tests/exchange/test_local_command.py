@@ -157,3 +157,17 @@ def test_bad_candles_are_a_sentence(
     assert out == ""
     assert says.decode() in err
     assert str(file) in err
+
+
+async def test_the_market_of_a_demo_that_is_killed_ends_with_it(tmp_path: Path) -> None:
+    """The demo kills itself once its market is there; what that inherits stays open while it lives."""
+    end = "d._engine = lambda *_: os.kill(os.getpid(), 9)"
+    killed = f"import os, sys, agent.demo as d; {end}; d.main(sys.argv[1:])"
+    demo = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", killed, "--no-window", "--data-dir", str(tmp_path / "demo")),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        _, said = await demo.communicate()
+    assert (demo.returncode, said) == (-signal.SIGKILL, b"")
