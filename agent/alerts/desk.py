@@ -85,7 +85,7 @@ class Desk:
         if not held:
             self._say(text)
             return
-        label = f"Sell {len(held)} position(s) now, at market"
+        label = f"Sell {len(held)} position{'' if len(held) == 1 else 's'} now, at market"
         button = Button(label, self._confirmations.ask(Effect.SELL_NOW, self._clock.machine_ms()))
         self._say(f"{text}\n{wording.positions(self._snapshot())}", button)
 

@@ -53,7 +53,9 @@ def check_config(content: str | bytes, path: Path = Path("config.json")) -> Repo
     refused, ignored = _unknown_keys(draft, unknown)
     errors += refused
     errors += disagreements(draft)
-    warnings = [*ignored, *review(draft)]
+    # Text that is no JSON may have lost any key: only what it does state is looked at twice.
+    reviewed = [warning for warning in review(draft) if is_json or warning.line is not None]
+    warnings = [*ignored, *reviewed]
     config = None if errors else _config(file, tree)
     return Report(path, _in_order(errors), _in_order(warnings), config, is_json)
 

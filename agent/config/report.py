@@ -31,7 +31,8 @@ def text(report: Report) -> str:
     else:
         errors = len(report.errors)
         lines.append(f"Configuration invalid: {errors} error{'' if errors == 1 else 's'}")
-    lines.append(f"{len(report.warnings)} warnings (review)")
+    warnings = len(report.warnings)
+    lines.append(f"{warnings} warning{'' if warnings == 1 else 's'} (review)")
     return "\n".join(lines) + "\n"
 
 

@@ -75,15 +75,14 @@ def _stop(turn: Turn, flatten: bool) -> Answer:
     if flatten:
         turn.change_durable(flattening=True)
         want_exit_all(turn, "MANUAL")
-        return Answer(True, f"stopping: selling {len(turn.state.open_positions())} position(s) at market")
+        return Answer(True, f"stopping: {_to_sell(turn)} at market")
     return Answer(
         True, "no entries any more; open positions are managed to their exits, then the agent stops"
     )
 
 
 def _emergency(turn: Turn, by: str) -> Answer:
-    held = len(turn.state.open_positions())
-    text = f"emergency stop by {by}: canceling orders, selling {held} position(s), entries latched off"
+    text = f"emergency stop by {by}: canceling orders, {_to_sell(turn)}, entries latched off"
     halt(turn, HaltReason.EMERGENCY, by, text)
     return Answer(True, text)
 
@@ -123,4 +122,16 @@ def _close(turn: Turn, position_id: int | None) -> Answer:
         want_exit(turn, position.id, "MANUAL")
     leaving = [p for p in held if p.state is PositionState.EXITING]
     already = f" ({len(leaving)} already leaving)" if leaving else ""
-    return Answer(True, f"selling {len(held)} position(s) at market{already}")
+    return Answer(True, f"selling {_positions(len(held))} at market{already}")
+
+
+def _to_sell(turn: Turn) -> str:
+    """What an order to sell everything finds."""
+    held = len(turn.state.open_positions())
+    if held:
+        return f"selling {_positions(held)}"
+    return "selling what the entry under way buys" if turn.state.in_flight() else "nothing is held to sell"
+
+
+def _positions(count: int) -> str:
+    return f"{count} position{'' if count == 1 else 's'}"

@@ -55,7 +55,7 @@ async def test_an_operator_pauses_closes_and_stops(house, tmp_path):
         assert (await done(tmp_path, "stop", "--exits-only", "--yes"))["state"] == "EXITS_ONLY"
         held = await watch.until("exits only", lambda s: s["state"] == "EXITS_ONLY")
         assert [p["id"] for p in held["positions"]] == [1], "the position is kept"
-        assert (await done(tmp_path, "close", "1", "--yes"))["text"] == "selling 1 position(s) at market"
+        assert (await done(tmp_path, "close", "1", "--yes"))["text"] == "selling 1 position at market"
         await watch.until("stopped", lambda s: s["state"] == "STOPPED" and not s["positions"])
         assert last_reason(tmp_path) == "MANUAL"
 

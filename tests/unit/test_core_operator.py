@@ -533,3 +533,36 @@ def test_every_change_of_phase_leaves_a_row() -> None:
     rows = [c for c in play.commands if "phase" in repr(c) and "EventRow" in repr(c)]
     assert len(rows) == 3
     play.later(MINUTE)
+
+
+# --- what is said of what will be sold -------------------------------------------------------------------
+
+
+def entering() -> Playbook:
+    play = running()
+    play.signal()
+    play.book()
+    assert play.state.in_flight()
+    return play
+
+
+@pytest.mark.parametrize(
+    ("play", "emergency", "stop"),
+    [
+        (running, "nothing is held to sell", "stopped, nothing is held"),
+        (
+            entering,
+            "selling what the entry under way buys",
+            "stopping: selling what the entry under way buys",
+        ),
+        (holding, "selling 1 position", "stopping: selling 1 position at market"),
+    ],
+)
+def test_what_will_be_sold_is_said_plainly(play: Callable[[], Playbook], emergency: str, stop: str) -> None:
+    one = play()
+    one.learn(e.StopRequested("window", flatten=True))
+    assert one.answer().text.startswith(stop)
+    one.learn(e.EmergencyRequested("window"))
+    assert one.answer().text == (
+        f"emergency stop by window: canceling orders, {emergency}, entries latched off"
+    )

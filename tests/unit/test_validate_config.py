@@ -128,6 +128,27 @@ def test_exit_codes(
         assert "Configuration valid\n" in out
 
 
+@pytest.mark.parametrize(
+    ("content", "warned"),
+    [
+        ('{"version": "2.1.0",}', []),
+        (
+            '{"timeframe": "1m", "risk_management": {"risk_per_trade_percent": 3},}',
+            ["timeframe", "risk_manag"],
+        ),
+        ('{"version": "2.1.0"', []),
+    ],
+)
+def test_a_broken_file_is_not_judged_by_what_it_leaves_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, warned: list[str]
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(content)
+    assert validate_config_command(path, as_json=False) == 2
+    found = re.findall("^WARNING ([a-z_]{1,10})", capsys.readouterr().out, re.MULTILINE)
+    assert found == warned
+
+
 def test_missing_credentials_beside_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path, exchange={"paper_trading": False})
     assert validate_config_command(path, as_json=False, environment=ALONE) == 0
