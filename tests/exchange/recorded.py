@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl
 import orjson
 import pytest
 
+from agent.config.capabilities import CAPABILITIES
 from agent.config.credentials import ExchangeKeys
 from agent.config.secret import Secret
 from agent.core.money import Price, Qty, money
@@ -203,7 +204,7 @@ async def requests_held(told: Mapping[str, Any], exchange: str) -> Held:
     async with carrier(exchange, symbols_of(told)) as (made, wire):
         for method, case in cases(told, "createOrder"):
             intent = as_intent(case["input"])
-            if intent is None:
+            if intent is None or (intent.stop_price is not None and not CAPABILITIES[exchange].stops):
                 held.left_out.append(case["description"])
                 continue
             request = DIALECTS[exchange].placing(intent, case["input"][0], made.ccxt, NOW_MS + 5_000)

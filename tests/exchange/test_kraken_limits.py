@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import ccxt
 import pytest
 
@@ -104,6 +106,25 @@ async def test_what_may_wait_leaves_room_for_what_an_order_needs() -> None:
         await counter.admit(2)
     assert clock.now_ms() == 1_000_000, "the reserve"
     assert counter._now() == 15.0
+
+
+async def test_what_a_sale_waits_for_goes_before_what_waited_longer() -> None:
+    clock = ManualClock(1_000_000)
+    counter = CallCounter(clock, CallLimit(15.0, 0.33, reserve=6.0))
+    counter.refused()
+    admitted: list[str] = []
+
+    async def asks(name: str, *, first: bool = False) -> None:
+        await counter.admit(1, first=first)
+        admitted.append(name)
+
+    async with asyncio.TaskGroup() as group:
+        for name in ("a look", "another", "a third"):
+            group.create_task(asks(name))
+        group.create_task(asks("the look between cancel and sale", first=True))
+        await clock.advance(60_000)
+    assert admitted[0] == "the look between cancel and sale"
+    assert len(admitted) == 4
 
 
 async def test_an_exchange_that_counts_nothing_keeps_nobody_waiting() -> None:

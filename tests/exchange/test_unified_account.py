@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 
 import ccxt.async_support
@@ -202,6 +203,15 @@ async def test_a_machine_whose_clock_is_wrong_can_still_sell(ahead_ms: int) -> N
         assert isinstance(first, OrderRefused)
         assert first.code == Kind.TIME
         assert isinstance(await ground.exchange.place(approved(ground.intent())), OrderReported)
+
+
+async def test_trades_are_found_of_an_order_that_a_clock_an_hour_ahead_decided() -> None:
+    async with unified() as ground:
+        order = replace(ground.intent(), created_ms=ground.clock.now_ms() + 3_600_000)
+        assert isinstance(await ground.exchange.place(approved(order)), OrderReported)
+        seen = await ground.exchange.fills_of(order)
+        assert isinstance(seen, FillsSeen), seen
+        assert sum(fill.qty for fill in seen.fills) == order.qty
 
 
 async def test_an_order_that_comes_too_late_is_turned_away_by_its_deadline() -> None:

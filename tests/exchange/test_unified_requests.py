@@ -336,6 +336,7 @@ ACCOUNTS: dict[str, dict[str, Any]] = {
         "GET /api/v5/trade/orders-pending": {
             "code": "0", "msg": "", "data": [{**OKX_ORDER, "state": "partially_filled"}],
         },
+        "GET /api/v5/trade/order": {"code": "0", "msg": "", "data": [OKX_ORDER]},
         "GET /api/v5/account/balance": {
             "code": "0", "msg": "",
             "data": [{"uTime": str(NOW_MS), "details": [
@@ -399,3 +400,5 @@ async def test_the_account_in_our_words(exchange: str, currency: str) -> None:
         )
         fills = await account.fills_of(intent())
         assert fills == FillsSeen((fill,))
+        found = await account.look_up(intent())
+        assert isinstance(found, OrderReported), "by the number that the reading taught"

@@ -104,6 +104,8 @@ class UnifiedAccount:
         self._untold: list[Event] = []
         self._following: set[asyncio.Task[None]] = set()
         self._intents: dict[str, Intent] = {}
+        #: When the exchange took an order, by its own clock.
+        self._opened_ms: dict[str, int] = {}
         ailments = Ailments(self._tell)
         self._key_watch, self._words = KeyWatch(ailments), WordWatch(ailments)
         self._loading = asyncio.Lock()
@@ -177,7 +179,7 @@ class UnifiedAccount:
         self._note(intent)
         order_id = self._ids.order_of(intent.client_id)
         if order_id is None and not self._dialect.cancels_by_client_id:
-            found = await self.look_up(intent)
+            found = await self._looked_up(intent, first=True)
             if not isinstance(found, OrderReported):
                 return CancelFailed(intent.client_id, None, "the exchange does not show the order")
             order_id = found.report.exchange_order_id
@@ -192,7 +194,7 @@ class UnifiedAccount:
         if not isinstance(outcome, Accepted):
             return CancelFailed(intent.client_id, None, said(outcome))
         # The answer says that it is being canceled, not what it traded before.
-        now = await self.look_up(intent)
+        now = await self._looked_up(intent, first=True)
         if isinstance(now, OrderReported):
             return now
         return CancelFailed(intent.client_id, None, "canceled, and the exchange does not show the order")
@@ -216,15 +218,21 @@ class UnifiedAccount:
     # --- questions -----------------------------------------------------------------------------------
 
     async def look_up(self, intent: Intent) -> Lookup:
+        return await self._looked_up(intent)
+
+    async def _looked_up(self, intent: Intent, *, first: bool = False) -> Lookup:
+        """`first`: a sale waits for it."""
         client_id = intent.client_id
         unknown = await self._unknown_markets()
         if unknown is not None:
             return LookupFailed(client_id, unknown)
         try:
-            found = await self._found(client_id)
+            found = await self._found(client_id, first)
             if found is None:
                 return LookupFoundNothing(client_id)
             word = read_order(found, self._pair, client_id, self._clock.now_ms())
+            if type(opened_ms := found.get("timestamp")) is int:
+                self._opened_ms[client_id] = opened_ms
         except (NotReadError, FieldError) as error:
             return LookupFailed(client_id, str(error))
         if isinstance(word, NotUnderstood):
@@ -238,14 +246,17 @@ class UnifiedAccount:
 
     async def fills_of(self, intent: Intent) -> FillsSeen | LookupFailed:
         order_id = self._ids.order_of(intent.client_id)
-        if order_id is None:
+        if order_id is None or intent.client_id not in self._opened_ms:
             found = await self.look_up(intent)
-            if isinstance(found, LookupFailed):
+            if isinstance(found, OrderReported):
+                order_id = found.report.exchange_order_id
+            elif isinstance(found, LookupFailed) and order_id is None:
                 return found
-            if isinstance(found, LookupFoundNothing):
+            elif order_id is None:
                 return LookupFailed(intent.client_id, "the exchange knows no such order, so no trades of it")
-            order_id = found.report.exchange_order_id
-        since_ms = intent.created_ms - _BEFORE_MS
+        # Our clock may have been an hour ahead when it was decided.
+        opened_ms = self._opened_ms.get(intent.client_id, intent.created_ms)
+        since_ms = min(intent.created_ms, opened_ms) - _BEFORE_MS
         fills = await self._reader.fills_of_order(order_id, intent.client_id, since_ms)
         return LookupFailed(intent.client_id, fills) if isinstance(fills, str) else FillsSeen(fills)
 
@@ -388,11 +399,11 @@ class UnifiedAccount:
 
     # --- small -----------------------------------------------------------------------------------------
 
-    async def _found(self, client_id: str) -> dict[str, Any] | None:
+    async def _found(self, client_id: str, first: bool) -> dict[str, Any] | None:
         order_id = self._ids.order_of(client_id)
         if order_id is not None:
-            return await self._reader.order(order_id)
-        return await self._reader.found(client_id)
+            return await self._reader.order(order_id, first=first)
+        return await self._reader.found(client_id, first=first)
 
     async def _unknown_markets(self) -> str | None:
         """Why ccxt cannot read orders yet; None when it can."""

@@ -100,18 +100,22 @@ class UnifiedReader:
         except (NotReadError, FieldError) as error:
             return str(error)
 
-    async def order(self, order_id: str) -> dict[str, Any]:
-        """One order by the exchange's id. Raises NotReadError, FieldError."""
-        found = await self._ask("looking up an order", lambda: self.api.fetch_order(order_id, self._pair))
+    async def order(self, order_id: str, *, first: bool = False) -> dict[str, Any]:
+        """One order by the exchange's id; `first`: a sale waits for it. Raises NotReadError, FieldError."""
+        found = await self._ask(
+            "looking up an order", lambda: self.api.fetch_order(order_id, self._pair), first=first
+        )
         if not isinstance(found, dict):
             raise FieldError("the order is no object")
         return found
 
-    async def found(self, client_id: str) -> dict[str, Any] | None:
+    async def found(self, client_id: str, *, first: bool = False) -> dict[str, Any] | None:
         """The order that carries a client id, open or over; None: in neither. Raises NotReadError."""
         wire_id = self._dialect.wire_id(client_id)
         for search in self._dialect.searches:
-            outcome = await self._carrier.ask(Urgency.RECONCILE, search(self.api, self._pair, wire_id))
+            outcome = await self._carrier.ask(
+                Urgency.RECONCILE, search(self.api, self._pair, wire_id), first=first
+            )
             if isinstance(outcome, Refused) and outcome.code == _NO_ORDER:
                 continue
             told = self._read("looking up an order", outcome)
@@ -182,9 +186,15 @@ class UnifiedReader:
         return read_fill(trade, self._pair, client_id)
 
     async def _ask(
-        self, what: str, request: Callable[[], Any], *, calls: int = 1, spare: bool = False
+        self,
+        what: str,
+        request: Callable[[], Any],
+        *,
+        calls: int = 1,
+        spare: bool = False,
+        first: bool = False,
     ) -> Any:
-        outcome = await self._carrier.ask(Urgency.RECONCILE, request, calls=calls, spare=spare)
+        outcome = await self._carrier.ask(Urgency.RECONCILE, request, calls=calls, spare=spare, first=first)
         return self._read(what, outcome)
 
     def _read(self, what: str, outcome: Outcome) -> Any:

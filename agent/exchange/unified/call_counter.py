@@ -1,9 +1,9 @@
 """The account's call counter, kept by us: an exchange that counts calls refuses the one too many.
 
 Belongs here: how much is counted now, and who has to wait. Stays true: what may wait (readings of the
-account) leaves a reserve for what an order needs (its look-up, its trades, the look between a cancel and a
-sale); orders themselves are counted elsewhere and never wait here. Nobody tells the counter's height, and
-others may use the account, so a refusal counts as a full one. Venue time, because that is how it falls.
+account) leaves a reserve for what an order needs (its look-up, its trades); the look between a cancel and a
+sale goes first of all; orders themselves are counted elsewhere and never wait here. Nobody tells how high the
+counter is, and others may use the account, so a refusal counts as a full one. Venue time: by that it falls.
 """
 
 from __future__ import annotations
@@ -31,18 +31,29 @@ class CallCounter:
         self._limit = limit
         self._level = 0.0
         self._at_ms = clock.now_ms()
+        self._first_waiting = 0
 
-    async def admit(self, calls: int, *, spare: bool = False) -> None:
-        """Return when so many may be made; they count from now on. `spare`: they may wait for others."""
+    async def admit(self, calls: int, *, spare: bool = False, first: bool = False) -> None:
+        """Return when so many may be made; they count from now on. `spare`: they may wait for others;
+        `first`: all others wait for them."""
         limit = self._limit
         if limit is None or not calls:
             return
         room = limit.most - (limit.reserve if spare else 0.0)
         assert calls <= room, f"{calls} calls would never be made"
-        while (over := self._now() + calls - room) > 0:
-            wait_ms = math.ceil(over / limit.per_s * 1_000)
-            await self._clock.sleep_until(self._clock.now_ms() + wait_ms)
+        self._first_waiting += first
+        try:
+            while (over := self._over(calls - room, first)) > 0:
+                wait_ms = math.ceil(over / limit.per_s * 1_000)
+                await self._clock.sleep_until(self._clock.now_ms() + wait_ms)
+        finally:
+            self._first_waiting -= first
         self._level += calls
+
+    def _over(self, beyond: float, first: bool) -> float:
+        """How many must be forgotten before; one more for each that goes first."""
+        over = self._now() + beyond
+        return over if first or not self._first_waiting else max(over, 0.0) + self._first_waiting
 
     def refused(self) -> None:
         """The exchange counted more than we did."""

@@ -110,10 +110,12 @@ class Carrier:
         public: bool = False,
         calls: int = 1,
         spare: bool = False,
+        first: bool = False,
     ) -> Outcome:
         """One question of ccxt, usually one request. An acceptance holds what ccxt read in the answer.
 
-        `calls` is what it counts among the account's calls (0: an order); `spare`: it may wait for others.
+        `calls` is what it counts among the account's calls (0: an order); `spare`: it may wait for others;
+        `first`: a sale waits for it.
 
         Never raises for what the exchange or the network does.
         """
@@ -125,7 +127,7 @@ class Carrier:
             async with asyncio.timeout(patience_s):
                 await self._gate.admit(urgency, 1)
                 if not public and not spare:
-                    await self._calls.admit(calls)
+                    await self._calls.admit(calls, first=first)
         except TimeoutError:
             if self._gate.is_blocked:
                 left_s = (self._gate.blocked_until_ms - self._clock.now_ms()) / 1_000

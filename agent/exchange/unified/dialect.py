@@ -160,6 +160,8 @@ BYBIT: Final = Dialect(
         "enableUnifiedAccount": True,
         "unifiedMarginStatus": 5,
         "createMarketBuyOrderRequiresPrice": False,
+        # It warns of orders too old to be found, which ours are not.
+        "fetchOrder": {"acknowledged": True},
         "defaultType": "spot",
     },
 )
