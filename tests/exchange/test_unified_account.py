@@ -64,6 +64,8 @@ async def test_an_entry_from_placing_to_its_fills_without_asking_twice() -> None
         assert sum(fill.fee for fill in fills.values()) == sum(trade.fee for trade in trades)
         assert {fill.fee_currency for fill in fills.values()} == {"USDT"}
         assert {fill.client_id for fill in fills.values()} == {entry.client_id}
+        # A reading waits until the counter of calls has fallen, by the exchange's time.
+        ground.running.exchange.clock.advance(60_000)
         seen = await ground.exchange.account(entry.created_ms - 60_000)
         assert isinstance(seen, AccountSeen)
         assert seen.holdings["ADA"] == Holding(Decimal(100), Decimal(0))
