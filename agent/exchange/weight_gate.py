@@ -199,7 +199,12 @@ class WeightGate:
         if until_ms is not None:
             sleep = self._clock.sleep_until(until_ms)
         else:
-            sleep = self._clock.sleep_until(self._clock.now_ms() + self._gap_ms(me.urgency))
+            gap_ms = self._gap_ms(me.urgency)
+            sleep = self._clock.sleep_until(self._clock.now_ms() + gap_ms)
+            if gap_ms:
+                # It is no longer in machine time, where a clock that is set back does not count.
+                await first_of(me.turn.wait(), sleep, self._clock.sleep_machine(gap_ms))
+                return
         await first_of(me.turn.wait(), sleep)
 
     def _wait_until_ms(self, urgency: Urgency, weight: int) -> int | None:

@@ -127,6 +127,17 @@ async def test_what_a_sale_waits_for_goes_before_what_waited_longer() -> None:
     assert len(admitted) == 4
 
 
+async def test_a_clock_set_back_meanwhile_keeps_nobody_waiting_for_as_long() -> None:
+    clock = ManualClock(10_000_000)
+    counter = CallCounter(clock, CallLimit(15.0, 0.33, reserve=6.0))
+    counter.refused()
+    waiting = asyncio.create_task(counter.admit(1))
+    await clock.advance(100)
+    clock.jump(-3_600_000)
+    await clock.advance(10_000)
+    assert waiting.done()
+
+
 async def test_an_exchange_that_counts_nothing_keeps_nobody_waiting() -> None:
     counter = CallCounter(ManualClock(1), None)
     for _ in range(100):

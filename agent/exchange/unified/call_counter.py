@@ -10,8 +10,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 from agent.core.ports import Clock
+from agent.exchange.waiting import first_of
+
+#: Machine time: a clock that is set back meanwhile keeps nobody waiting for as long as it was.
+_LOOK_AGAIN_MS: Final = 1_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,8 @@ class CallCounter:
         try:
             while (over := self._over(calls - room, first)) > 0:
                 wait_ms = math.ceil(over / limit.per_s * 1_000)
-                await self._clock.sleep_until(self._clock.now_ms() + wait_ms)
+                until = self._clock.sleep_until(self._clock.now_ms() + wait_ms)
+                await first_of(until, self._clock.sleep_machine(_LOOK_AGAIN_MS))
         finally:
             self._first_waiting -= first
         self._level += calls
