@@ -28,6 +28,7 @@ from agent.core.events import (
 from agent.core.order import Fact, OrderType, TimeInForce
 from agent.exchange.addresses import Addresses
 from agent.exchange.signed.account_identity import KeyRefused
+from agent.exchange.signed.order_ids import OrderIds
 from agent.exchange.unified.identity import KeyMark, key_mark
 from agent.exchange.unified.refusals import Kind
 from agent.localexchange.venue.words import Status
@@ -156,6 +157,20 @@ async def test_a_stop_rests_and_gives_way_to_an_exit() -> None:
         assert canceled.report.fact is Fact.WAS_CANCELED
         assert isinstance(placed, OrderReported)
         assert [order.status for order in ground.theirs()] == [Status.CANCELED, Status.FILLED]
+
+
+async def test_a_stop_of_an_engine_that_is_gone_is_looked_at_once_between_cancel_and_sale() -> None:
+    """Its number is not known to this process, and every call may have to be waited for."""
+    async with unified(balances={"ADA": Decimal(100)}) as ground:
+        stop = ground.stop()
+        assert isinstance(await ground.exchange.place(approved(stop)), OrderReported)
+        for following in tuple(ground.exchange._following):
+            following.cancel()
+        ground.exchange._ids = OrderIds()
+        canceled = await ground.exchange.cancel(stop)
+        assert isinstance(canceled, OrderReported)
+        assert canceled.report.fact is Fact.WAS_CANCELED
+        assert (ground.asked("OpenOrders"), ground.asked("ClosedOrders")) == (0, 1)
 
 
 async def test_what_a_stop_sold_before_its_cancel_is_not_sold_again() -> None:

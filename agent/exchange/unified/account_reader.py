@@ -110,9 +110,13 @@ class UnifiedReader:
         return found
 
     async def found(self, client_id: str, *, first: bool = False) -> dict[str, Any] | None:
-        """The order that carries a client id, open or over; None: in neither. Raises NotReadError."""
+        """The order that carries a client id, open or over; None: in neither. Raises NotReadError.
+
+        `first`: a sale waits for it, after a cancel, so that it is looked for among those that are over.
+        """
         wire_id = self._dialect.wire_id(client_id)
-        for search in self._dialect.searches:
+        searches = self._dialect.searches
+        for search in searches[::-1] if first else searches:
             outcome = await self._carrier.ask(
                 Urgency.RECONCILE, search(self.api, self._pair, wire_id), first=first
             )
