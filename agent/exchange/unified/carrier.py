@@ -125,7 +125,7 @@ class Carrier:
         patience_s = self._admit_within_s if urgency <= Urgency.ENTER else self._timeout_ms / 1_000
         try:
             async with asyncio.timeout(patience_s):
-                await self._gate.admit(urgency, 1)
+                await self._gate.admit(Urgency.LEAVE if first else urgency, 1)
                 if not public and not spare:
                     await self._calls.admit(calls, first=first)
         except TimeoutError:
