@@ -163,10 +163,10 @@ async def _sold_at_target(stage: Stage, state: State) -> None:
         raise Failed(f"the agent says that it is flat, but the exchange still holds {plain(left)} ADA")
 
 
-async def _requests(stage: Stage, one: Callable[[Any], bool]) -> list[Any]:
+async def _requests(stage: Stage, one: Callable[[Any], bool]) -> list[dict[str, Any]]:
     """All requests so far, once there is one like `one` among them."""
     for _ in range(int(PATIENCE_S * 10)):
-        found: list[Any] = (await stage.market.ledger())["requests"]
+        found = await stage.market.requests()
         if any(one(request) for request in found):
             return found
         await asyncio.sleep(0.1)

@@ -103,6 +103,12 @@ class Market:
         found: Mapping[str, Any] = await self.control("ledger")
         return found
 
+    async def requests(self) -> list[dict[str, Any]]:
+        """All requests so far, each with the `connection` that it came by."""
+        requests = (await self.ledger())["requests"]
+        connections = (await self.control("connections"))["connections"]
+        return [{**seen, "connection": by} for seen, by in zip(requests, connections, strict=False)]
+
     async def held(self) -> Decimal:
         """Base currency of the account."""
         holding = (await self.ledger())["balances"].get("ADA", {"free": "0", "locked": "0"})

@@ -49,6 +49,7 @@ class Control:
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/control/ledger", self._ledger),
+            web.get("/control/connections", self._connections),
             web.get("/control/clock", self._clock),
             web.get("/control/faults", self._faults),
             *(
@@ -72,6 +73,9 @@ class Control:
                 return json_response({"error": str(refused)}, 400)
 
         return handle
+
+    async def _connections(self, request: web.Request) -> web.Response:
+        return json_response({"connections": self._trading.account.connections()})
 
     async def _ledger(self, request: web.Request) -> web.Response:
         return json_response(self._trading.account.ledger())

@@ -53,11 +53,10 @@ async def test_every_mail_arrives_and_holds_no_secret(tmp_path):
         async with ground(tmp_path, {"TELEGRAM_API_URL": telegram.url}, chosen=chosen) as world:
             rehearsed = check_config('{"exchange": {"paper_trading": false, "testnet": true}}').config
             assert not isinstance(account_keys(rehearsed, keys, world.secrets), str)
-            for number, trouble in enumerate(TROUBLES):
-                world.learn(Scrutinized("ERROR", f"trouble {number}", trouble))
+            # One trouble, so that all mails are among the few that leave at once.
+            world.learn(Scrutinized("ERROR", "trouble", " ".join([*TROUBLES, "and no more"])))
             world.learn(EmergencyRequested(f"who holds {CANARIES['EXCHANGE_API_SECRET']}"))
-            told = [*(f"trouble {number}" for number in range(len(TROUBLES))), "emergency stop by who holds"]
-            told.append("Telegram does not work")
+            told = ("trouble", "and no more", "emergency stop by who holds", "Telegram does not work")
             await mail.until(lambda: all(any(word in m for m in mails(mail)) for word in told), 30)
         assert leaks([*mail.mails, *mails(mail)]) == []
         assert any("***" in text for text in mails(mail))

@@ -58,6 +58,9 @@ async def test_the_ledger_has_exactly_these_fields() -> None:
         assert ledger["balances"]["ADA"] == {"free": "9990.4695", "locked": "40"}
         assert [r["path"] for r in ledger["requests"]] == ["/api/v3/order"] * 2
         assert all(r.keys() == {"method", "path", "query", "ts", "status"} for r in ledger["requests"])
+        assert len((await a.control("connections")).body["connections"]) == 2, (
+            "one for each request, beside them"
+        )
 
 
 async def test_the_ledger_is_in_the_markets_present() -> None:

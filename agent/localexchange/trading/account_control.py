@@ -117,17 +117,14 @@ class AccountControl:
                 for trade in registry.trades
             ],
             "requests": [
-                {
-                    "method": r.method,
-                    "path": r.path,
-                    "query": r.query,
-                    "ts": r.ts,
-                    "status": r.status,
-                    "connection": r.connection,
-                }
+                {"method": r.method, "path": r.path, "query": r.query, "ts": r.ts, "status": r.status}
                 for r in self._exchange.requests
             ],
         }
+
+    def connections(self) -> list[int]:
+        """By which connection each of the ledger's requests came, in their order."""
+        return [request.connection for request in self._exchange.requests]
 
     def _balances(self) -> Json:
         return {
