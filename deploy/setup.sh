@@ -34,8 +34,15 @@ command -v "$PYTHON" >/dev/null 2>&1 || apt_install python3 python3 python3-venv
 "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || apt_install "the venv module of python3" python3-venv
 
 want=$(cat requirements.lock pyproject.toml | sha256sum | cut -d' ' -f1)
-if [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$want" ]; then
-    exit 0
+installed() { [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$want" ]; }
+installed && exit 0
+
+# Two at a time (make demo in one terminal, make test in another) would spoil each other's environment.
+if command -v flock >/dev/null 2>&1; then
+    mkdir -p .venv
+    exec 9>.venv/.being-installed
+    flock 9
+    installed && exit 0
 fi
 
 [ -x .venv/bin/python ] || "$PYTHON" -m venv .venv
