@@ -1,7 +1,7 @@
 """The record of a long range in a file: what was lived so far, so that it can be gone on with.
 
 Stays true: the file is replaced in one piece, so it is never half of one; it says of which worlds it is, and
-those of another range are never added to it. Worlds are added in the order of their seeds.
+those of another range or by other code are never added to it. Worlds are added in the order of their seeds.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from agent.simulation.source import digest
 from agent.simulation.totals import Totals
 
 
@@ -21,13 +22,14 @@ class RecordError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Which worlds: the seeds from `first` to before `end`, and how each is lived."""
+    """Which worlds: the seeds from `first` to before `end`, and how each is lived, by which code."""
 
     first: int
     end: int
     days: float
     rules: str
     thorough: bool
+    code: str = field(default_factory=digest)
 
 
 @dataclass(slots=True)
@@ -72,6 +74,7 @@ def opened(of: Range, path: Path | None, without: frozenset[str]) -> Record:
         raise RecordError(f"{path} is no record of a range ({error!r}); name another file") from None
     if known != of:
         raise RecordError(
-            f"{path} is the record of other worlds ({known}); name another file, or remove it to begin anew"
+            f"{path} is the record of other worlds, or of other code ({known}); "
+            "name another file, or remove it to begin anew"
         )
     return Record(of, totals, path, violations)

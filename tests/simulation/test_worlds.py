@@ -106,6 +106,9 @@ def test_the_record_of_other_worlds_is_not_added_to(
     opened(Range(0, 9, 0.05, "binance", thorough=False), kept, frozenset()).keep()
     assert command.main(["--seeds", "5:7", "--days", "0.05", "--record", str(kept)]) == 2
     assert "is the record of other worlds" in capsys.readouterr().err
+    opened(Range(5, 7, 0.05, "binance", thorough=False, code="of before"), tmp_path / "b", frozenset()).keep()
+    assert command.main(["--seeds", "5:7", "--days", "0.05", "--record", str(tmp_path / "b")]) == 2
+    assert "or of other code" in capsys.readouterr().err
     kept.write_text("{}")
     assert command.main(["--seeds", "5:7", "--days", "0.05", "--record", str(kept)]) == 2
     assert "is no record of a range" in capsys.readouterr().err

@@ -6,24 +6,12 @@ other code is not taken for this one's.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
 
 from agent.simulation.planted.search import Search
-
-_AGENT: Final = Path(__file__).parent.parent.parent
-
-
-def code() -> str:
-    """A short digest of the agent's source."""
-    total = hashlib.sha256()
-    for path in sorted(_AGENT.rglob("*.py")):
-        total.update(str(path.relative_to(_AGENT)).encode())
-        total.update(path.read_bytes())
-    return total.hexdigest()[:12]
+from agent.simulation.source import digest
 
 
 class Results:
@@ -31,7 +19,7 @@ class Results:
 
     def __init__(self, path: Path | None, of: str | None = None) -> None:
         self._path = path
-        self._code = of or code()
+        self._code = of or digest()
         self._known: dict[str, Search] = {}
         if path is not None and path.exists():
             for number, line in enumerate(path.read_text().splitlines(), 1):
