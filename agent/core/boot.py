@@ -2,7 +2,8 @@
 
 Nothing stored is trusted to be current: an order that had no answer yet is UNKNOWN and is looked up, a
 signal that was waiting for its book is gone, and the account is read before any entry. Positions keep
-the plan of their entry whatever the config says now.
+the plan of their entry whatever the config says now. `at_ms` is the machine's word, which may be wrong by
+hours until the exchange was asked: what is stored with the exchange's times is not judged by it.
 """
 
 from __future__ import annotations
@@ -44,9 +45,6 @@ def boot(
         # Written by a process that had another clock; a halt cannot be younger than now.
         latched = replace(latched, at_ms=at_ms)
     durable = durable if durable is not None else fresh(at_ms)
-    if durable.decided_open_ms is not None and durable.decided_open_ms > at_ms:
-        # Decided under another clock: it would keep every bar until then from being judged.
-        durable = replace(durable, decided_open_ms=None)
     if durable.phase in (Phase.RUNNING, Phase.ERROR):
         durable = replace(durable, phase=Phase.STARTING, phase_since_ms=at_ms)
     if latched is not None and durable.halt is None:

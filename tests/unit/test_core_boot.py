@@ -11,11 +11,11 @@ import pytest
 from agent.core import events as e
 from agent.core.boot import boot, fresh, latched_halt
 from agent.core.engine import step
-from agent.core.market import DAY_MS, DataSource
+from agent.core.market import DataSource
 from agent.core.order import OrderStatus
 from agent.core.phase import Phase
 from agent.core.state import HaltReason
-from tests.playbook import BAR, Playbook, PositionState, make_setup
+from tests.playbook import BAR, Playbook, PositionState, make_setup, quiet_candle
 
 
 def test_nothing_stored_is_a_stopped_agent_that_owns_nothing() -> None:
@@ -76,14 +76,21 @@ def test_a_signal_that_became_an_order_is_never_taken_up_again() -> None:
     assert len(play.decisions()) == 1
 
 
-def test_a_bar_decided_under_another_clock_keeps_nothing_from_being_judged() -> None:
+def test_a_machine_whose_clock_was_set_back_decides_no_bar_a_second_time() -> None:
+    """Its ledger refuses a second row about a bar, and everything that was to be written behind it."""
     play = Playbook().ready()
-    play.now_ms += 30 * DAY_MS
-    play.quiet_bar(delay_ms=0)
-    ahead = play.state.durable.decided_open_ms
-    assert ahead is not None
-    state = boot(play.setup, play.state.durable, (), (), ahead - BAR, None)
-    assert state.durable.decided_open_ms is None
+    play.quiet_bar()
+    play.quiet_bar()
+    decided, late = play.state.durable.decided_open_ms, play.history[-2:]
+    del play.history[-2:]
+    play.now_ms -= 4 * BAR
+    play.restart().come_back()
+    assert play.state.durable.decided_open_ms == decided == late[-1].open_ms
+    for candle in late:
+        play.learn(e.BarClosed(candle, e.ClosedBy.BACKFILL))
+    assert len(play.decisions()) == len({row.bar_open_ms for row in play.decisions()})
+    play.bar(quiet_candle(late[-1]))
+    assert play.decisions()[-1].bar_open_ms == play.last_bar.open_ms > late[-1].open_ms
 
 
 def test_a_position_keeps_the_plan_of_its_entry_whatever_the_config_becomes() -> None:
