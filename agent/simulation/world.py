@@ -483,13 +483,14 @@ class World:
 
     @property
     def is_open(self) -> bool:
-        """Whatever the agent asks is answered, and has been for some minutes."""
+        """Whatever the agent asks is answered, and has been for some minutes; it is not told to be silent."""
+        since_ms = max(self._calm_since_ms, self.network.silent_until_ms)
         return (
             self._disasters == 0
             and self.network.is_open
             and self.process is not None
             and not self.process.loop.frozen
-            and self.agenda.now_ms - self._calm_since_ms > 240_000
+            and self.agenda.now_ms - since_ms > 240_000
         )
 
     def ask(self, event: Any) -> None:
