@@ -101,7 +101,8 @@ class Network:
         """Until when a kind of request gets no answer but an error."""
         self.muted_until_us = 0
         self.lost_event_us = -UNNOTICED_US
-        """When the stream last kept something to itself; until the account is read nobody knows of it."""
+        """When the stream last kept something to itself, or an answer was an old one; until the account is
+        read again nobody knows of it."""
         self.silent_until_ms = 0
         """Before this the agent knows that it must not ask."""
         self.sockets: list[Any] = []
@@ -120,7 +121,8 @@ class Network:
         """Whether nothing is wrong with what is asked and answered."""
         over_us = self.agenda.now_us - 240 * SECOND
         blind = max(self.blind_until_us.values(), default=0) > over_us
-        return self.weather.is_fair and not blind and self.muted_until_us < over_us
+        banned = self.silent_until_ms * MS > over_us
+        return self.weather.is_fair and not blind and not banned and self.muted_until_us < over_us
 
     # --- requests -------------------------------------------------------------------------------------
 

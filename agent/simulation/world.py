@@ -28,7 +28,7 @@ from agent.core.phase import Phase
 from agent.core.series import CandleSeries
 from agent.core.signal import warmup_bars_needed
 from agent.core.state import HaltReason
-from agent.localexchange.faults import BadFaultError
+from agent.localexchange.faults import BadFaultError, Fault
 from agent.simulation import disasters
 from agent.simulation import terms as terms_module
 from agent.simulation.agenda import MS, SECOND, Agenda
@@ -130,6 +130,8 @@ class World:
         self.at_next_order: Callable[[], None] | None = None
         """What happens when an order sets out the next time."""
         self.bar_faults: list[str] = []
+        self._stale: list[tuple[Fault, int]] = []
+        """Faults that answer from the past, and how often they had when last looked at."""
         self.touched_base = self.disk_failed = False
         self.wiped_ms: int | None = None
         """When the testnet began anew."""
@@ -451,6 +453,8 @@ class World:
         except BadFaultError as error:
             raise AssertionError(f"{fault}: {error}") from error
         self.note(f"fault: {fault}")
+        if set_.kind == "F37":
+            self._stale.append((set_, 0))
 
         def over() -> None:
             if set_.fired:
@@ -618,7 +622,15 @@ class World:
     def _answered(self, sent: Sent) -> None:
         if sent.request.method != "GET":
             self.note(f"   the venue answers {sent.status} {'(' + sent.fate + ')' if sent.fate else ''}")
+        elif self._stale:
+            self._look_for_stale_answers()
         self.witness.answered(sent, b"")
+
+    def _look_for_stale_answers(self) -> None:
+        """Who is answered from the past believes it until the next answer."""
+        if any(fault.fired > seen for fault, seen in self._stale):
+            self.network.lost_event_us = self.agenda.now_us
+        self._stale = [(f, f.fired) for f, _ in self._stale if self.venue.faults.active(f)]
 
     def note(self, text: str) -> None:
         self._story.append((self.agenda.now_ms, text))

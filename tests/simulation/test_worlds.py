@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from agent.simulation import command
+from agent.simulation.network import Sent
 from agent.simulation.record import Range, opened
 from agent.simulation.totals import NOT_SIMULATED, SIMULATED, Totals
+from agent.simulation.venue import KEY, Request
 from agent.simulation.world import World
 
 DIGEST = "from agent.simulation.world import World; print(World(11, 0.15).run().digest)"
@@ -23,6 +25,25 @@ def test_a_plain_day_trades_and_ends_with_equal_books() -> None:
     assert result.violation is None
     assert result.figures.entries >= 4
     assert result.figures.unknown == 0
+
+
+def test_neither_a_ban_nor_a_stale_answer_is_calm() -> None:
+    """What is wrong with a position then is not the agent's doing: it may not ask, or was told otherwise."""
+    world = World(3, 0.1, luck=0.0)
+    network = world.network
+    assert network.is_fair
+    network.silent_until_ms = world.agenda.now_ms + 1
+    assert not network.is_open
+    network.silent_until_ms = 0
+    world.set_fault({"fault": "F37", "params": {"age_ms": 30_000}, "count": 4}, 60_000_000)
+    sent = Sent(world.agenda.now_ms, Request("GET", "/api/v3/account", "", "", KEY), status=200)
+    world._answered(sent)
+    assert network.is_fair
+    assert world.venue.faults.fire_on_request(("F37",), "GET", "/api/v3/account") is not None
+    world._answered(sent)
+    assert network.is_open
+    assert not network.is_fair
+    world._bury()
 
 
 @pytest.mark.no_cover
