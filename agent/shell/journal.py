@@ -1,13 +1,14 @@
 """What one step changed, for the store: whatever is another object than before.
 
-Positions that wait for their risk check are not written: nothing was sent for them. The step's rows and
-the state that explains them go into one transaction.
+Positions that wait for their risk check are not written: nothing was sent for them. Neither is an order of
+which nothing is new but the moment it is asked about next, because a start asks about every order that is not
+settled at once. The step's rows and the state that explains them go into one transaction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.core.commands import Command, Keep
@@ -45,7 +46,7 @@ def changes(before: AgentState, after: AgentState, commands: Iterable[Command]) 
             positions.append(position)
     orders: tuple[Order, ...] = ()
     if after.orders is not before.orders:
-        orders = tuple(o for k, o in after.orders.items() if before.orders.get(k) is not o)
+        orders = tuple(o for k, o in after.orders.items() if _is_news(before.orders.get(k), o))
     return Changes(
         at_ms=after.now_ms,
         rows=tuple(c.row for c in commands if isinstance(c, Keep)),
@@ -53,3 +54,11 @@ def changes(before: AgentState, after: AgentState, commands: Iterable[Command]) 
         positions=tuple(positions),
         durable=after.durable if after.durable is not before.durable else None,
     )
+
+
+def _is_news(before: Order | None, after: Order) -> bool:
+    if after is before:
+        return False
+    if before is None or after.is_settled:
+        return True
+    return replace(before, next_lookup_ms=after.next_lookup_ms) != after

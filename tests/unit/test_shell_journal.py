@@ -91,6 +91,19 @@ def test_only_what_is_another_object_is_written() -> None:
     assert [o.intent.client_id for o in written.orders] == [stop.intent.client_id]
 
 
+def test_asking_again_about_an_order_is_not_written_but_what_is_learned_is() -> None:
+    play = signalled()
+    play.book()
+    (entry,) = play.placed()
+    play.learn(e.OutcomeUnknown(entry.client_id, "no answer"))
+    play.at(play.now_ms + 700)
+    before, after, written = stepped(play, e.LookupFailed(entry.client_id, "no answer"))
+    assert after.orders[entry.client_id].next_lookup_ms != before.orders[entry.client_id].next_lookup_ms
+    assert written.is_empty, "a start asks about it at once, whenever it was to be asked about next"
+    _, after, written = stepped(play, e.LookupFoundNothing(entry.client_id))
+    assert written.orders == (after.orders[entry.client_id],), "evidence against it was gathered"
+
+
 def test_a_position_that_never_held_anything_is_remembered_as_such() -> None:
     play = signalled()
     play.book()
