@@ -135,7 +135,7 @@ class Agenda:
 
     def _go_on(self) -> None:
         """Let time go on to what is planned next, and do it."""
-        at_us, number, owner, what = _pop(self._heap)
+        at_us, _, owner, what = _pop(self._heap)
         if owner is self.outside:
             if at_us > self.now_us:
                 self.now_us = at_us
@@ -146,8 +146,7 @@ class Agenda:
         elif owner.lost or what.cancelled_:
             return
         elif owner.frozen:
-            # Its clock stands still: what it waited for comes as much later.
-            _push(self._heap, (at_us + owner.frozen_for_us, number, owner, what))
+            owner.held.append((at_us, what))
         else:
             if at_us > self.now_us:
                 self.now_us = at_us
@@ -166,7 +165,8 @@ class VirtualLoop(_AnyLoop):  # type: ignore[misc]
         self.ready: deque[Moment] = deque()
         self.lost = False
         self.frozen = False
-        self.frozen_for_us = 0
+        self.held: list[tuple[int, Moment]] = []
+        """What came up while it was frozen."""
         self.moments = 0
         self.errors: list[dict[str, Any]] = []
         self.tasks: list[asyncio.Task[Any]] = []
@@ -174,6 +174,7 @@ class VirtualLoop(_AnyLoop):  # type: ignore[misc]
         self._tidy_at = _TIDY_AT
         self._slept_us = 0
         self._clock_runs = False
+        self._frozen_at_us = 0
 
     # --- life -----------------------------------------------------------------------------------------
 
@@ -181,16 +182,23 @@ class VirtualLoop(_AnyLoop):  # type: ignore[misc]
         """The process died at this very moment."""
         self.lost = True
         self.ready.clear()
+        self.held.clear()
         for task in self.tasks:
             task._log_destroy_pending = False  # type: ignore[attr-defined]
 
-    def freeze(self, for_us: int, *, clock_runs: bool = False) -> None:
+    def freeze(self, *, clock_runs: bool = False) -> None:
         """Nothing happens any more. `clock_runs`: it hangs, but its machine does not sleep."""
-        self.frozen, self.frozen_for_us, self._clock_runs = True, for_us, clock_runs
+        self.frozen, self._clock_runs = True, clock_runs
+        self._frozen_at_us = self.agenda.now_us
 
     def thaw(self) -> None:
-        self._slept_us += 0 if self._clock_runs else self.frozen_for_us
-        self.frozen, self.frozen_for_us = False, 0
+        """Go on. Where the clock stood still, what was waited for comes as much later; it never runs back."""
+        slept_us = 0 if self._clock_runs else self.agenda.now_us - self._frozen_at_us
+        self._slept_us += slept_us
+        self.frozen = False
+        for at_us, what in self.held:
+            self.agenda.push(at_us + slept_us, self, what)
+        self.held.clear()
 
     # --- what asyncio asks of a loop --------------------------------------------------------------------
 

@@ -23,7 +23,6 @@ from agent.core import events as e
 from agent.core.indicators import features
 from agent.core.instant import iso_utc
 from agent.core.market import Candle, DataSource, Quote
-from agent.core.order import Purpose
 from agent.core.phase import Phase
 from agent.core.series import CandleSeries
 from agent.core.signal import warmup_bars_needed
@@ -369,7 +368,7 @@ class World:
         process = self.process
         if process is None or process.loop.frozen:
             return
-        process.loop.freeze(for_us)
+        process.loop.freeze()
         self._uncalm()
 
         def wake() -> None:
@@ -384,7 +383,7 @@ class World:
         process = self.process
         if process is None or process.loop.frozen:
             return
-        process.loop.freeze(for_us, clock_runs=True)
+        process.loop.freeze(clock_runs=True)
         self._uncalm()
 
         def go_on() -> None:
@@ -487,14 +486,13 @@ class World:
 
     @property
     def is_open(self) -> bool:
-        """Whatever the agent asks is answered, and has been for some minutes; it is not told to be silent."""
-        since_ms = max(self._calm_since_ms, self.network.silent_until_ms)
+        """Whatever the agent asks is answered, and has been for some minutes."""
         return (
             self._disasters == 0
             and self.network.is_open
             and self.process is not None
             and not self.process.loop.frozen
-            and self.agenda.now_ms - since_ms > 240_000
+            and self.agenda.now_ms - self._calm_since_ms > 240_000
         )
 
     def ask(self, event: Any) -> None:
@@ -557,9 +555,7 @@ class World:
         if process is None or state is None or process.writer is None or process.writer.backlog:
             return False
         orders = state.orders.values()
-        if any(
-            not o.is_settled and not (o.is_working and o.intent.purpose is Purpose.PROTECT) for o in orders
-        ):
+        if any(not o.is_settled and not (o.is_working and o.intent.rests) for o in orders):
             return False
         if (
             any(p.exit_reason is not None for p in state.open_positions())
