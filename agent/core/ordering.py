@@ -47,8 +47,8 @@ from agent.core.turn import Turn
 
 DEFINITE_NOT_FOUNDS: Final = 3
 #: An accepted order that the exchange says it does not know has ended once this passed. Stale answers are
-#: known to last for 30 s.
-VANISHED_AFTER_MS: Final = 60_000
+#: known to last for 30 s; much longer, and what it protected stays without a stop for a minute.
+VANISHED_AFTER_MS: Final = 45_000
 #: A cancel that left the order working is repeated after this, never at the speed of the network.
 CANCEL_AGAIN_MS: Final = 1_000
 LOOKUP_EVERY_MS: Final = (1_000, 2_000, 4_000, 8_000)
