@@ -36,9 +36,11 @@ from agent.core.selling import (
     cancel_guard,
     cannot_oversell,
     is_dust,
+    may_be_sold_already,
     open_sales,
     retry_later,
     sell,
+    wait_to_sell,
 )
 from agent.core.state import HaltReason
 from agent.core.turn import Turn
@@ -250,6 +252,9 @@ def _leave(turn: Turn, position: Position, entry_over: bool) -> None:
     if turn.at_ms < turn.state.exit_retry_ms.get(position.id, 0) or _must_wait_for_price(turn, position):
         return
     over = guards[0] if guards else None
+    if over is None and may_be_sold_already(turn, position, instrument):
+        wait_to_sell(turn, position.id, THIN_BOOK_MS)
+        return
     if over is not None and _must_end_first(turn, position, over):
         cancel_guard(turn, over)
         return

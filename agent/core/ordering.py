@@ -202,7 +202,7 @@ def _proven_absent_after_ms(turn: Turn, order: Order) -> int:
     if order.intent.side is Side.BUY or position is None:
         return PROVEN_ABSENT_AFTER_MS
     waits = order.intent.rests and position.state is PositionState.IN_POSITION
-    if waits or finds_only_its_own(turn, position, order):
+    if waits or finds_only_its_own(turn, position, order.intent.qty):
         return PROVEN_ABSENT_AFTER_MS
     return NOT_EVEN_STALE_MS
 

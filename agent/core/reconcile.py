@@ -142,7 +142,7 @@ def _in_doubt(state: AgentState) -> bool:
 
 
 def on_account(turn: Turn, event: AccountSeen) -> None:
-    asked = turn.state.account_asked_ms
+    asked, agreed_ms = turn.state.account_asked_ms, turn.state.reconciled_ms
     settles = _settles(turn.state, event)
     if settles or (asked is not None and event.fills_since_ms <= turn.state.account_asked_from_ms):
         turn.change(account_asked_ms=None, account_seen_ms=turn.at_ms)
@@ -167,6 +167,9 @@ def on_account(turn: Turn, event: AccountSeen) -> None:
         _settle_difference(turn, compare(turn.state, event), event)
         # What was given up just now is not ours any more.
         _note_foreign(turn, event)
+    if agreed_ms is None and turn.state.reconciled_ms is not None:
+        # Sales that waited for just that.
+        turn.change(exit_retry_ms={})
     # Whatever a lost word left undone is done now at the latest.
     for position in turn.state.open_positions():
         drive(turn, position.id)

@@ -73,11 +73,24 @@ def cannot_oversell(turn: Turn, position: Position, order: Order) -> bool:
         return False
     if not order.not_found or turn.at_ms < since + LOST_FOR_MS or turn.state.reconciled_ms is None:
         return False
-    return finds_only_its_own(turn, position, order)
+    return finds_only_its_own(turn, position, order.intent.qty)
 
 
-def finds_only_its_own(turn: Turn, position: Position, order: Order) -> bool:
-    """Whether the account holds too little beside the position for the order to be executed out of that."""
+def may_be_sold_already(turn: Turn, position: Position, instrument: Instrument) -> bool:
+    """Whether the last run may have made a sale that no row knows (see `adopting`).
+
+    One more would then sell what lies beside. The account tells once it was compared; where it cannot be
+    read, time does.
+    """
+    state = turn.state
+    if state.reconciled_ms is not None or turn.at_ms >= state.began_ms + NOT_EVEN_STALE_MS:
+        return False
+    return not finds_only_its_own(turn, position, instrument.qty(position.held_qty))
+
+
+def finds_only_its_own(turn: Turn, position: Position, qty: Decimal) -> bool:
+    """Whether the account holds too little beside the position for a sale of `qty` to be executed out of
+    that."""
     others = (p.held_qty for p in turn.state.open_positions() if p.id != position.id)
     base = turn.state.setup.base
     # What a purchase without an end may have brought already lies beside as well.
@@ -88,10 +101,10 @@ def finds_only_its_own(turn: Turn, position: Position, order: Order) -> bool:
     )
     beside = sum(others, sum(coming, turn.state.durable.account.foreign.get(base, ZERO)))
     instrument = turn.state.instrument
-    if instrument is not None and instrument.qty(position.held_qty) > order.intent.qty:
+    if instrument is not None and instrument.qty(position.held_qty) > qty:
         # Sold in parts: the last part would find what lies beside, however little.
         return beside < instrument.step
-    return beside < order.intent.qty
+    return beside < qty
 
 
 def _has_surely_ended(turn: Turn, order: Order) -> bool:
@@ -179,8 +192,10 @@ def put_approved(turn: Turn, approved: Approved) -> None:
 def retry_later(turn: Turn, position_id: int, *, at_most_ms: int = EXIT_RETRY_MS[-1]) -> None:
     """A sale ended before all was sold: the next one may follow, the first time at once."""
     tried = turn.state.exit_attempts.get(position_id, 0)
-    wait = min(EXIT_RETRY_MS[min(tried, len(EXIT_RETRY_MS) - 1)], at_most_ms)
-    turn.change(
-        exit_attempts={**turn.state.exit_attempts, position_id: tried + 1},
-        exit_retry_ms={**turn.state.exit_retry_ms, position_id: turn.at_ms + wait},
-    )
+    turn.change(exit_attempts={**turn.state.exit_attempts, position_id: tried + 1})
+    wait_to_sell(turn, position_id, min(EXIT_RETRY_MS[min(tried, len(EXIT_RETRY_MS) - 1)], at_most_ms))
+
+
+def wait_to_sell(turn: Turn, position_id: int, for_ms: int) -> None:
+    """Not now, and without a try: the position is looked at again then."""
+    turn.change(exit_retry_ms={**turn.state.exit_retry_ms, position_id: turn.at_ms + for_ms})

@@ -10,7 +10,7 @@ from agent.core.commands import CancelOrder, ReadAccount
 from agent.core.gate import entries_blocked_by
 from agent.core.market import DAY_MS
 from agent.core.order import Fact, Fill, OrderReport, OrderStatus, Purpose, Side, client_order_id
-from tests.playbook import BAR, MINUTE, D, Playbook, PositionState
+from tests.playbook import BAR, MINUTE, D, Playbook, PositionState, make_setup
 
 LOST = "tst0lost"
 
@@ -60,6 +60,56 @@ def test_a_sale_that_the_disk_forgot_is_found_and_nothing_is_sold_twice() -> Non
     assert play.state.durable.account.foreign["ADA"] == 5_000
     sales = [o for o in play.state.orders.values() if o.intent.purpose is Purpose.EXIT]
     assert [o.intent.client_id for o in sales] == [LOST]
+
+
+def started_anew(foreign: str) -> tuple[Playbook, Decimal]:
+    """Held without a stop, `foreign` beside it: the next run finds the target reached and has read nothing,
+    and what was held when the last one died."""
+    play = Playbook(make_setup(protective_stop=False)).ready()
+    play.enter("0.4981")
+    play.foreign = D(foreign)
+    play.account_agrees()
+    play.quiet_bar()
+    held = play.position().held_qty
+    play.restart().come_back()
+    play.quote(0.4985)
+    play.walk(0.5040)
+    assert play.position().state is PositionState.EXITING
+    return play, held
+
+
+def sales(play: Playbook) -> list[str]:
+    return [o.intent.client_id for o in play.state.orders.values() if o.intent.purpose is Purpose.EXIT]
+
+
+def test_nothing_is_sold_beside_other_coins_before_a_sale_in_no_row_can_be_found() -> None:
+    play, held = started_anew("5000")
+    assert not sales(play)
+    play.later(5_000)
+    assert not sales(play)
+    sold = lost(play, play.instrument.qty(held))
+    reading(play, sold, ada=held - sold.qty + 5_000, usdt=play.cash + sold.qty * sold.price)
+    assert sales(play) == [LOST]
+    assert play.position().state is PositionState.CLOSED
+
+
+def test_an_account_that_agrees_lets_the_sale_go_at_once() -> None:
+    play, _ = started_anew("5000")
+    play.account_agrees()
+    assert sales(play)
+
+
+def test_an_account_that_cannot_be_read_holds_a_sale_up_for_less_than_a_minute() -> None:
+    play, _ = started_anew("5000")
+    for _ in range(12):
+        play.learn(e.AccountUnreadable("no answer", permanent=False))
+        play.later(5_000)
+    assert sales(play)
+
+
+def test_where_nothing_else_could_be_sold_the_sale_does_not_wait() -> None:
+    play, _ = started_anew("0")
+    assert sales(play)
 
 
 def test_a_sale_that_was_only_in_part_leaves_the_rest_protected() -> None:
