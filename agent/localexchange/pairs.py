@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Final
 
 #: Binance writes every price and amount with eight decimals.
 WIRE_UNITS: Final = 10**8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pair:
     """An instrument. `typical_price` and `minute_volume` scale the synthetic market and the book."""
 
@@ -27,16 +28,16 @@ class Pair:
     typical_price: float
     minute_volume: float
 
-    @property
+    @cached_property
     def symbol(self) -> str:
         return self.base + self.quote
 
-    @property
+    @cached_property
     def price_unit(self) -> int:
         """One tick in units of 1e-8."""
         return int(self.tick * WIRE_UNITS)
 
-    @property
+    @cached_property
     def amount_unit(self) -> int:
         """One step in units of 1e-8."""
         return int(self.step * WIRE_UNITS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 import orjson
 
@@ -42,6 +43,17 @@ class RejectionError(Exception):
     def body(self) -> dict[str, Any]:
         told: dict[str, Any] = {"code": self.code, "msg": self.text}
         return told if self.data is None else {**told, "data": self.data}
+
+
+def form_pairs(form: str) -> list[tuple[str, str]]:
+    """Names and values of a query or a form in their order, empty ones as well.
+
+    Hardly any is escaped, and then there is nothing to undo.
+    """
+    if "%" in form or "+" in form:
+        return parse_qsl(form, keep_blank_values=True)
+    parts = (part.partition("=") for part in form.split("&") if part)
+    return [(name, value) for name, _, value in parts]
 
 
 def missing(name: str) -> RejectionError:

@@ -281,8 +281,8 @@ class VirtualLoop(_AnyLoop):  # type: ignore[misc]
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         self.call_exception_handler(context)
 
-    def get_debug(self) -> bool:
-        return False
+    #: False, without a frame: every future and every task asks.
+    get_debug = bool
 
     def is_running(self) -> bool:
         return not self.lost

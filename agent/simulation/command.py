@@ -156,21 +156,26 @@ def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-@functools.cache
-def _settled_memory() -> None:
+def _settle_memory() -> None:
     """What the program itself is made of is never garbage: looking through it costs a twentieth of a run."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 5, 5)
 
 
+#: Once before the first world of this process, and once behind it: it loads what only a world needs.
+_settle_before = functools.cache(_settle_memory)
+_settle_behind = functools.cache(_settle_memory)
+
+
 def live(of: Range, seed: int) -> Result:
     """One world; a good one's story is not carried from one process to the other."""
-    _settled_memory()
+    _settle_before()
     began_s = time.process_time()
     result = World(seed, of.days, thorough=of.thorough, rules=RULES[of.rules]).run()
     # A world is full of circles; none of it outlives its end.
     gc.collect()
+    _settle_behind()
     result.cpu_s = time.process_time() - began_s
     if result.violation is None:
         result.story = []

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import random
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
 
 import orjson
 
@@ -19,6 +18,7 @@ from agent.localexchange.kraken import names
 from agent.localexchange.kraken.account import Account
 from agent.localexchange.kraken.answers import Answers, Question
 from agent.localexchange.kraken.orders import References
+from agent.localexchange.parameters import form_pairs
 from agent.simulation.rules import Rules
 from agent.simulation.venue import SECRET, Answer, Request, SimulatedVenue
 
@@ -46,7 +46,7 @@ class KrakenFront:
     def answer(self, request: Request) -> Answer:
         """Carry out one request."""
         self._standing.passes(request.method, request.path)
-        query = dict(parse_qsl(request.query, keep_blank_values=True))
+        query = dict(form_pairs(request.query))
         asked = Question(
             request.method, request.path, query, request.form.encode(), request.key, request.sign
         )
@@ -102,7 +102,7 @@ class KrakenRules(Rules):
     def placed(self, request: Request) -> dict[str, str] | None:
         if request.path != f"{_PRIVATE}AddOrder":
             return None
-        sent = dict(parse_qsl(request.form))
+        sent = dict(form_pairs(request.form))
         said = {
             "newClientOrderId": from_hex(sent["cl_ord_id"]),
             "side": sent["type"].upper(),

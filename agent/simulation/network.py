@@ -49,7 +49,10 @@ class Weather:
 
     @property
     def is_fair(self) -> bool:
-        return self == Weather()
+        return self == _FAIR
+
+
+_FAIR: Final = Weather()
 
 
 @dataclass(slots=True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import random
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
 
 import orjson
 
 from agent.localexchange.faults_http import UNKNOWN_TEXTS
+from agent.localexchange.parameters import form_pairs
 from agent.simulation.venue import KEY, SECRET, Answer, Request, SimulatedVenue
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Rules:
         """What an order says, in Binance's words; None for a request that places none."""
         if request.method != "POST" or request.path not in _PLACES:
             return None
-        return dict(parse_qsl(request.text))
+        return dict(form_pairs(request.text))
 
     def moves(self, request: Request) -> bool:
         """Whether it places or cancels."""

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, cast
-from urllib.parse import parse_qsl
 
 import orjson
 
@@ -23,7 +22,7 @@ from agent.localexchange.faults import FaultBoard
 from agent.localexchange.faults_stream import FrameFaults
 from agent.localexchange.market import Instrument, Market
 from agent.localexchange.pairs import pair_named
-from agent.localexchange.parameters import Parameters, RejectionError
+from agent.localexchange.parameters import Parameters, RejectionError, form_pairs
 from agent.localexchange.rest_public import PUBLIC
 from agent.localexchange.trading.desk import Desk
 from agent.localexchange.trading.frames import Frames
@@ -136,8 +135,8 @@ class Front:
             return _json({"code": -1003, "msg": refusal.text}, refusal.status, held)
         try:
             if public is not None:
-                pairs = parse_qsl(request.query, keep_blank_values=True)
-                return _json(public.answer(self.exchange.market, Parameters(pairs), now_ms))
+                pairs = Parameters(form_pairs(request.query))
+                return _json(public.answer(self.exchange.market, pairs, now_ms))
             assert signed is not None
             raw = raw_of_http(request.query.encode(), request.form.encode())
             body = self.trading.execute(signed, request.key, raw, request.method, request.path)

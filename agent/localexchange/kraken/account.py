@@ -13,11 +13,11 @@ import binascii
 import hashlib
 import hmac
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 import orjson
 
 from agent.localexchange.kraken.errors import INVALID_KEY, INVALID_NONCE, INVALID_SIGNATURE, KrakenError
+from agent.localexchange.parameters import form_pairs
 
 #: How long a token can be used to subscribe, seconds.
 TOKEN_EXPIRES_S: Final = 900
@@ -44,7 +44,7 @@ def parameters(body: bytes) -> dict[str, str]:
         except orjson.JSONDecodeError:
             return {}
         return {name: value if isinstance(value, str) else str(value) for name, value in sent.items()}
-    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+    return dict(form_pairs(body.decode("utf-8", "replace")))
 
 
 class Account:

@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
-from urllib.parse import parse_qsl
 
-from agent.localexchange.parameters import Parameters, RejectionError
+from agent.localexchange.parameters import Parameters, RejectionError, form_pairs
 from agent.localexchange.trading.credentials import Credentials
 
 DEFAULT_WINDOW_MS: Final = 5_000
@@ -54,7 +53,7 @@ def raw_of_frame(params: Mapping[str, str]) -> Raw:
 
 
 def _pairs(form: bytes) -> list[tuple[str, str]]:
-    return parse_qsl(form.decode("utf-8", "replace"), keep_blank_values=True)
+    return form_pairs(form.decode("utf-8", "replace"))
 
 
 def _without_signature(form: bytes) -> bytes:
