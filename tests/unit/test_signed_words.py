@@ -312,6 +312,19 @@ def test_a_number_given_again_after_a_reset_belongs_to_the_new_order() -> None:
     assert (ids.client_of("7"), ids.order_of("new"), ids.order_of("old")) == ("new", "7", None)
 
 
+@pytest.mark.parametrize(
+    ("trade_id", "at_ms", "anew"),
+    [(8, 60_000, False), (7, 1_500, False), (6, 1_500, False), (3, 60_000, True)],
+)
+def test_trades_that_are_counted_anew_tell_that_orders_are(trade_id: int, at_ms: int, anew: bool) -> None:
+    """Also where no answer to placing came since, so that no number is certainly another order's."""
+    ids = OrderIds()
+    ids.learn("old", "2")
+    ids.traded(7, 1_000)
+    ids.traded(trade_id, at_ms)
+    assert ids.client_of("2") == (None if anew else "old")
+
+
 def test_where_a_certain_number_is_given_again_all_numbers_of_before_are_forgotten() -> None:
     ids = OrderIds()
     ids.placed("first", "7")

@@ -144,6 +144,8 @@ class AccountReader:
         return read_trades(await self._ask(OWN_TRADES, params), self._pair)
 
     async def _with_client_ids(self, trades: Sequence[OwnTrade]) -> tuple[Fill, ...]:
+        for trade in trades:
+            self._ids.traded(trade.trade_id, trade.at_ms)
         names = {t.order_id: self._ids.client_of(t.order_id) for t in trades}
         while nameless := [int(order_id) for order_id, name in names.items() if name is None]:
             first = min(nameless)

@@ -1,6 +1,7 @@
 """Which exchange order id belongs to which client id: trades are kept by the one, the ledger by the other.
 
-Learned from every answer and event; bounded, the longest unused is forgotten and can be asked again.
+Learned from every answer and event; bounded, the longest unused is forgotten and can be asked again. A testnet
+that begins anew gives its numbers a second time: nothing that was learned before it holds then.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from collections import OrderedDict
 from typing import Final
 
 _REMEMBERED: Final = 4_096
+#: An answer to placing and a row of own trades may date the same trade differently.
+_SAME_MOMENT_MS: Final = 1_000
 
 
 class OrderIds:
@@ -18,6 +21,17 @@ class OrderIds:
         self._orders: dict[str, str] = {}
         #: Order ids whose client id is certain: answers to placing and to asking by client id gave them.
         self._certain: set[str] = set()
+        self._newest_trade: tuple[int, int] | None = None
+        """When the newest own trade was, and its number."""
+
+    def traded(self, trade_id: int, at_ms: int) -> None:
+        """An own trade was told of, before its order is. Numbers grow with time: a later trade without a higher
+        one is of another life of the exchange."""
+        newest = self._newest_trade
+        if newest is not None and at_ms > newest[0] + _SAME_MOMENT_MS and trade_id <= newest[1]:
+            self._forget_all()
+            newest = None
+        self._newest_trade = (at_ms, trade_id) if newest is None else max(newest, (at_ms, trade_id))
 
     def learn(self, client_id: str, order_id: str) -> None:
         """The first client id of an order stays: a canceled order may later go by its cancel request's id."""

@@ -90,5 +90,7 @@ class StreamDesk:
         self.catch_up.refresh()
 
     def _learn(self, report: OrderReport) -> None:
+        for fill in report.fills:
+            self.ids.traded(int(fill.trade_id), fill.at_ms)
         self.ids.learn(report.client_id, report.exchange_order_id)
         self._words.understood(report.client_id)
