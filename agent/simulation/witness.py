@@ -205,7 +205,11 @@ class Witness:
     def _within_cap(self, client_id: str, said: dict[str, str], state: AgentState) -> None:
         world = self.world
         price = Decimal(said["price"]) if "price" in said else world.last_price()
-        cap = self._worth() * state.setup.limits.max_position_size_percent / 100
+        worth = self._worth()
+        if self._flows is not None and not world.network.is_fair:
+            # What went since the last good answer cannot be known yet.
+            worth += max(ZERO, self._flows - self._outside[-1])
+        cap = worth * state.setup.limits.max_position_size_percent / 100
         cost = Decimal(said["quantity"]) * price
         if cost > cap * Decimal("1.03"):
             raise Violation(10, f"entry {client_id} costs {cost:.2f} USDT, the cap is {cap:.2f}")

@@ -1,7 +1,7 @@
 """Which exchange order id belongs to which client id: trades are kept by the one, the ledger by the other.
 
-Learned from every answer and event; bounded, the longest unused is forgotten and can be asked again. A testnet
-that begins anew gives its numbers a second time: nothing that was learned before it holds then.
+Learned from every answer and event; bounded, the longest unused is forgotten and can be asked again. A
+testnet that begins anew gives its numbers a second time: nothing that was learned before it holds then.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class OrderIds:
         """When the newest own trade was, and its number."""
 
     def traded(self, trade_id: int, at_ms: int) -> None:
-        """An own trade was told of, before its order is. Numbers grow with time: a later trade without a higher
-        one is of another life of the exchange."""
+        """An own trade was told of, before its order is. Numbers grow with time: a later trade without a
+        higher one is of another life of the exchange."""
         newest = self._newest_trade
         if newest is not None and at_ms > newest[0] + _SAME_MOMENT_MS and trade_id <= newest[1]:
             self._forget_all()
