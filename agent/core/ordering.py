@@ -247,7 +247,10 @@ def _still_working(turn: Turn, order: Order, canceled_ms: int) -> Order:
 
 
 def _look_again(turn: Turn, order: Order) -> None:
-    since = order.unknown_since_ms if order.unknown_since_ms is not None else order.intent.created_ms
+    # A stop that rested for hours is asked about as often as a new one, once a sale waits for its end.
+    since = order.unknown_since_ms
+    if since is None:
+        since = max(order.intent.created_ms, order.cancel_sent_ms or 0)
     waited = turn.at_ms - since
     pause = next((p for p in LOOKUP_EVERY_MS if waited < 2 * p), LOOKUP_EVERY_MS[-1])
     turn.put_order(replace(order, next_lookup_ms=turn.at_ms + pause))

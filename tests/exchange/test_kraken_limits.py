@@ -8,7 +8,7 @@ import ccxt
 import pytest
 
 from agent.core.events import AccountSeen, AccountUnreadable, LookupFoundNothing, OrderRefused, OrderReported
-from agent.exchange.unified.call_counter import CallCounter, CallLimit
+from agent.exchange.unified.call_counter import CallCounter, CallLimit, Need
 from agent.exchange.unified.refusals import Kind
 from agent.localexchange.kraken.counters import Counters, Falling
 from tests.clocks import ManualClock
@@ -100,7 +100,7 @@ async def test_what_may_wait_leaves_room_for_what_an_order_needs() -> None:
     clock = ManualClock(1_000_000)
     counter = CallCounter(clock, CallLimit(15.0, 0.33, reserve=6.0))
     for _ in range(9):
-        await counter.admit(1, spare=True)
+        await counter.admit(1, Need.SPARE)
     assert clock.now_ms() == 1_000_000
     for _ in range(3):
         await counter.admit(2)
@@ -114,17 +114,19 @@ async def test_what_a_sale_waits_for_goes_before_what_waited_longer() -> None:
     counter.refused()
     admitted: list[str] = []
 
-    async def asks(name: str, *, first: bool = False) -> None:
-        await counter.admit(1, first=first)
+    async def asks(name: str, need: Need) -> None:
+        await counter.admit(1, need)
         admitted.append(name)
 
     async with asyncio.TaskGroup() as group:
-        for name in ("a look", "another", "a third"):
-            group.create_task(asks(name))
-        group.create_task(asks("the look between cancel and sale", first=True))
-        await clock.advance(60_000)
-    assert admitted[0] == "the look between cancel and sale"
-    assert len(admitted) == 4
+        group.create_task(asks("what may wait", Need.SPARE))
+        group.create_task(asks("an entry's look", Need.USUAL))
+        group.create_task(asks("another one's", Need.USUAL))
+        group.create_task(asks("a look at an exit", Need.SALE))
+        group.create_task(asks("the look between cancel and sale", Need.NEXT_SALE))
+        await clock.advance(90_000)
+    assert admitted[:2] == ["the look between cancel and sale", "a look at an exit"]
+    assert (admitted[-1], len(admitted)) == ("what may wait", 5)
 
 
 async def test_a_clock_set_back_meanwhile_keeps_nobody_waiting_for_as_long() -> None:
@@ -141,5 +143,5 @@ async def test_a_clock_set_back_meanwhile_keeps_nobody_waiting_for_as_long() -> 
 async def test_an_exchange_that_counts_nothing_keeps_nobody_waiting() -> None:
     counter = CallCounter(ManualClock(1), None)
     for _ in range(100):
-        await counter.admit(2, spare=True)
+        await counter.admit(2, Need.SPARE)
     counter.refused()

@@ -164,13 +164,44 @@ async def test_a_stop_of_an_engine_that_is_gone_is_looked_at_once_between_cancel
     async with unified(balances={"ADA": Decimal(100)}) as ground:
         stop = ground.stop()
         assert isinstance(await ground.exchange.place(approved(stop)), OrderReported)
-        for following in tuple(ground.exchange._following):
-            following.cancel()
+        await ground.followed()
         ground.exchange._ids = OrderIds()
+        before = ground.asked("ClosedOrders")
         canceled = await ground.exchange.cancel(stop)
         assert isinstance(canceled, OrderReported)
         assert canceled.report.fact is Fact.WAS_CANCELED
-        assert (ground.asked("OpenOrders"), ground.asked("ClosedOrders")) == (0, 1)
+        assert (ground.asked("OpenOrders"), ground.asked("ClosedOrders") - before) == (0, 1)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["its own order", "of an engine that is gone"])
+async def test_a_look_that_a_full_counter_refused_is_asked_again_and_the_sale_follows(known: bool) -> None:
+    """Somebody else used up the calls: the stop is canceled, and what it sold is still to be known."""
+    async with unified(speed=60, balances={"ADA": Decimal(100)}) as ground:
+        stop, leaving = ground.stop(), ground.exit()
+        assert isinstance(await ground.exchange.place(approved(stop)), OrderReported)
+        await ground.followed()
+        if not known:
+            ground.exchange._ids = OrderIds()
+        asked, refused = ground.looks(), ground.fill_counter()
+        canceled, placed = await ground.exchange.replace(stop, approved(leaving))
+        assert isinstance(canceled, OrderReported), canceled
+        assert isinstance(placed, OrderReported)
+        assert (ground.looks() - asked, len(refused)) == (2, 1), "once refused, once answered"
+        assert [order.status for order in ground.theirs()] == [Status.CANCELED, Status.FILLED]
+
+
+async def test_a_reading_that_hangs_keeps_no_sale_waiting_for_the_look_before_it() -> None:
+    async with unified(balances={"ADA": Decimal(100)}) as ground:
+        stop, leaving = ground.stop(), ground.exit()
+        assert isinstance(await ground.exchange.place(approved(stop)), OrderReported)
+        await ground.followed()
+        ground.fault("F2", "OpenOrders", params={"variant": "silent", "hold_ms": 60_000})
+        reading = asyncio.create_task(ground.exchange.account(0))
+        await ground.until(lambda: ground.fired("F2") == 1)
+        canceled, placed = await ground.exchange.replace(stop, approved(leaving))
+        assert isinstance(placed, OrderReported), canceled
+        assert not reading.done(), "sold while the reading still hung"
+        reading.cancel()
 
 
 async def test_what_a_stop_sold_before_its_cancel_is_not_sold_again() -> None:

@@ -78,6 +78,30 @@ class UnifiedGround:
         path = f"/0/private/{name}"
         return sum(request.path == path for request in self.running.exchange.requests)
 
+    def looks(self) -> int:
+        """How often the exchange was asked about orders."""
+        return sum(self.asked(name) for name in ("QueryOrders", "OpenOrders", "ClosedOrders"))
+
+    def fill_counter(self) -> list[str]:
+        """Somebody else uses up the account's calls. Returns the names of ours that it refuses from now on."""
+        counters = self.running._kraken.answers.counters
+        counters._calls.add(1_000, self.clock.now_ms())
+        admits, refused = counters.admits_call, list[str]()
+
+        def counted(name: str, now_ms: int) -> bool:
+            if admitted := admits(name, now_ms):
+                return admitted
+            refused.append(name)
+            return False
+
+        counters.admits_call = counted  # type: ignore[method-assign]
+        return refused
+
+    async def followed(self) -> None:
+        """Return when nothing more is asked about what was accepted."""
+        while following := tuple(self.exchange._following):
+            await asyncio.gather(*following)
+
     # -- orders ------------------------------------------------------------------------------------------
 
     def intent(

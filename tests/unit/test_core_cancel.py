@@ -158,6 +158,22 @@ def test_a_replacement_without_any_answer_is_resolved_and_does_not_wait_for_ever
     assert play.position().state is PositionState.CLOSED
 
 
+def test_a_stop_of_many_hours_is_asked_about_again_within_a_second_when_a_sale_waits_for_it() -> None:
+    play = Playbook().ready()
+    play.enter()
+    stop = play.stop()
+    play.later(20 * MINUTE)
+    play.quiet_bar()
+    play.walk(0.5040)
+    play.learn(e.CancelFailed(stop.client_id, None, "canceled, and the exchange does not show the order"))
+    play.learn(e.PlacingBlocked(play.sale().client_id, "the resting order could not be canceled"))
+    play.learn(e.LookupFailed(stop.client_id, "EAPI:Rate limit exceeded"))
+    assert [c.client_id for c in play.asked(LookUpOrder, play.later(1_000))] == [stop.client_id]
+    play.canceled(stop)
+    play.leave()
+    assert play.position().state is PositionState.CLOSED
+
+
 # --- vanished orders -----------------------------------------------------------------------------------
 
 

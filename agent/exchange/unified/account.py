@@ -50,6 +50,7 @@ from agent.exchange.signed.patience import Patience
 from agent.exchange.signed.permissions import KeyRights, KeyRightsUnreadable, NoKeyRights
 from agent.exchange.signed.request_time import Measured, RequestTime
 from agent.exchange.unified.account_reader import NotReadError, UnifiedReader, said
+from agent.exchange.unified.call_counter import Need
 from agent.exchange.unified.carrier import Carrier, Outcome
 from agent.exchange.unified.dialect import DIALECTS
 from agent.exchange.unified.hints import Hints
@@ -104,6 +105,8 @@ class UnifiedAccount:
         self._untold: list[Event] = []
         self._following: set[asyncio.Task[None]] = set()
         self._intents: dict[str, Intent] = {}
+        #: Canceled by us, and their end is not known yet.
+        self._ending: set[str] = set()
         #: When the exchange took an order, by its own clock.
         self._opened_ms: dict[str, int] = {}
         ailments = Ailments(self._tell)
@@ -120,6 +123,7 @@ class UnifiedAccount:
             arming,
             timeout_ms=self._patience.request_ms,
             admit_within_ms=self._patience.admit_ms,
+            halted=halted,
         )
         self._reader = UnifiedReader(
             self._carrier, self._dialect, pair, self._ids, clock, self._words.not_understood
@@ -177,9 +181,10 @@ class UnifiedAccount:
 
     async def cancel(self, intent: Intent) -> Canceled:
         self._note(intent)
+        self._ending.add(intent.client_id)
         order_id = self._ids.order_of(intent.client_id)
         if order_id is None and not self._dialect.cancels_by_client_id:
-            found = await self._looked_up(intent, first=True)
+            found = await self._looked_up(intent, over=True)
             if not isinstance(found, OrderReported):
                 return CancelFailed(intent.client_id, None, "the exchange does not show the order")
             order_id = found.report.exchange_order_id
@@ -194,7 +199,7 @@ class UnifiedAccount:
         if not isinstance(outcome, Accepted):
             return CancelFailed(intent.client_id, None, said(outcome))
         # The answer says that it is being canceled, not what it traded before.
-        now = await self._looked_up(intent, first=True)
+        now = await self._looked_up(intent, over=True)
         if isinstance(now, OrderReported):
             return now
         return CancelFailed(intent.client_id, None, "canceled, and the exchange does not show the order")
@@ -220,14 +225,14 @@ class UnifiedAccount:
     async def look_up(self, intent: Intent) -> Lookup:
         return await self._looked_up(intent)
 
-    async def _looked_up(self, intent: Intent, *, first: bool = False) -> Lookup:
-        """`first`: a sale waits for it."""
+    async def _looked_up(self, intent: Intent, *, over: bool = False) -> Lookup:
+        """`over`: it was just canceled, so that it is looked for among what is over first."""
         client_id = intent.client_id
         unknown = await self._unknown_markets()
         if unknown is not None:
             return LookupFailed(client_id, unknown)
         try:
-            found = await self._found(client_id, first)
+            found = await self._found(intent, over)
             if found is None:
                 return LookupFoundNothing(client_id)
             word = read_order(found, self._pair, client_id, self._clock.now_ms())
@@ -242,7 +247,13 @@ class UnifiedAccount:
             return LookupFailed(client_id, _ANOTHER)
         self._words.understood(client_id)
         self._ids.learn(client_id, word.exchange_order_id)
+        if word.fact in _OVER:
+            self._ending.discard(client_id)
         return OrderReported(word)
+
+    def _need(self, intent: Intent) -> Need:
+        waited_for = intent.purpose is Purpose.EXIT or intent.client_id in self._ending
+        return Need.SALE if waited_for else Need.USUAL
 
     async def fills_of(self, intent: Intent) -> FillsSeen | LookupFailed:
         order_id = self._ids.order_of(intent.client_id)
@@ -257,7 +268,8 @@ class UnifiedAccount:
         # Our clock may have been an hour ahead when it was decided.
         opened_ms = self._opened_ms.get(intent.client_id, intent.created_ms)
         since_ms = min(intent.created_ms, opened_ms) - _BEFORE_MS
-        fills = await self._reader.fills_of_order(order_id, intent.client_id, since_ms)
+        need = self._need(intent)
+        fills = await self._reader.fills_of_order(order_id, intent.client_id, since_ms, need)
         return LookupFailed(intent.client_id, fills) if isinstance(fills, str) else FillsSeen(fills)
 
     async def account(self, fills_since_ms: int) -> AccountSeen | AccountUnreadable:
@@ -276,7 +288,7 @@ class UnifiedAccount:
         ask, read = self._dialect.rights, self._dialect.read_rights
         if ask is None or read is None:
             return NoKeyRights()
-        outcome = await self._carrier.ask(Urgency.WATCH, ask(self._carrier.ccxt), spare=True)
+        outcome = await self._carrier.ask(Urgency.WATCH, ask(self._carrier.ccxt), need=Need.SPARE)
         if not isinstance(outcome, Accepted):
             return KeyRightsUnreadable(said(outcome))
         return read(outcome.answer, self._clock.now_ms())
@@ -344,7 +356,8 @@ class UnifiedAccount:
         if not self._dialect.socket_token:
             return None
         api = self._carrier.ccxt
-        outcome = await self._carrier.ask(Urgency.WATCH, lambda: api.private_post_getwebsocketstoken())
+        asking = api.private_post_getwebsocketstoken
+        outcome = await self._carrier.ask(Urgency.WATCH, lambda: asking(), need=Need.SPARE)
         if not isinstance(outcome, Accepted):
             return f"no token for the account's socket: {said(outcome)}"
         result = outcome.answer.get("result") if isinstance(outcome.answer, dict) else None
@@ -399,11 +412,12 @@ class UnifiedAccount:
 
     # --- small -----------------------------------------------------------------------------------------
 
-    async def _found(self, client_id: str, first: bool) -> dict[str, Any] | None:
-        order_id = self._ids.order_of(client_id)
+    async def _found(self, intent: Intent, over: bool) -> dict[str, Any] | None:
+        order_id = self._ids.order_of(intent.client_id)
+        need = Need.NEXT_SALE if over else self._need(intent)
         if order_id is not None:
-            return await self._reader.order(order_id, first=first)
-        return await self._reader.found(client_id, first=first)
+            return await self._reader.order(order_id, need)
+        return await self._reader.found(intent.client_id, need, over=over)
 
     async def _unknown_markets(self) -> str | None:
         """Why ccxt cannot read orders yet; None when it can."""

@@ -19,6 +19,7 @@ from agent.exchange.signed.classify import KEY_REFUSED, Accepted, Refused
 from agent.exchange.signed.fields import FieldError
 from agent.exchange.signed.order_ids import OrderIds
 from agent.exchange.signed.order_words import NotUnderstood
+from agent.exchange.unified.call_counter import Need
 from agent.exchange.unified.carrier import Carrier, Outcome
 from agent.exchange.unified.dialect import Dialect
 from agent.exchange.unified.refusals import Kind
@@ -80,7 +81,7 @@ class UnifiedReader:
                 open_orders = await self._open_orders()
                 asked_ms = self._clock.now_ms()
                 holdings = await self._balances()
-                trades = await self._trades_since(fills_since_ms, spare=True)
+                trades = await self._trades_since(fills_since_ms, Need.SPARE)
                 if all(int(trade.get("timestamp") or 0) <= asked_ms for trade in trades):
                     break
             fills = [fill for trade in trades if (fill := await self._fill(trade)) is not None]
@@ -90,36 +91,37 @@ class UnifiedReader:
         fills.sort(key=lambda fill: (fill.at_ms, fill.trade_id))
         return AccountSeen(holdings, open_orders, tuple(fills), fills_since_ms)
 
-    async def fills_of_order(self, order_id: str, client_id: str, since_ms: int) -> tuple[Fill, ...] | str:
+    async def fills_of_order(
+        self, order_id: str, client_id: str, since_ms: int, need: Need
+    ) -> tuple[Fill, ...] | str:
         """Own trades of one order, or why they cannot be read."""
         try:
-            trades = await self._trades_since(since_ms)
+            trades = await self._trades_since(since_ms, need)
             return tuple(
                 read_fill(trade, self._pair, client_id) for trade in trades if trade_ids(trade)[1] == order_id
             )
         except (NotReadError, FieldError) as error:
             return str(error)
 
-    async def order(self, order_id: str, *, first: bool = False) -> dict[str, Any]:
-        """One order by the exchange's id; `first`: a sale waits for it. Raises NotReadError, FieldError."""
-        found = await self._ask(
-            "looking up an order", lambda: self.api.fetch_order(order_id, self._pair), first=first
-        )
+    async def order(self, order_id: str, need: Need = Need.USUAL) -> dict[str, Any]:
+        """One order by the exchange's id. Raises NotReadError, FieldError."""
+        asking = partial(self.api.fetch_order, order_id, self._pair)
+        found = await self._ask("looking up an order", asking, need)
         if not isinstance(found, dict):
             raise FieldError("the order is no object")
         return found
 
-    async def found(self, client_id: str, *, first: bool = False) -> dict[str, Any] | None:
+    async def found(self, client_id: str, need: Need, *, over: bool = False) -> dict[str, Any] | None:
         """The order that carries a client id, open or over; None: in neither. Raises NotReadError.
 
-        `first`: a sale waits for it, after a cancel, so that it is looked for among those that are over.
+        `over`: it was just canceled, so that what is over is searched first. In that order no absence is
+        proven: it may end between the two questions.
         """
         wire_id = self._dialect.wire_id(client_id)
         searches = self._dialect.searches
-        for search in searches[::-1] if first else searches:
-            outcome = await self._carrier.ask(
-                Urgency.RECONCILE, search(self.api, self._pair, wire_id), first=first
-            )
+        for search in searches[::-1] if over else searches:
+            asking = search(self.api, self._pair, wire_id)
+            outcome = await self._carrier.ask(Urgency.RECONCILE, asking, need=need)
             if isinstance(outcome, Refused) and outcome.code == _NO_ORDER:
                 continue
             told = self._read("looking up an order", outcome)
@@ -131,7 +133,7 @@ class UnifiedReader:
     # --- parts ------------------------------------------------------------------------------------------
 
     async def _open_orders(self) -> tuple[OrderReport, ...]:
-        told = await self._ask("open orders", lambda: self.api.fetch_open_orders(self._pair), spare=True)
+        told = await self._ask("open orders", lambda: self.api.fetch_open_orders(self._pair), Need.SPARE)
         reports = []
         for row in listed(told, "open orders"):
             wire_id = wire_id_of(row)
@@ -146,10 +148,10 @@ class UnifiedReader:
 
     async def _balances(self) -> dict[str, Holding]:
         params = dict(self._dialect.balance_params)
-        told = await self._ask("balances", lambda: self.api.fetch_balance(params), spare=True)
+        told = await self._ask("balances", lambda: self.api.fetch_balance(params), Need.SPARE)
         return read_balances(told)
 
-    async def _trades_since(self, since_ms: int, *, spare: bool = False) -> list[dict[str, Any]]:
+    async def _trades_since(self, since_ms: int, need: Need) -> list[dict[str, Any]]:
         """Own trades from `since_ms` on."""
         found: dict[str, dict[str, Any]] = {}
         for page in range(_MOST_PAGES):
@@ -157,7 +159,7 @@ class UnifiedReader:
             # Where pages are counted, those of other pairs count too: ccxt must not leave them out.
             pair = None if self._dialect.trades_by_offset else self._pair
             asking = partial(self.api.fetch_my_trades, pair, since_ms, None, more)
-            told = await self._ask("own trades", asking, calls=_TRADES_CALLS, spare=spare)
+            told = await self._ask("own trades", asking, need, calls=_TRADES_CALLS)
             trades = [trade for trade in listed(told, "own trades") if isinstance(trade, dict)]
             known = len(found)
             found |= {trade_ids(trade)[0]: trade for trade in trades}
@@ -190,16 +192,9 @@ class UnifiedReader:
         return read_fill(trade, self._pair, client_id)
 
     async def _ask(
-        self,
-        what: str,
-        request: Callable[[], Any],
-        *,
-        calls: int = 1,
-        spare: bool = False,
-        first: bool = False,
+        self, what: str, request: Callable[[], Any], need: Need = Need.USUAL, *, calls: int = 1
     ) -> Any:
-        outcome = await self._carrier.ask(Urgency.RECONCILE, request, calls=calls, spare=spare, first=first)
-        return self._read(what, outcome)
+        return self._read(what, await self._carrier.ask(Urgency.RECONCILE, request, calls=calls, need=need))
 
     def _read(self, what: str, outcome: Outcome) -> Any:
         if isinstance(outcome, Accepted):

@@ -1,15 +1,18 @@
 """The account's call counter, kept by us: an exchange that counts calls refuses the one too many.
 
 Belongs here: how much is counted now, and who has to wait. Stays true: what may wait (readings of the
-account) leaves a reserve for what an order needs (its look-up, its trades); the look between a cancel and a
-sale goes first of all; orders themselves are counted elsewhere and never wait here. Nobody tells how high the
+account) leaves a reserve for what an order needs (its look-up, its trades); what a sale waits for goes before
+both, and the look between a cancel and its sale first of all; orders themselves are counted elsewhere and
+never wait here. Nobody tells how high the
 counter is, and others may use the account, so a refusal counts as a full one. Venue time: by that it falls.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Final
 
 from agent.core.ports import Clock
@@ -17,6 +20,18 @@ from agent.exchange.waiting import first_of
 
 #: Machine time: a clock that is set back meanwhile keeps nobody waiting for as long as it was.
 _LOOK_AGAIN_MS: Final = 1_000.0
+
+
+class Need(IntEnum):
+    """What a call is for. Larger goes first."""
+
+    SPARE = 0
+    """It may wait for others, and leaves them the reserve."""
+    USUAL = 1
+    SALE = 2
+    """What an exit left, or how a canceled order ended: the next sale is made of it."""
+    NEXT_SALE = 3
+    """The look between a cancel and the sale that takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +51,34 @@ class CallCounter:
         self._limit = limit
         self._level = 0.0
         self._at_ms = clock.now_ms()
-        self._first_waiting = 0
+        self._waiting: Counter[Need] = Counter()
 
-    async def admit(self, calls: int, *, spare: bool = False, first: bool = False) -> None:
-        """Return when so many may be made; they count from now on. `spare`: they may wait for others;
-        `first`: all others wait for them."""
+    def counts(self, calls: int) -> bool:
+        """Whether so many ever have to wait."""
+        return self._limit is not None and calls > 0
+
+    async def admit(self, calls: int, need: Need = Need.USUAL) -> None:
+        """Return when so many may be made; they count from now on."""
         limit = self._limit
         if limit is None or not calls:
             return
-        room = limit.most - (limit.reserve if spare else 0.0)
+        room = limit.most - (limit.reserve if need is Need.SPARE else 0.0)
         assert calls <= room, f"{calls} calls would never be made"
-        self._first_waiting += first
+        self._waiting[need] += 1
         try:
-            while (over := self._over(calls - room, first)) > 0:
+            while (over := self._over(calls - room, need)) > 0:
                 wait_ms = math.ceil(over / limit.per_s * 1_000)
                 until = self._clock.sleep_until(self._clock.now_ms() + wait_ms)
                 await first_of(until, self._clock.sleep_machine(_LOOK_AGAIN_MS))
         finally:
-            self._first_waiting -= first
+            self._waiting[need] -= 1
         self._level += calls
 
-    def _over(self, beyond: float, first: bool) -> float:
+    def _over(self, beyond: float, need: Need) -> float:
         """How many must be forgotten before; one more for each that goes first."""
         over = self._now() + beyond
-        return over if first or not self._first_waiting else max(over, 0.0) + self._first_waiting
+        before = sum(count for other, count in self._waiting.items() if other > need)
+        return max(over, 0.0) + before if before else over
 
     def refused(self) -> None:
         """The exchange counted more than we did."""

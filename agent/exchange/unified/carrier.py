@@ -1,12 +1,13 @@
 """One ccxt instance that may send signed requests of any exchange: to known hosts, to known paths, once.
 
 Belongs here: every request's way out and its answer's way in. Stays true: a request is sent at most once by
-us (ccxt's retries and throttle are off); one that the gate does not admit in time, or that may not leave any
-more right before it is handed to the connection, is `NotSent` and certainly was not; an answer is judged by
-status and body as they came (`refusals`), and what ccxt made of it counts only where that is an acceptance.
-Where requests carry a number that must rise, they leave one after the other; an exit waits for those before
-it a quarter of a second at most, because a number that comes too late refuses the reading, not the exit. No
-URL, header or body of a signed request is kept, logged or put into a message.
+us (ccxt's retries and throttle are off), but for a look that a sale waits for, which moves nothing and is asked
+again when the exchange's counter of calls was full; one that the gate does not admit in time, or that may not
+leave any more right before it is handed to the connection, is `NotSent` and certainly was not; an answer is
+judged by status and body as they came (`refusals`), and what ccxt made of it counts only where that is an
+acceptance. Where requests carry a number that must rise, they leave one after the other; an exit and what it
+waits for pass those before them after a quarter of a second, because a number that comes too late refuses the
+reading, not the exit. No URL, header or body of a signed request is kept, logged or put into a message.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from agent.exchange.last_word import LastWord
 from agent.exchange.signed.arming import LiveArming, order_hosts
 from agent.exchange.signed.classify import Accepted, Refused, Unknown
 from agent.exchange.signed.client import NotSent
-from agent.exchange.unified.call_counter import CallCounter
+from agent.exchange.unified.call_counter import CallCounter, Need
 from agent.exchange.unified.dialect import Dialect
 from agent.exchange.unified.refusals import JUDGES, Kind
 from agent.exchange.unified.rising import RisingNumbers
@@ -66,7 +67,8 @@ _underway: ContextVar[_Underway] = ContextVar("_underway_unified")
 class Carrier:
     """Signed requests of one account. `timeout_ms` and `admit_within_ms` (of orders) are machine time.
 
-    Raises LiveRefusedError where the address trades real money without `arming`.
+    `halted`: nothing is entered any more, so that readings, which tell whether all is sold, keep no calls back
+    for orders. Raises LiveRefusedError where the address trades real money without `arming`.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Carrier:
         *,
         timeout_ms: int,
         admit_within_ms: int,
+        halted: Callable[[], bool] = lambda: False,
     ) -> None:
         self._gate = gate
         self._clock = clock
@@ -87,6 +90,7 @@ class Carrier:
         self._judge = JUDGES[addresses.exchange]
         self._admit_within_s = admit_within_ms / 1_000
         self._timeout_ms = timeout_ms
+        self._halted = halted
         self._closed = False
         self._lane = asyncio.Lock()
         self._last_use_ms = float("-inf")
@@ -109,25 +113,43 @@ class Carrier:
         last_word: LastWord | None = None,
         public: bool = False,
         calls: int = 1,
-        spare: bool = False,
-        first: bool = False,
+        need: Need = Need.USUAL,
     ) -> Outcome:
         """One question of ccxt, usually one request. An acceptance holds what ccxt read in the answer.
 
-        `calls` is what it counts among the account's calls (0: an order); `spare`: it may wait for others;
-        `first`: a sale waits for it.
+        `calls` is what it counts among the account's calls (0: an order). What a sale waits for is asked again
+        as soon as a full counter of calls, which somebody else may have filled, has room for it.
 
         Never raises for what the exchange or the network does.
         """
+        began_ms = self._clock.machine_ms()
+        while True:
+            outcome = await self._asked(urgency, request, last_word, public, calls, need)
+            full = isinstance(outcome, Refused) and outcome.code == Kind.LIMIT
+            again = need >= Need.SALE and full and self._calls.counts(calls)
+            if not again or self._clock.machine_ms() - began_ms >= self._timeout_ms:
+                return outcome
+
+    async def _asked(
+        self,
+        urgency: Urgency,
+        request: Callable[[], Awaitable[Any]],
+        last_word: LastWord | None,
+        public: bool,
+        calls: int,
+        need: Need,
+    ) -> Outcome:
         if self._closed:
             return NotSent("the connection was closed")
         # Where requests keep a distance, a question may stand behind several others.
         patience_s = self._admit_within_s if urgency <= Urgency.ENTER else self._timeout_ms / 1_000
+        urgency = Urgency.LEAVE if need >= Need.SALE else urgency
+        spare = need is Need.SPARE
         try:
             async with asyncio.timeout(patience_s):
-                await self._gate.admit(Urgency.LEAVE if first else urgency, 1)
+                await self._gate.admit(urgency, 1)
                 if not public and not spare:
-                    await self._calls.admit(calls, first=first)
+                    await self._calls.admit(calls, need)
         except TimeoutError:
             if self._gate.is_blocked:
                 left_s = (self._gate.blocked_until_ms - self._clock.now_ms()) / 1_000
@@ -135,7 +157,7 @@ class Carrier:
             return NotSent("the request limit is used up")
         if spare:
             # It falls by itself, and what is read of the account may be late.
-            await self._calls.admit(calls, spare=True)
+            await self._calls.admit(calls, Need.USUAL if self._halted() else need)
         if public or not self._dialect.numbers_rise:
             return await self._send(request, last_word, calls)
         holds = await self._in_lane(urgency)
