@@ -83,7 +83,7 @@ class UnifiedGround:
         return sum(self.asked(name) for name in ("QueryOrders", "OpenOrders", "ClosedOrders"))
 
     def fill_counter(self) -> list[str]:
-        """Somebody else uses up the account's calls. Returns the names of ours that it refuses from now on."""
+        """Somebody else uses up the account's calls. Returns those of ours that are refused from now on."""
         counters = self.running._kraken.answers.counters
         counters._calls.add(1_000, self.clock.now_ms())
         admits, refused = counters.admits_call, list[str]()

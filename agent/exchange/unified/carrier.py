@@ -1,13 +1,14 @@
 """One ccxt instance that may send signed requests of any exchange: to known hosts, to known paths, once.
 
 Belongs here: every request's way out and its answer's way in. Stays true: a request is sent at most once by
-us (ccxt's retries and throttle are off), but for a look that a sale waits for, which moves nothing and is asked
-again when the exchange's counter of calls was full; one that the gate does not admit in time, or that may not
-leave any more right before it is handed to the connection, is `NotSent` and certainly was not; an answer is
-judged by status and body as they came (`refusals`), and what ccxt made of it counts only where that is an
-acceptance. Where requests carry a number that must rise, they leave one after the other; an exit and what it
-waits for pass those before them after a quarter of a second, because a number that comes too late refuses the
-reading, not the exit. No URL, header or body of a signed request is kept, logged or put into a message.
+us (ccxt's retries and throttle are off), but for a look that a sale waits for, which moves nothing and is
+asked again when the exchange's counter of calls was full; one that the gate does not admit in time, or that
+may not leave any more right before it is handed to the connection, is `NotSent` and certainly was not; an
+answer is judged by status and body as they came (`refusals`), and what ccxt made of it counts only where
+that is an acceptance. Where requests carry a number that must rise, they leave one after the other; an exit
+and what it waits for pass those before them after a quarter of a second, because a number that comes too
+late refuses the reading, not the exit. No URL, header or body of a signed request is kept, logged or put
+into a message.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ _underway: ContextVar[_Underway] = ContextVar("_underway_unified")
 class Carrier:
     """Signed requests of one account. `timeout_ms` and `admit_within_ms` (of orders) are machine time.
 
-    `halted`: nothing is entered any more, so that readings, which tell whether all is sold, keep no calls back
-    for orders. Raises LiveRefusedError where the address trades real money without `arming`.
+    `halted`: nothing is entered any more, so that readings, which tell whether all is sold, keep no calls
+    back for orders. Raises LiveRefusedError where the address trades real money without `arming`.
     """
 
     def __init__(
@@ -117,8 +118,8 @@ class Carrier:
     ) -> Outcome:
         """One question of ccxt, usually one request. An acceptance holds what ccxt read in the answer.
 
-        `calls` is what it counts among the account's calls (0: an order). What a sale waits for is asked again
-        as soon as a full counter of calls, which somebody else may have filled, has room for it.
+        `calls` is what it counts among the account's calls (0: an order). What a sale waits for is asked
+        again as soon as a full counter of calls, which somebody else may have filled, has room for it.
 
         Never raises for what the exchange or the network does.
         """
