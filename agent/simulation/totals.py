@@ -58,6 +58,7 @@ class Totals:
     unknown_ms: list[int] = field(default_factory=list)
     restart_ms: list[int] = field(default_factory=list)
     emergency_flat_ms: list[int] = field(default_factory=list)
+    emergency_cut: int = 0
 
     def add(self, result: Result) -> None:
         figures = result.figures
@@ -74,6 +75,7 @@ class Totals:
         self.naked_ms += figures.naked_ms
         self.naked_calm_ms += figures.naked_calm_ms
         self.emergency_flat_ms += figures.emergency_flat_ms
+        self.emergency_cut += figures.emergency_cut
         self.held_ms += figures.held_ms
         self.unknown_ms += figures.unknown_ms
         self.unprotected_ms += figures.unprotected_ms
@@ -107,7 +109,9 @@ class Totals:
             f" ({share:.2f} %), of which {self.naked_calm_ms / 1000:.0f} s in calm",
             f"unprotected at a time: {_quantiles(self.unprotected_ms)};"
             f" in calm: {_quantiles(self.unprotected_calm_ms)}",
-            f"from a halt in calm to flat: {_quantiles(self.emergency_flat_ms)}",
+            f"from a halt in calm to flat: {_quantiles(self.emergency_flat_ms)}"
+            f" ({len(self.emergency_flat_ms)} times); left out: {self.emergency_cut} more, in which the venue"
+            " could not be asked or the agent did not live before all was sold",
         ]
 
 

@@ -66,6 +66,9 @@ class Figures:
     """The same of those that began and ended in calm."""
     restart_ms: list[int] = field(default_factory=list)
     emergency_flat_ms: list[int] = field(default_factory=list)
+    """From a halt in calm, with something held, until it was sold, while whatever was asked was answered."""
+    emergency_cut: int = 0
+    """How often a fault began before all was sold: what the agent could not do then is not its time."""
 
 
 class Witness:
@@ -273,6 +276,9 @@ class Witness:
                 self._flattening_since_ms = None
             self._is_covered(now_ms)
             return
+        if self._flattening_since_ms is not None and not world.is_open:
+            self.figures.emergency_cut += 1
+            self._flattening_since_ms = None
         self.figures.held_ms += passed_ms
         self._look_for_vanished()
         if not world.terms.protects:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,25 @@ def test_neither_a_ban_nor_a_stale_answer_is_calm() -> None:
     world._answered(sent)
     assert network.is_open
     assert not network.is_fair
+    world._bury()
+
+
+def test_a_fault_that_begins_before_all_is_sold_takes_the_time_to_flat_out() -> None:
+    world = World(3, 0.1, luck=0.0)
+    witness, begun_ms = world.witness, world.agenda.now_ms
+    world.start()
+    witness._ours, witness._flattening_since_ms = Decimal(100), begun_ms
+    world.agenda.now_us += 300_000_000
+    witness.look()
+    assert world.is_open
+    world.network.silent_until_ms = world.agenda.now_ms + 1
+    witness.look()
+    witness._ours = Decimal(0)
+    witness.look()
+    assert (witness.figures.emergency_flat_ms, witness.figures.emergency_cut) == ([], 1)
+    witness._ours, witness._flattening_since_ms = Decimal(0), begun_ms
+    witness.look()
+    assert (witness.figures.emergency_flat_ms, witness.figures.emergency_cut) == ([300_000], 1)
     world._bury()
 
 
