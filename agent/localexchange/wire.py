@@ -6,6 +6,7 @@ are text with eight decimals, times are integers of milliseconds, a pure functio
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from agent.localexchange.bars import Bar, Trade
@@ -16,8 +17,10 @@ from agent.localexchange.pairs import Pair
 Json: TypeAlias = dict[str, Any]
 
 
-def kline_row(pair: Pair, bar: Bar) -> list[Any]:
-    return [
+@lru_cache(maxsize=2_000)
+def kline_row(pair: Pair, bar: Bar) -> tuple[Any, ...]:
+    """The same bars are asked for again and again, above all by every start."""
+    return (
         bar.open_ms,
         pair.price_text(bar.open),
         pair.price_text(bar.high),
@@ -30,7 +33,7 @@ def kline_row(pair: Pair, bar: Bar) -> list[Any]:
         pair.amount_text(bar.taker_buy),
         pair.quote_text(bar.taker_buy_quote),
         "0",
-    ]
+    )
 
 
 def kline_event(pair: Pair, interval: str, bar: Bar, event_ms: int) -> Json:

@@ -28,6 +28,7 @@ from agent.core.series import CandleSeries
 from agent.core.signal import warmup_bars_needed
 from agent.core.state import HaltReason
 from agent.localexchange.faults import BadFaultError, Fault
+from agent.localexchange.pairs import WIRE_UNITS
 from agent.simulation import disasters
 from agent.simulation import terms as terms_module
 from agent.simulation.agenda import MS, SECOND, Agenda
@@ -249,10 +250,12 @@ class World:
         bar = self.venue.path.bar(open_ms, open_ms + self.bar_ms)
         assert bar is not None
         pair = self.venue.path.pair
+        tick, step = pair.price_unit, pair.amount_unit
+        # Whole numbers divided are the floats nearest to the text that the venue writes.
         opened, high, low, close = (
-            float(pair.price_text(p)) for p in (bar.open, bar.high, bar.low, bar.close)
+            ticks * tick / WIRE_UNITS for ticks in (bar.open, bar.high, bar.low, bar.close)
         )
-        return Candle(open_ms, opened, high, low, close, float(pair.amount_text(bar.volume)))
+        return Candle(open_ms, opened, high, low, close, bar.volume * step / WIRE_UNITS)
 
     def quote(self) -> Quote:
         now_ms, pair = self.agenda.now_ms, self.venue.path.pair
