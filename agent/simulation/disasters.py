@@ -155,8 +155,8 @@ def ban_over_restart(world: World) -> None:
 def testnet_reset(world: World) -> None:
     """The testnet begins anew: orders, trades and balances of before are gone, and every connection breaks.
 
-    Who trades on before having read the account has trades on both sides of it, which no reading explains:
-    entries then stay off until somebody looks, and no world could come to rest.
+    The agent recognises it, also when it traded on before it read the account. Here it waits for calm and
+    until nothing rests, so that the witness need not tell what a fault took from what the reset did.
     """
     if not world.rules.has_testnet:
         return
@@ -305,7 +305,7 @@ def foreign_cancel(world: World, tries: int = 12) -> None:
     """The owner cancels a protective order by hand, as soon as there is one."""
     if world._healing:
         return
-    mine = [o for o in world.venue.open_orders if world.rules.own_id(o.terms.client_id).startswith(world.tag)]
+    mine = _resting(world)
     if not mine:
         if tries:
             world.agenda.plan(10 * MINUTE, lambda: foreign_cancel(world, tries - 1))
@@ -318,6 +318,30 @@ def foreign_cancel(world: World, tries: int = 12) -> None:
         world.venue.trading.account._strangers.cancel({"client_id": mine[0].terms.client_id})
     except (StrangerError, BadFaultError):
         return
+
+
+def half_refused(world: World, tries: int = 400) -> None:
+    """The owner closes what is held under a stop: that is canceled, and the sale in its place is refused.
+
+    Or the stop sells half of it in the last moment, and nothing may be replaced.
+    """
+    if world._healing or "F19" in world.rules.without:
+        return
+    if not _resting(world):
+        if tries:
+            world.agenda.plan(MINUTE, lambda: half_refused(world, tries - 1))
+        return
+    fault: dict[str, Any] = {"fault": "F19", "params": {"variant": "replacing"}}
+    if world.chance.random() < 0.3 and not world.parade:
+        fault = {"fault": "F14", "params": {"share": "0.5"}}
+    world.set_fault(fault, 10 * MINUTE)
+    world.ask(e.CloseRequested("the world", None))
+
+
+def _resting(world: World) -> list[Any]:
+    """What the agent has at the venue."""
+    own_id, tag = world.rules.own_id, world.tag
+    return [o for o in world.venue.open_orders if own_id(o.terms.client_id).startswith(tag)]
 
 
 def operator(world: World) -> None:
@@ -420,6 +444,7 @@ USUAL: Final[dict[Act, float]] = {
     key_lost: 0.3,
     strangers: 0.6,
     foreign_cancel: 0.4,
+    half_refused: 0.4,
     operator: 1.5,
     emergency: 0.35,
     emergency_elsewhere: 0.2,
@@ -431,9 +456,10 @@ USUAL: Final[dict[Act, float]] = {
 }
 
 
-#: In a parade everything happens this often at least; an order's fate has many forms.
+#: In a parade everything happens this often at least; an order's fate has many forms, and what waits for a
+#: stop that rests does not always find one.
 PARADE: Final = 1
-PARADE_FATES: Final = 36
+PARADE_OF: Final[dict[Act, int]] = {order_fate: 36, half_refused: 8}
 
 
 def plan(world: World, days: float, *, parade: bool = False) -> list[tuple[int, Act]]:
@@ -444,7 +470,7 @@ def plan(world: World, days: float, *, parade: bool = False) -> list[tuple[int, 
         expected = often * days * world.terms.luck
         count = int(expected) + (chance.random() < expected - int(expected))
         if parade:
-            count = max(count, PARADE_FATES if act is order_fate else PARADE)
+            count = max(count, PARADE_OF.get(act, PARADE))
         planned += [(chance.randrange(5 * MINUTE, max(6 * MINUTE, span_us)), act) for _ in range(count)]
     return sorted(planned, key=lambda item: item[0])
 

@@ -79,8 +79,8 @@ class KrakenRules(Rules):
     book_path = "/0/public/Depth"
     tells_closing = False
     has_testnet = False
-    #: There is no testnet, and what is pushed of a bar that is over decides nothing.
-    without = frozenset({"F24", "F42"})
+    #: There is no testnet and no cancelReplace, and what is pushed of a bar that is over decides nothing.
+    without = frozenset({"F19", "F24", "F42"})
 
     def front(self, venue: SimulatedVenue) -> None:
         venue.answer = KrakenFront(venue, self.key, self.secret).answer

@@ -11,22 +11,13 @@ from agent.simulation.world import Result
 SIMULATED: Final = tuple(
     f"F{n}"
     for n in (
-        *range(1, 18),
-        18,
-        20,
-        *range(21, 28),
-        *range(28, 35),
-        36,
-        *range(37, 44),
-        44,
-        45,
-        46,
+        *range(1, 35),
+        *range(36, 47),
         49,
         50,
     )
 )
 NOT_SIMULATED: Final = {
-    "F19": "the agent places no pending legs (OTO, OPO)",
     "F35": "a database from yesterday: restoring is tested with the backup",
     "F47": "Telegram: its own matrix",
     "F48": "a second instance: the lock is a file lock of real processes",

@@ -7,16 +7,19 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from agent.core import events as e
 from agent.core import (
     guarding,
     leaving,
+    ordering,
     risk,
     selling,
 )
 from agent.core.money import ZERO
-from agent.core.order import Purpose
+from agent.core.order import Fact, Purpose
 from agent.core.position import Position
 from agent.core.turn import Turn
+from agent.exchange.signed import binance, order_params
 from agent.simulation.planted.mutant import Mutant, bug
 
 
@@ -62,6 +65,33 @@ def exit_while_another_runs(m: Mutant) -> None:
 
     was = m.put(leaving, "_leave", left)
     m.put(risk, "approve_sale", always_ours(m))
+
+
+@bug("a stop that is just selling is replaced by a sale of everything")
+def replaced_while_it_sells(m: Mutant) -> None:
+    def params(*given: Any) -> dict[str, Any]:
+        return {name: value for name, value in was(*given).items() if name != "cancelRestrictions"}
+
+    was = m.put(order_params, "replacing", params)
+
+
+@bug("a cancel is forgotten when the sale that was to take its place is refused")
+def cancel_of_a_refused_half_forgotten(m: Mutant) -> None:
+    forgotten: set[str] = set()
+
+    async def replaced(self: Any, cancel: Any, approved: Any) -> Any:
+        canceled, placed = await was(self, cancel, approved)
+        if isinstance(placed, e.OrderRefused) and isinstance(canceled, e.OrderReported):
+            forgotten.add(cancel.client_id)
+            canceled = e.CancelFailed(cancel.client_id, None, "the other half was refused")
+        return canceled, placed
+
+    def told(turn: Turn, event: e.OrderReported) -> None:
+        if event.report.client_id not in forgotten or event.report.fact is not Fact.WAS_CANCELED:
+            reported(turn, event)
+
+    was = m.put(binance.SignedBinance, "replace", replaced)
+    reported = m.put(ordering, "on_report", told)
 
 
 @bug("no stop is ever placed")
