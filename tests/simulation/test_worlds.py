@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 from decimal import Decimal
@@ -16,6 +17,7 @@ from agent.simulation.network import Sent
 from agent.simulation.record import Range, opened
 from agent.simulation.totals import NOT_SIMULATED, SIMULATED, Totals
 from agent.simulation.venue import KEY, Request
+from agent.simulation.witness import Violation
 from agent.simulation.world import World
 
 DIGEST = "from agent.simulation.world import World; print(World(11, 0.15).run().digest)"
@@ -153,6 +155,14 @@ def test_the_record_of_other_worlds_is_not_added_to(
     kept.write_text("{}")
     assert command.main(["--seeds", "5:7", "--days", "0.05", "--record", str(kept)]) == 2
     assert "is no record of a range" in capsys.readouterr().err
+
+
+def test_what_a_process_of_many_finds_reaches_the_one_that_tells_it() -> None:
+    result = World(5, 0.05).run()
+    result.violation = Violation(9, "2 ADA sold twice")
+    told = pickle.loads(pickle.dumps(result))
+    assert (told.violation.law, str(told.violation)) == (9, "invariant 9: 2 ADA sold twice")
+    assert told.story == result.story
 
 
 def test_one_seed_tells_its_story(capsys: pytest.CaptureFixture[str]) -> None:
