@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, overload
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+#: The same without saying so: what is written ends in Z, not in +00:00.
+_EPOCH_OF_UTC: Final = _EPOCH.replace(tzinfo=None)
 
 
 @overload
@@ -16,8 +18,8 @@ def iso_utc(at_ms: int | None) -> str | None:
     """Milliseconds UTC as ISO 8601: `2025-01-15T14:32:05.000Z`."""
     if at_ms is None:
         return None
-    moment = _EPOCH + timedelta(milliseconds=at_ms)
-    return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+    moment = _EPOCH_OF_UTC + timedelta(milliseconds=at_ms)
+    return f"{moment.isoformat(timespec='milliseconds')}Z"
 
 
 def ms_of_iso(text: str) -> int:

@@ -26,7 +26,8 @@ class UnknownExchangeError(Exception):
 def rest_class(exchange: str) -> Any:
     """ccxt's asynchronous REST class of `exchange` (a ccxt id). Raises UnknownExchangeError."""
     if exchange in _LIGHT and "ccxt" not in sys.modules:
-        light = _light_class(exchange)
+        loaded = sys.modules.get(f"ccxt.async_support.{exchange}")
+        light = _light_class(exchange) if loaded is None else getattr(loaded, exchange)
         if light is not None:
             return light
     package = importlib.import_module("ccxt.async_support")

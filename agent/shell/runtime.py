@@ -88,9 +88,10 @@ class Runtime:
         self._dispatcher: Dispatcher | None = None
         self._seq = 0
         self._wake_ms = 0
+        self._woken_ms = 0
         self._wake_changed = asyncio.Event()
         self._asleep_until_ms = 0
-        self._sleeper: asyncio.Future[None] | None = None
+        self._sleeper: asyncio.Task[None] | None = None
         self._store_failing = False
         self._ended = False
         self._writes: list[_Write] = []
@@ -178,9 +179,8 @@ class Runtime:
         wake = wake_at_ms(after)
         if wake != self._wake_ms:
             self._wake_ms = wake
-            if self._sleeper is None:
-                self._wake_changed.set()
-            elif wake < self._asleep_until_ms:
+            self._wake_changed.set()
+            if self._sleeper is not None and wake < self._asleep_until_ms:
                 # Who sleeps for too short a time only looks at the time again.
                 self._sleeper.cancel()
         try:
@@ -295,30 +295,33 @@ class Runtime:
 
     async def _wake(self) -> None:
         """Put a Woke event when the core wanted to be woken; once per deadline."""
-        woken_ms = 0
+        loop = asyncio.get_running_loop()
+        # Whatever was put before the loop broke may have broken it: it is put again.
+        self._woken_ms = 0
+        while True:
+            sleeper = self._sleeper = loop.create_task(self._wake_in_time())
+            try:
+                await asyncio.wait((sleeper,))
+            finally:
+                self._sleeper = None
+                sleeper.cancel()
+            if not sleeper.cancelled():
+                sleeper.result()
+
+    async def _wake_in_time(self) -> None:
+        """Sleep from one deadline to the next. Whoever has an earlier one cancels this; it begins anew."""
         while True:
             self._wake_changed.clear()
             target = self._wake_ms
-            if target == woken_ms:
+            if target == self._woken_ms:
                 await self._wake_changed.wait()
-                continue
-            if self._clock.now_ms() < target:
-                await self._sleep_until(target)
+            elif self._clock.now_ms() < target:
+                self._asleep_until_ms = target
+                await self._clock.sleep_until(target)
+                self._asleep_until_ms = 0
             elif target:
-                woken_ms = target
+                self._woken_ms = target
                 self.sink(Woke())
-
-    async def _sleep_until(self, target_ms: int) -> None:
-        """Until then, or until an earlier deadline is there: that cancels the sleeper."""
-        sleeper = self._sleeper = asyncio.ensure_future(self._clock.sleep_until(target_ms))
-        self._asleep_until_ms = target_ms
-        try:
-            await asyncio.wait((sleeper,))
-        finally:
-            self._sleeper = None
-            sleeper.cancel()
-        if not sleeper.cancelled():
-            sleeper.result()
 
 
 @dataclass(slots=True)
