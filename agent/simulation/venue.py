@@ -122,7 +122,8 @@ class Front:
     def _answered(self, request: Request, now_ms: int) -> Answer:
         public = PUBLIC.get(request.path) if request.method == "GET" else None
         signed = self.trading.endpoint(request.method, request.path)
-        asked = _named(request.query)
+        pairs = form_pairs(request.query)
+        asked = dict(pairs)
         if public is not None:
             weight = public.weight(asked, len(self.exchange.market.symbols))
         elif signed is not None:
@@ -135,8 +136,7 @@ class Front:
             return _json({"code": -1003, "msg": refusal.text}, refusal.status, held)
         try:
             if public is not None:
-                pairs = Parameters(form_pairs(request.query))
-                return _json(public.answer(self.exchange.market, pairs, now_ms))
+                return _json(public.answer(self.exchange.market, Parameters(pairs), now_ms))
             assert signed is not None
             raw = raw_of_http(request.query.encode(), request.form.encode())
             body = self.trading.execute(signed, request.key, raw, request.method, request.path)
@@ -191,11 +191,6 @@ class SimulatedVenue:
     @property
     def open_orders(self) -> Any:
         return self.desk.venue.registry.open_orders(self.symbol)
-
-
-def _named(query: str) -> dict[str, str]:
-    """Parameters for what a request weighs: symbols and limits, which are spelled plainly."""
-    return {name: value for name, _, value in (part.partition("=") for part in query.split("&"))}
 
 
 def _json(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:

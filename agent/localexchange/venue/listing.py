@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 from agent.core.money import ZERO
@@ -59,6 +60,7 @@ class Listing:
         assert self.step > 0, "a symbol has a step"
 
 
+@lru_cache(maxsize=64)
 def listing_of(pair: Pair) -> Listing:
     """How the exchange lists `pair` unless an operator changes it."""
     usual = Decimal(str(pair.minute_volume))
