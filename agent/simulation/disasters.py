@@ -166,7 +166,7 @@ def testnet_reset(world: World) -> None:
     world.network.drop_sockets()
     world.wiped_ms = world.agenda.now_ms
     world.touched_base = True
-    world.witness.forget()
+    world.witness.holdings.forget()
     world.set_fault({"fault": "F42"}, HOUR)
 
 
@@ -298,7 +298,7 @@ def strangers(world: World) -> None:
                 other.order({"side": "BUY", "type": "MARKET", "quantity": str(chance.randint(30, 100))})
     except StrangerError:
         return
-    world.witness.note_outside()
+    world.witness.flows.note_outside()
 
 
 def foreign_cancel(world: World, tries: int = 12) -> None:
@@ -340,8 +340,7 @@ def half_refused(world: World, tries: int = 400) -> None:
 
 def _resting(world: World) -> list[Any]:
     """What the agent has at the venue."""
-    own_id, tag = world.rules.own_id, world.tag
-    return [o for o in world.venue.open_orders if own_id(o.terms.client_id).startswith(tag)]
+    return [o for o in world.venue.open_orders if world.is_ours(o.terms.client_id)]
 
 
 def operator(world: World) -> None:

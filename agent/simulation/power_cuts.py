@@ -69,7 +69,7 @@ class CutWorld(World):
             bars = {row[0] for row in connection.execute("SELECT bar_open_ms FROM decisions")}
         finally:
             connection.close()
-        acked, acked_fills = self.witness.acknowledged
+        acked, acked_fills = self.witness.durability.acknowledged
         if lost := acked - kept:
             raise Violation(17, f"after a power cut acknowledged orders are lost: {sorted(lost)[:3]}")
         if lost_fills := acked_fills - fills:

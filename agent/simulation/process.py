@@ -453,14 +453,14 @@ class Process:
 
     def committed(self, batches: list[Batch]) -> None:
         self.commits += 1
-        self.world.witness.committed(batches)
+        self.world.witness.durability.committed(batches)
 
     # --- the core ---------------------------------------------------------------------------------------
 
     def stepped(self, state: AgentState, commands: tuple[Command, ...]) -> None:
         before, self.state = self.state, state
         try:
-            self.world.witness.stepped(self, before, state, commands)
+            self.world.witness.steps.stepped(self, before, state, commands)
         except Violation as found:
             self.world.found(found)
 

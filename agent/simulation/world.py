@@ -207,7 +207,7 @@ class World:
 
         def tick() -> None:
             self.venue.desk.catch_up()
-            self.witness.look()
+            self.witness.holdings.look()
             if self.network.watched:
                 self.network.broadcast("quote", self.quote())
             self.agenda.plan_at(path.next_trade_ms(self.agenda.now_ms) * MS, tick)
@@ -332,7 +332,7 @@ class World:
         self.process = None
         process.lose(power=power, chance=self.chance)
         self._dead.append(process)
-        self.witness.after_death(lost_power=process.lost_power)
+        self.witness.durability.after_death(lost_power=process.lost_power)
         if downtime_us is None:
             downtime_us = SECOND if self._healing else self._downtime_us()
         self._uncalm()
@@ -514,6 +514,10 @@ class World:
         Latch(self.disk.path / latch.NAME).set(HaltReason.EMERGENCY.value, self.agenda.now_ms)
         self.agenda.plan(45 * MINUTE, self.clear_halt)
 
+    def is_ours(self, client_id: str) -> bool:
+        """Whether the agent placed it, by what the venue calls it."""
+        return self.rules.own_id(client_id).startswith(self.tag)
+
     def amount(self, number: int) -> Decimal:
         return Decimal(number)
 
@@ -600,7 +604,7 @@ class World:
 
     def _sent(self, sent: Sent) -> None:
         try:
-            self.witness.sent(sent)
+            self.witness.wire.sent(sent)
         except Violation as found:
             # This runs inside the agent, which would take it for a broken request.
             self.found(found)
@@ -623,7 +627,7 @@ class World:
             self.note(f"   the venue answers {sent.status} {'(' + sent.fate + ')' if sent.fate else ''}")
         elif self._stale:
             self._look_for_stale_answers()
-        self.witness.answered(sent, b"")
+        self.witness.wire.answered(sent)
 
     def _look_for_stale_answers(self) -> None:
         """Who is answered from the past believes it until the next answer."""

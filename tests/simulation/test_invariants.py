@@ -14,7 +14,7 @@ from agent.simulation.invariants import INVARIANTS, Checked, Invariant
 ROOT = Path(__file__).parent.parent.parent
 RAISED = {
     int(number)
-    for path in (ROOT / "agent" / "simulation").glob("*.py")
+    for path in (ROOT / "agent" / "simulation").rglob("*.py")
     for number in re.findall(r"Violation\(\s*(\d+),", path.read_text())
 }
 IN_WORLDS = {Checked.MOMENT, Checked.DEATH, Checked.REST}

@@ -51,20 +51,20 @@ def test_neither_a_ban_nor_a_stale_answer_is_calm() -> None:
 
 def test_a_fault_that_begins_before_all_is_sold_takes_the_time_to_flat_out() -> None:
     world = World(3, 0.1, luck=0.0)
-    witness, begun_ms = world.witness, world.agenda.now_ms
+    held, begun_ms = world.witness.holdings, world.agenda.now_ms
     world.start()
-    witness._ours, witness._flattening_since_ms = Decimal(100), begun_ms
+    held.ours, held.flattening_since_ms = Decimal(100), begun_ms
     world.agenda.now_us += 300_000_000
-    witness.look()
+    held.look()
     assert world.is_open
     world.network.silent_until_ms = world.agenda.now_ms + 1
-    witness.look()
-    witness._ours = Decimal(0)
-    witness.look()
-    assert (witness.figures.emergency_flat_ms, witness.figures.emergency_cut) == ([], 1)
-    witness._ours, witness._flattening_since_ms = Decimal(0), begun_ms
-    witness.look()
-    assert (witness.figures.emergency_flat_ms, witness.figures.emergency_cut) == ([300_000], 1)
+    held.look()
+    held.ours = Decimal(0)
+    held.look()
+    assert (held.figures.emergency_flat_ms, held.figures.emergency_cut) == ([], 1)
+    held.ours, held.flattening_since_ms = Decimal(0), begun_ms
+    held.look()
+    assert (held.figures.emergency_flat_ms, held.figures.emergency_cut) == ([300_000], 1)
     world._bury()
 
 
