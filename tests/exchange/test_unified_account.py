@@ -31,6 +31,7 @@ from agent.exchange.signed.account_identity import KeyRefused
 from agent.exchange.signed.order_ids import OrderIds
 from agent.exchange.unified.identity import KeyMark, key_mark
 from agent.exchange.unified.refusals import Kind
+from agent.localexchange.kraken import names
 from agent.localexchange.venue.words import Status
 from tests.exchange.kraken_ground import KEY, SECRET, urls
 from tests.exchange.signed_ground import approved
@@ -293,6 +294,45 @@ async def test_what_happens_unasked_is_heard_of() -> None:
         assert sum(fill.qty for event in ground.told(FillsSeen) for fill in event.fills) >= 100
         assert len(ground.told(AccountSeen)) <= readings + 1
         assert not ground.impaired(Impairment.USER_STREAM)
+
+
+@pytest.mark.parametrize("fails", [None, "QueryOrders", "TradesHistory"])
+async def test_an_accepted_order_is_followed_to_its_fills_without_a_hint_or_a_reading(
+    fails: str | None,
+) -> None:
+    """Accepted is not executed: until its fills are known, what was bought has no stop."""
+    async with unified() as ground:
+        await ground.exchange.loaded()
+        ground.exchange._sink = ground.hear
+        if fails is not None:
+            ground.fault("F3", fails, params={"status": 502, "variant": "html"})
+        placed = await ground.exchange.place(approved(ground.intent()))
+        assert isinstance(placed, OrderReported)
+        assert (placed.report.fact, placed.report.executed_qty) == (Fact.WORKING, 0)
+        await ground.followed()
+        assert fails is None or ground.fired("F3") == 1
+        fills = {fill.trade_id: fill.qty for event in ground.told(FillsSeen) for fill in event.fills}
+        assert sum(fills.values()) == 100
+        assert ground.told(OrderReported)[-1].report.fact is Fact.FULLY_FILLED
+        assert ground.asked("BalanceEx") == 0
+
+
+async def test_a_hint_whose_look_failed_is_looked_after_again_and_many_hints_are_one_look_or_two() -> None:
+    async with unified(balances={"ADA": Decimal(100)}) as ground:
+        ground.exchange._sink = ground.hear
+        stop = ground.stop()
+        await ground.exchange.place(approved(stop))
+        await ground.followed()
+        desk = ground.running.exchange.desk
+        (order,) = ground.at_exchange(stop)
+        desk.venue.fill_by_fate(order, Decimal(1), desk.prices("ADAUSDT", desk.catch_up()))
+        ground.fault("F3", "QueryOrders", params={"status": 502, "variant": "html"})
+        asked = ground.asked("QueryOrders")
+        for _ in range(20):
+            ground.exchange._touched(names.order_id(order.id))
+        await ground.followed()
+        assert ground.told(OrderReported)[-1].report.fact is Fact.FULLY_FILLED
+        assert ground.asked("QueryOrders") - asked == 2, "one that failed, and one more"
 
 
 async def test_strangers_orders_are_told_by_their_own_names() -> None:

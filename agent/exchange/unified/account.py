@@ -61,7 +61,7 @@ from agent.exchange.weight_gate import Urgency, WeightGate
 
 #: The exchange must have taken an order this long after it was sent, or never: venue time, machine time.
 _DEADLINE: Final = (5_000, 2_000)
-#: Machine time between looks at an accepted order that should be over soon, and at one that rests.
+#: Machine time between looks at an order until what is to be known of it is known.
 _FOLLOW_MS: Final = (0.0, 300.0, 1_000.0, 2_000.0, 4_000.0, 8_000.0)
 #: Without events of its own the account is read this often, machine time: exchanges count such readings.
 _POLL_EVERY_MS: Final = 20_000.0
@@ -104,6 +104,8 @@ class UnifiedAccount:
         self._sink: Sink | None = None
         self._untold: list[Event] = []
         self._following: set[asyncio.Task[None]] = set()
+        #: Orders that are being asked about, and whether something happened to them meanwhile.
+        self._followed: dict[str, asyncio.Event] = {}
         self._intents: dict[str, Intent] = {}
         #: Canceled by us, and their end is not known yet.
         self._ending: set[str] = set()
@@ -374,30 +376,44 @@ class UnifiedAccount:
         if intent is None:
             self._catch_up.demand()
         else:
-            self._start(self._look(intent))
+            self._follow(intent)
 
     # --- following -------------------------------------------------------------------------------------
 
     def _follow(self, intent: Intent) -> None:
-        self._start(self._follow_until_over(intent))
-
-    def _start(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        """Ask until what is to be known of an order is known; who asks already begins anew."""
+        stirred = self._followed.get(intent.client_id)
+        if stirred is not None:
+            stirred.set()
+            return
+        self._followed[intent.client_id] = asyncio.Event()
+        task = asyncio.get_running_loop().create_task(self._follow_until_known(intent))
         self._following.add(task)
         task.add_done_callback(self._following.discard)
 
-    async def _follow_until_over(self, intent: Intent) -> None:
-        """Ask until it is over; one that rests is looked at once, then hints and readings tell."""
-        for wait_ms in _FOLLOW_MS[:1] if intent.rests else _FOLLOW_MS:
-            await self._clock.sleep_machine(wait_ms)
-            if await self._look(intent):
-                return
+    async def _follow_until_known(self, intent: Intent) -> None:
+        """One that rests is known when it was looked at, and hints and readings tell the rest."""
+        stirred = self._followed[intent.client_id]
+        try:
+            waits = iter(_FOLLOW_MS)
+            while (wait_ms := next(waits, None)) is not None:
+                await first_of(stirred.wait(), self._clock.sleep_machine(wait_ms))
+                stirred.clear()
+                told = await self._look(intent)
+                if told is not None and told.fact in _OVER:
+                    return
+                if stirred.is_set():
+                    waits = iter(_FOLLOW_MS)
+                elif told is not None and intent.rests:
+                    return
+        finally:
+            del self._followed[intent.client_id]
 
-    async def _look(self, intent: Intent) -> bool:
-        """Tell what an order is now, with its fills. Whether it is over and told in full."""
+    async def _look(self, intent: Intent) -> OrderReport | None:
+        """Tell what an order is now, with its fills. None when that could not be told in full."""
         found = await self.look_up(intent)
         if not isinstance(found, OrderReported):
-            return False
+            return None
         report = found.report
         complete = True
         if report.executed_qty:
@@ -408,7 +424,7 @@ class UnifiedAccount:
             else:
                 complete = False
         self._tell(found)
-        return report.fact in _OVER and complete
+        return report if complete else None
 
     # --- small -----------------------------------------------------------------------------------------
 

@@ -146,9 +146,11 @@ class Carrier:
         patience_s = self._admit_within_s if urgency <= Urgency.ENTER else self._timeout_ms / 1_000
         urgency = Urgency.LEAVE if need >= Need.SALE else urgency
         spare = need is Need.SPARE
+        # What is counted for the account keeps no distance from what is asked of the market.
+        counted = self._dialect.calls is not None and not public
         try:
             async with asyncio.timeout(patience_s):
-                await self._gate.admit(urgency, 1)
+                await self._gate.admit(Urgency.LEAVE if counted else urgency, 1)
                 if not public and not spare:
                     await self._calls.admit(calls, need)
         except TimeoutError:
