@@ -53,10 +53,12 @@ FRAMES: dict[str, tuple[str, list[dict[str, Any]]]] = {
                 "data": [[str(OPEN_MS), "0.5", "0.53", "0.49", "0.52", "1000.5", "510", "510", "0"]],
             },
             {
-                "arg": {"channel": "bbo-tbt", "instId": "ADA-USDT"},
+                "arg": {"channel": "tickers", "instId": "ADA-USDT"},
                 "data": [{
-                    "asks": [["0.5201", "20", "0", "1"]], "bids": [["0.5199", "10.5", "0", "1"]],
-                    "ts": str(OPEN_MS + 5_000), "seqId": 1,
+                    "instType": "SPOT", "instId": "ADA-USDT", "last": "0.52", "lastSz": "3",
+                    "askPx": "0.5201", "askSz": "20", "bidPx": "0.5199", "bidSz": "10.5", "open24h": "0.51",
+                    "high24h": "0.6", "low24h": "0.4", "sodUtc0": "0.5", "sodUtc8": "0.5",
+                    "volCcy24h": "500", "vol24h": "1000", "ts": str(OPEN_MS + 5_000),
                 }],
             },
         ],
@@ -82,6 +84,21 @@ FRAMES: dict[str, tuple[str, list[dict[str, Any]]]] = {
             },
         ],
     ),
+}  # fmt: skip
+
+
+#: What comes between them and tells nothing of the market.
+ASIDE: dict[str, list[dict[str, Any]]] = {
+    "bybit": [{"success": True, "ret_msg": "subscribe", "conn_id": "c1", "req_id": "1", "op": "subscribe"}],
+    "okx": [{"event": "subscribe", "arg": {"channel": "candle1m", "instId": "ADA-USDT"}, "connId": "c1"}],
+    "kraken": [
+        {"channel": "status", "type": "update", "data": [{"version": "2.0.10", "system": "online"}]},
+        {
+            "method": "subscribe", "req_id": 1, "success": True, "time_in": "2025-06-15T15:07:04.1Z",
+            "result": {"channel": "ohlc", "interval": 1, "snapshot": True, "symbol": PAIR},
+        },
+        {"channel": "heartbeat"},
+    ],
 }  # fmt: skip
 
 
@@ -119,7 +136,7 @@ async def test_candles_and_prices_come_out_of_the_caches(exchange: str) -> None:
         made.set_markets([market(exchange)])
         life.made = made
         client = made.client(f"ws://127.0.0.1:1{path}")
-        for frame in frames:
+        for frame in (*ASIDE[exchange], *frames):
             made.handle_message(client, frame)
         assert heard.unreadable == []
         candle = Candle(OPEN_MS, 0.5, 0.53, 0.49, 0.52, 1000.5)
@@ -247,7 +264,12 @@ async def test_what_happens_to_an_order_names_it(exchange: str) -> None:
     await asyncio.sleep(0)
 
 
-RECORDED = [("kraken", "watchTicker"), ("kraken", "watchOHLCV"), ("bybit", "watchBidsAsks")]
+#: Bybit's `watchTicker` is not among them: our sockets ask it for best prices by `watchBidsAsks`.
+RECORDED = [
+    ("kraken", "watchTicker"), ("kraken", "watchOHLCV"),
+    ("bybit", "watchBidsAsks"), ("bybit", "watchOHLCV"),
+    ("okx", "watchBidsAsks"), ("okx", "watchTicker"), ("okx", "watchOHLCV"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("exchange", "method"), RECORDED)
