@@ -335,7 +335,7 @@ def _closing(one: Capabilities) -> str:
 def _listening(one: Capabilities) -> str:
     if one.listening is Listening.EVENTS:
         return "fills arrive as events; the account is read after every gap"
-    return "an event makes the account be read; it is read every few seconds anyway"
+    return "an event makes its order be asked about; the account is read every 20 s anyway"
 
 
 def _rights(one: Capabilities) -> str:

@@ -190,7 +190,7 @@ class AgentSection(Section):
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
         one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
     ] = "INFO"
-    database_url: Annotated[Secret | None, or_null(address("sqlite", "postgresql", "postgres"))] = None
+    database_url: Annotated[Secret | None, or_null(address("postgresql", "postgres", "sqlite"))] = None
     telegram: TelegramSection = TelegramSection()
     email: EmailSection = EmailSection()
     heartbeat_url: Annotated[Secret | None, or_null(address("https", "http"))] = None

@@ -11,6 +11,8 @@ from decimal import Decimal
 
 from agent.config import venues
 from agent.config.address_parts import has_password, is_readable_on_the_way
+from agent.config.availability import refused_there
+from agent.config.capabilities import CAPABILITIES, with_proven_orders
 from agent.config.draft import Draft
 from agent.config.findings import Finding
 from agent.config.model import FORMAT_VERSION, bar_counts, bars_for
@@ -19,7 +21,7 @@ from agent.config.model import FORMAT_VERSION, bar_counts, bars_for
 def review(draft: Draft) -> list[Finding]:
     """Every warning that the file alone gives rise to; missing credentials are a matter of `.env`."""
     strategy = (_bars, _windows, _exits, _policy, _metrics)
-    execution = (_live, _risk, _exchange, _feed, _polygon, _phases, _database)
+    execution = (_live, _orders, _risk, _exchange, _feed, _polygon, _phases, _database)
     concerns = (_format, *strategy, *execution)
     return [finding for concern in concerns for finding in concern(draft)]
 
@@ -42,7 +44,10 @@ def _live(draft: Draft) -> Iterator[Finding]:
     if not exchange.testnet:
         yield draft.finding(paper, "live mode: orders are real", "set it to true to rehearse on paper first")
         reason = "live on production: EXTREME RISK, real money is traded and can be lost"
-        yield draft.finding(testnet, reason, "set it to true to rehearse on the exchange's testnet first")
+        fix = "set it to true to rehearse on the exchange's testnet first"
+        if draft.sound("exchange.exchange_name") and refused_there(exchange.exchange_name, "testnet"):
+            fix = "rehearse on paper first: no testnet can be traded there"
+        yield draft.finding(testnet, reason, fix)
     if (
         draft.sound("agent.signal_market")
         and draft.file.agent.signal_market == "testnet"
@@ -50,6 +55,22 @@ def _live(draft: Draft) -> Iterator[Finding]:
     ):
         reason = "live orders would follow a testnet's thin market"
         yield draft.finding("agent.signal_market", reason, 'write "production"')
+
+
+def _orders(draft: Draft) -> Iterator[Finding]:
+    """The file is right, and a start refuses it all the same."""
+    exchange = draft.file.exchange
+    keys = ("exchange.exchange_name", "exchange.paper_trading", "exchange.testnet")
+    if not draft.sound(*keys) or exchange.paper_trading:
+        return
+    row = CAPABILITIES.get(exchange.exchange_name)
+    if exchange.testnet and row is not None and not row.sandbox:
+        # An error of its own.
+        return
+    why = refused_there(exchange.exchange_name, "testnet" if exchange.testnet else "live")
+    if why is not None:
+        fix = f"set it to true, or trade on {' or '.join(with_proven_orders())}"
+        yield draft.finding("exchange.paper_trading", f"a start will be refused: {why}", fix)
 
 
 def _risk(draft: Draft) -> Iterator[Finding]:

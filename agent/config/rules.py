@@ -205,7 +205,9 @@ def address(*schemes: str) -> PlainValidator:
         scheme, found, rest = value.partition("://")
         known = scheme.partition("+")[0] in schemes
         if not (found and known and rest) or len(value) > 2000 or not value.isprintable():
-            raise refused("is no address that can be used here", f"write an address like {listed}, or null")
+            named = found and not known and scheme.isalnum() and len(scheme) <= 16
+            reason = f"begins with {scheme}://, which is not used here" if named else "is no address"
+            raise refused(reason, f"write an address like {listed}, or null")
         return Secret(value)
 
     return PlainValidator(rule)

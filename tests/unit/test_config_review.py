@@ -112,6 +112,21 @@ def test_live_is_announced_twice() -> None:
     assert checked(**with_quiet(exchange={"paper_trading": False})).warnings == ()
 
 
+@pytest.mark.parametrize(("name", "testnet"), [("bybit", False), ("okx", True), ("kucoin", False)])
+def test_what_a_start_will_refuse_is_said_before(name: str, testnet: bool) -> None:
+    sections = {"exchange_name": name, "paper_trading": False, "testnet": testnet}
+    told = [w for w in checked(**with_quiet(exchange=sections)).warnings if "start will be" in w.reason]
+    assert [w.key for w in told] == ["exchange.paper_trading"]
+    assert "binance or kraken" in told[0].fix
+
+
+def test_nobody_is_sent_to_a_testnet_that_is_not_there() -> None:
+    sections = {"exchange_name": "kraken", "paper_trading": False, "testnet": False}
+    report = checked(**with_quiet(exchange=sections))
+    assert "no testnet" in warning(report, "exchange.testnet").fix
+    assert not [w for w in report.warnings if "start will be" in w.reason]
+
+
 def test_live_on_a_testnets_signals() -> None:
     sections = with_quiet(
         exchange={"paper_trading": False, "testnet": False}, agent={"signal_market": "testnet"}
