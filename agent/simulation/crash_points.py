@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
+from agent.simulation import market_news
 from agent.simulation.agenda import MS, SECOND
 from agent.simulation.path import Plot
 from agent.simulation.terms import BASE, Terms
@@ -128,7 +129,7 @@ class FlowWorld(World):
 
     def _live(self) -> None:
         self.start()
-        self._plan_market()
+        market_news.plan(self)
         signal_us = self.bar_ms * MS * _BEFORE
         self._go(signal_us - SECOND)
         self.flow.disturb(self)

@@ -16,12 +16,13 @@ from typing import Any, Final, cast
 
 import orjson
 
+from agent.core.market import Candle, DataSource, Quote
 from agent.localexchange.clock import VenueClock
 from agent.localexchange.exchange import Exchange, SeenRequest
 from agent.localexchange.faults import FaultBoard
 from agent.localexchange.faults_stream import FrameFaults
 from agent.localexchange.market import Instrument, Market
-from agent.localexchange.pairs import pair_named
+from agent.localexchange.pairs import WIRE_UNITS, pair_named
 from agent.localexchange.parameters import Parameters, RejectionError, form_pairs
 from agent.localexchange.rest_public import PUBLIC
 from agent.localexchange.trading.desk import Desk
@@ -187,6 +188,29 @@ class SimulatedVenue:
         self.flows: list[tuple[int, str, Decimal]] = []
         self.bar_faults: list[str] = []
         """What the next answers about bars suffer, where those tell that bars are over."""
+
+    def candle(self, open_ms: int) -> Candle:
+        """The bar that opened then, closed, as its text on the wire is read."""
+        bar = self.path.bar(open_ms, open_ms + self.path.bar_ms)
+        assert bar is not None
+        tick, step = self.path.pair.price_unit, self.path.pair.amount_unit
+        # Whole numbers divided are the floats nearest to the text that the venue writes.
+        opened, high, low, close = (
+            ticks * tick / WIRE_UNITS for ticks in (bar.open, bar.high, bar.low, bar.close)
+        )
+        return Candle(open_ms, opened, high, low, close, bar.volume * step / WIRE_UNITS)
+
+    def quote(self) -> Quote:
+        """Best bid and ask now."""
+        now_ms, tick = self.agenda.now_ms, self.path.pair.tick
+        bid, ask = self.book.inside(now_ms)
+        size = Decimal(1_000)
+        return Quote(bid * tick, size, ask * tick, size, now_ms, DataSource.WEBSOCKET)
+
+    def last_price(self) -> Decimal:
+        trade = self.path.last_trade(self.agenda.now_ms)
+        assert trade is not None
+        return trade.price * self.path.pair.tick
 
     @property
     def open_orders(self) -> Any:

@@ -13,23 +13,18 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
 from agent.config.strategy import seller_params
 from agent.core import events as e
-from agent.core.indicators import features
 from agent.core.instant import iso_utc
-from agent.core.market import Candle, DataSource, Quote
-from agent.core.phase import Phase
-from agent.core.series import CandleSeries
 from agent.core.signal import warmup_bars_needed
 from agent.core.state import HaltReason
 from agent.localexchange.faults import BadFaultError, Fault
-from agent.localexchange.pairs import WIRE_UNITS
-from agent.simulation import disasters
+from agent.simulation import disasters, market_news
 from agent.simulation import terms as terms_module
 from agent.simulation.agenda import MS, SECOND, Agenda
 from agent.simulation.disk import Disk
@@ -37,6 +32,7 @@ from agent.simulation.feed import KeptCandles
 from agent.simulation.network import Counters, Network, Sent, Weather
 from agent.simulation.process import Process, substitute
 from agent.simulation.rules import BINANCE, Rules
+from agent.simulation.settling import at_rest, described
 from agent.simulation.terms import Terms
 from agent.simulation.venue import SimulatedVenue
 from agent.simulation.witness import Figures, Violation, Witness
@@ -179,7 +175,7 @@ class World:
 
     def _live(self) -> None:
         self.start()
-        self._plan_market()
+        market_news.plan(self)
         for at_us, act in disasters.plan(self, self.days, parade=self.parade):
             self.agenda.plan(at_us, partial(self._strike, act))
         self._go(int(self.days * DAY))
@@ -199,82 +195,6 @@ class World:
         if not self._healing:
             self.note(f"disaster: {act.__name__}")
             act(self)
-
-    # --- the market -------------------------------------------------------------------------------------
-
-    def _plan_market(self) -> None:
-        path = self.venue.path
-
-        def tick() -> None:
-            self.venue.desk.catch_up()
-            self.witness.holdings.look()
-            if self.network.watched:
-                self.network.broadcast("quote", self.quote())
-            self.agenda.plan_at(path.next_trade_ms(self.agenda.now_ms) * MS, tick)
-
-        def close_bar() -> None:
-            now_ms = self.agenda.now_ms
-            self._close_bar(now_ms - self.bar_ms)
-            self.agenda.plan(self.bar_ms * MS, close_bar)
-
-        self.agenda.plan_at(path.next_trade_ms(self.agenda.now_ms) * MS, tick)
-        self.agenda.plan(self.bar_ms * MS, close_bar)
-
-    def _close_bar(self, open_ms: int) -> None:
-        self.network.broadcast("quote", self.quote(), to_all=True)
-        candle = self.candle(open_ms)
-        fault = self.bar_faults.pop() if self.bar_faults else None
-        if fault is None or fault in self.rules.without:
-            self.network.broadcast("bar", candle)
-            return
-        self.counters.fire(fault)
-        if self.rules.spoils_answer(self.venue, fault):
-            self.network.broadcast("bar", candle)
-        elif fault == "F25":
-            self.network.broadcast("bar", candle)
-            self.network.broadcast("bar", self.candle(open_ms - self.bar_ms))
-            self.network.broadcast("bar", candle)
-        elif fault == "F24":
-            self.network.broadcast("bar", candle)
-            corrected = replace(candle, close=candle.low, volume=candle.volume * 1.5)
-            if self.network.reaches_listeners:
-                # Who never heard the bar itself would take its correction for it.
-                self.agenda.plan(20 * SECOND, lambda: self.network.broadcast("bar", corrected))
-        elif fault == "F26":
-            bad = self.chance.choice((float("nan"), -1.0, float("inf")))
-            self.network.broadcast(
-                "bar", Candle(open_ms, candle.open, candle.high, bad, candle.close, candle.volume)
-            )
-
-    def candle(self, open_ms: int) -> Candle:
-        bar = self.venue.path.bar(open_ms, open_ms + self.bar_ms)
-        assert bar is not None
-        pair = self.venue.path.pair
-        tick, step = pair.price_unit, pair.amount_unit
-        # Whole numbers divided are the floats nearest to the text that the venue writes.
-        opened, high, low, close = (
-            ticks * tick / WIRE_UNITS for ticks in (bar.open, bar.high, bar.low, bar.close)
-        )
-        return Candle(open_ms, opened, high, low, close, bar.volume * step / WIRE_UNITS)
-
-    def quote(self) -> Quote:
-        now_ms, pair = self.agenda.now_ms, self.venue.path.pair
-        bid, ask = self.venue.book.inside(now_ms)
-        size = Decimal(1_000)
-        return Quote(bid * pair.tick, size, ask * pair.tick, size, now_ms, DataSource.WEBSOCKET)
-
-    def last_price(self) -> Decimal:
-        trade = self.venue.path.last_trade(self.agenda.now_ms)
-        assert trade is not None
-        return trade.price * self.venue.path.pair.tick
-
-    def batch_features(self, first_ms: int, last_ms: int) -> dict[int, tuple[bool, float, float]]:
-        """What the whole history says of each bar: signal, close, slow average."""
-        opens = range(self.venue.path.start_ms, last_ms + 1, self.bar_ms)
-        series = CandleSeries.of([self.candle(at) for at in opens])
-        table = features(series, seller_params(self.config.config))
-        rows = zip(table["open_ms"], table["exhaustion"], series.close, table["ema_s"], strict=True)
-        return {int(at): (bool(x), float(c), float(s)) for at, x, c, s in rows if at >= first_ms}
 
     # --- processes --------------------------------------------------------------------------------------
 
@@ -552,53 +472,9 @@ class World:
 
     def settle(self, when: str) -> None:
         begun_ms = self.agenda.now_ms
-        if self._go(CONVERGE_US, lambda: self._is_settled(begun_ms)):
+        if self._go(CONVERGE_US, lambda: at_rest(self, begun_ms)):
             return
-        raise Violation(20, f"not at rest {CONVERGE_US // MINUTE} minutes {when}: {self.describe()}")
-
-    def _is_settled(self, begun_ms: int) -> bool:
-        process = self.process
-        state = process.state if process else None
-        if process is None or state is None or process.writer is None or process.writer.backlog:
-            return False
-        orders = state.orders.values()
-        if any(not o.is_settled and not (o.is_working and o.intent.rests) for o in orders):
-            return False
-        if (
-            any(p.exit_reason is not None for p in state.open_positions())
-            or state.pending
-            or state.in_flight()
-        ):
-            return False
-        at_venue = {self.rules.own_id(o.terms.client_id) for o in self.venue.open_orders}
-        if not self.terms.paper and any(o.is_working and k not in at_venue for k, o in state.orders.items()):
-            return False
-        if (state.phase is Phase.HALTED or state.durable.flattening) and state.open_positions():
-            return False
-        last_fill_ms = max((p.last_fill_ms or 0 for p in state.positions.values()), default=0)
-        last_fill_ms = max([last_fill_ms, *(t.at_ms for t in self.venue.desk.venue.registry.trades[-1:])])
-        return (
-            state.reconciled_ms is not None
-            and state.reconciled_ms > (begun_ms if self.terms.paper else max(begun_ms, last_fill_ms))
-            and state.doubted_cash is None
-        )
-
-    def describe(self) -> str:
-        state = self.process.state if self.process else None
-        if state is None:
-            return "no agent"
-        orders = [
-            f"{o.intent.purpose} {o.status} {o.filled}/{o.reported_qty} {o.detail}"
-            for o in state.orders.values()
-            if not o.is_settled
-        ]
-        open_ = [f"#{p.id} {p.state} {p.held_qty} {p.exit_reason}" for p in state.open_positions()]
-        return (
-            f"{state.phase}, reconciled {state.reconciled_ms}, open {open_}, orders {orders}, "
-            f"impaired {dict(state.impairments)}, doubted {state.doubted_cash}, "
-            f"under way {len(state.in_flight())}, pending {len(state.pending)}, "
-            f"unwritten {self.process.writer.backlog if self.process and self.process.writer else None}"
-        )
+        raise Violation(20, f"not at rest {CONVERGE_US // MINUTE} minutes {when}: {described(self)}")
 
     # --- seen on the wire -------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ class Holdings:
     def worth(self) -> Decimal:
         """The agent's money at the venue: all cash, and what it bought at the last price."""
         cash = self.world.venue.desk.venue.ledger.balances()["USDT"]
-        return cash.free + cash.locked + max(ZERO, self.ours) * self.world.last_price()
+        return cash.free + cash.locked + max(ZERO, self.ours) * self.world.venue.last_price()
 
     def lost_too_much(self) -> str | None:
         """What was lost today, if it is more than an entry may follow."""
@@ -81,7 +81,7 @@ class Holdings:
         if self._day_ends_ms <= now_ms:
             self._day_ends_ms = (now_ms // DAY_MS + 1) * DAY_MS
             self._daily_loss.look(now_ms, self.worth, self.flows.outside, holds=self.ours >= 1)
-        sellable = self.ours >= 1 and self.ours * world.last_price() > Decimal(6)
+        sellable = self.ours >= 1 and self.ours * world.venue.last_price() > Decimal(6)
         if not sellable:
             if self.flattening_since_ms is not None:
                 self.figures.emergency_flat_ms.append(now_ms - self.flattening_since_ms)

@@ -9,7 +9,10 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from agent.config.strategy import seller_params
+from agent.core.indicators import features
 from agent.core.money import ZERO
+from agent.core.series import CandleSeries
 from agent.simulation.witness.violation import Violation
 
 if TYPE_CHECKING:
@@ -100,8 +103,17 @@ def check_decisions(world: World) -> None:
             raise Violation(11, f"bars between {before} and {after} were never decided")
     if not rows:
         return
-    expected = world.batch_features(opens[0], opens[-1])
+    expected = _batch_features(world, opens[0], opens[-1])
     for at, exhaustion, close, ema_s in rows:
         row = expected[at]
         if bool(exhaustion) != row[0] or abs(close - row[1]) > 1e-9 or abs(ema_s - row[2]) > 1e-7:
             raise Violation(11, f"bar {at}: decided {(exhaustion, close, ema_s)}, whole history {row}")
+
+
+def _batch_features(world: World, first_ms: int, last_ms: int) -> dict[int, tuple[bool, float, float]]:
+    """What the whole history says of each bar: signal, close, slow average."""
+    opens = range(world.venue.path.start_ms, last_ms + 1, world.bar_ms)
+    series = CandleSeries.of([world.venue.candle(at) for at in opens])
+    table = features(series, seller_params(world.config.config))
+    rows = zip(table["open_ms"], table["exhaustion"], series.close, table["ema_s"], strict=True)
+    return {int(at): (bool(x), float(c), float(s)) for at, x, c, s in rows if at >= first_ms}

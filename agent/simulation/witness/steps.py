@@ -80,7 +80,7 @@ class Steps:
             self.halted_ms = self.holdings.flattening_since_ms = None
         if halted and self.halted_ms is None:
             self.halted_ms = self.world.agenda.now_ms
-            if self.world.is_calm and self.holdings.ours * self.world.last_price() > Decimal(6):
+            if self.world.is_calm and self.holdings.ours * self.world.venue.last_price() > Decimal(6):
                 self.holdings.flattening_since_ms = self.halted_ms
 
     @property

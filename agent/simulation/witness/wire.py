@@ -133,7 +133,7 @@ class Wire:
 
     def _within_cap(self, client_id: str, said: dict[str, str], state: AgentState) -> None:
         world = self.world
-        price = Decimal(said["price"]) if "price" in said else world.last_price()
+        price = Decimal(said["price"]) if "price" in said else world.venue.last_price()
         worth = self.holdings.worth
         if self.flows.booked is not None and not world.network.is_fair:
             # What went since the last good answer cannot be known yet.
