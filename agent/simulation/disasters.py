@@ -323,7 +323,7 @@ def foreign_cancel(world: World, tries: int = 12) -> None:
 def half_refused(world: World, tries: int = 400) -> None:
     """The owner closes what is held under a stop: that is canceled, and the sale in its place is refused.
 
-    Or the stop sells half of it in the last moment, and nothing may be replaced.
+    Or the stop sells in the last moment, and nothing may be replaced.
     """
     if world._healing or "F19" in world.rules.without:
         return

@@ -19,7 +19,7 @@ from agent.core.money import ZERO
 from agent.core.order import Fact, Purpose
 from agent.core.position import Position
 from agent.core.turn import Turn
-from agent.exchange.signed import binance, order_params
+from agent.exchange.signed import binance
 from agent.simulation.planted.mutant import Mutant, bug
 
 
@@ -65,14 +65,6 @@ def exit_while_another_runs(m: Mutant) -> None:
 
     was = m.put(leaving, "_leave", left)
     m.put(risk, "approve_sale", always_ours(m))
-
-
-@bug("a stop that is just selling is replaced by a sale of everything")
-def replaced_while_it_sells(m: Mutant) -> None:
-    def params(*given: Any) -> dict[str, Any]:
-        return {name: value for name, value in was(*given).items() if name != "cancelRestrictions"}
-
-    was = m.put(order_params, "replacing", params)
 
 
 @bug("a cancel is forgotten when the sale that was to take its place is refused")
