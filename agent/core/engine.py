@@ -265,7 +265,7 @@ def wake_at_ms(state: AgentState) -> int:
     times = [(state.now_ms // DAY_MS + 1) * DAY_MS, state.last_balance_row_ms + BALANCE_ROW_EVERY_MS]
     if state.instrument is not None:
         times.append(account_due_ms(state))
-    times += [w for o in state.orders.values() if (w := order_wake_ms(o, timeout)) is not None]
+    times += [w for o in state.moving_orders() if (w := order_wake_ms(o, timeout)) is not None]
     times += [p.decided_ms + state.setup.late_after_ms for p in state.pending.values()]
     times += [*state.exit_retry_ms.values(), *state.protect_retry_ms.values()]
     times += [*state.pair_retry_ms.values(), *state.rest_due_ms.values()]

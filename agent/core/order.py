@@ -242,6 +242,11 @@ class Order:
         return self.status in TERMINAL and self.filled >= self.reported_qty
 
     @property
+    def is_at_rest(self) -> bool:
+        """Settled, told without adding up fills: what is over but incomplete is always to be looked up."""
+        return self.status in TERMINAL and self.next_lookup_ms is None
+
+    @property
     def is_working(self) -> bool:
         return self.status in _WORKING
 

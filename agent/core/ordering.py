@@ -317,9 +317,7 @@ def _after_change(turn: Turn, before: Order, after: Order) -> None:
 def order_deadlines(turn: Turn) -> None:
     """Orders whose time has come: cancel what is too old, look up what is unknown, fetch missing fills."""
     timeout = turn.state.setup.limits.order_timeout_ms
-    for order in tuple(turn.state.orders.values()):
-        if _is_at_rest(order):
-            continue
+    for order in turn.state.moving_orders():
         too_old = turn.at_ms >= order.intent.created_ms + timeout
         if order.status is OrderStatus.PENDING_NEW:
             if too_old:
@@ -335,11 +333,6 @@ def order_deadlines(turn: Turn) -> None:
             cancel(turn, order)
 
 
-def _is_at_rest(order: Order) -> bool:
-    """Settled, told without adding up fills: what is over but incomplete is always going to be looked up."""
-    return order.status in TERMINAL and order.next_lookup_ms is None
-
-
 def _ask_again(turn: Turn, order: Order) -> None:
     _look_again(turn, order)
     if order.status in TERMINAL:
@@ -350,7 +343,7 @@ def _ask_again(turn: Turn, order: Order) -> None:
 
 def order_wake_ms(order: Order, timeout_ms: int) -> int | None:
     """When `order_deadlines` has something to do for this order, or None."""
-    if _is_at_rest(order):
+    if order.is_at_rest:
         return None
     if order.next_lookup_ms is not None:
         return order.next_lookup_ms

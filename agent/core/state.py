@@ -220,6 +220,18 @@ class AgentState:
     def orders_of(self, position_id: int) -> tuple[Order, ...]:
         return tuple(o for o in self.orders.values() if o.intent.position_id == position_id)
 
+    def moving_orders(self) -> tuple[Order, ...]:
+        """Those that are not at rest, oldest first: of a day's orders the few that have a deadline.
+
+        Asked for at every event, so they are found once for all states that share their orders.
+        """
+        found = self.__dict__.get("_moving")
+        if found is None or found[0] is not self.orders:
+            found = self.orders, tuple(o for o in self.orders.values() if not o.is_at_rest)
+            self.__dict__["_moving"] = found
+        moving: tuple[Order, ...] = found[1]
+        return moving
+
     def unknown_orders(self) -> tuple[Order, ...]:
         return tuple(o for o in self.orders.values() if o.status is OrderStatus.UNKNOWN)
 

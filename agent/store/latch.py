@@ -81,22 +81,23 @@ class Latch:
         self._overwrite(_content(_CLEAR, "", 0))
 
     def _understood(self, content: bytes) -> Halted | None:
-        damaged = Halted(
-            f"the halt latch {self.path} is damaged; make sure that nothing is open, then clear the halt", 0
-        )
         if len(content) != SIZE:
-            return damaged
+            return self._damaged()
         text = content.rstrip(b" \n")
         body, _, checksum = text.rpartition(b" ")
         if checksum != b"%08x" % zlib.crc32(body):
-            return damaged
+            return self._damaged()
         try:
             magic, state, reason, at_ms = json.loads(body)
         except (ValueError, RecursionError):
-            return damaged
+            return self._damaged()
         if magic != _MAGIC or state not in (_SET, _CLEAR):
-            return damaged
+            return self._damaged()
         return None if state == _CLEAR else Halted(str(reason), int(at_ms))
+
+    def _damaged(self) -> Halted:
+        why = f"the halt latch {self.path} is damaged; make sure that nothing is open, then clear the halt"
+        return Halted(why, 0)
 
     def _overwrite(self, content: bytes) -> None:
         try:
