@@ -127,6 +127,11 @@ class Network:
         banned = self.silent_until_ms * MS > over_us
         return self.weather.is_fair and not blind and not banned and self.muted_until_us < over_us
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether some kind of question gets nothing but errors."""
+        return max(self.blind_until_us.values(), default=0) > self.agenda.now_us
+
     # --- requests -------------------------------------------------------------------------------------
 
     def latency_us(self) -> int:

@@ -94,12 +94,12 @@ class Totals:
             "faults: " + ", ".join(f"{name} {times}" for name, times in ordered),
             f"never happened: {', '.join(self.missing) or 'none'}",
             f"orders of unknown outcome: {self.unknown}, resolved after {_quantiles(self.unknown_ms)}"
-            " of a venue that may be asked and answers",
+            " of a venue that may be asked, however many answers it loses",
             f"from start to reconciled, of the same: {_quantiles(self.restart_ms)}",
             f"unprotected {self.naked_ms / 1000:.0f} s of {self.held_ms / 3_600_000:.0f} h held"
             f" ({share:.2f} %), of which {self.naked_calm_ms / 1000:.0f} s in calm",
-            f"unprotected at a time: {_quantiles(self.unprotected_ms)};"
-            f" in calm: {_quantiles(self.unprotected_calm_ms)}",
+            f"unprotected at a time: {_quantiles(self.unprotected_ms)} (the agent dead, asleep or cut off"
+            f" included); in calm: {_quantiles(self.unprotected_calm_ms)}",
             f"from a halt in calm to flat: {_quantiles(self.emergency_flat_ms)}"
             f" ({len(self.emergency_flat_ms)} times); left out: {self.emergency_cut} more, in which the venue"
             " could not be asked or the agent did not live before all was sold",

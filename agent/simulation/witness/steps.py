@@ -112,7 +112,8 @@ class Steps:
         if old.status is OrderStatus.UNKNOWN and old.unknown_since_ms is not None:
             now_ms = self.world.agenda.now_ms
             since_ms = max(old.unknown_since_ms, self.world.reachable_since_ms)
-            self.figures.unknown_ms.append(max(0, now_ms - since_ms))
+            if not self.world.network.is_blind:
+                self.figures.unknown_ms.append(max(0, now_ms - since_ms))
         if old.status in TERMINAL:
             may = old.status in (OrderStatus.NOT_PLACED, OrderStatus.REJECTED) or new.filled > old.filled
             if not may:
