@@ -284,6 +284,7 @@ class Network:
             return ()
         if weather.silent:
             self.counters.fire("F22")
+            self.lost_event_us = self.agenda.now_us
             return ()
         if chance.random() < weather.event_lost or self.agenda.now_us < self.muted_until_us:
             self.counters.fire("F12")
@@ -441,6 +442,7 @@ class UserSocket:
             return
         if weather.silent:
             network.counters.fire("F22")
+            network.lost_event_us = network.agenda.now_us
             return
         if chance.random() < weather.event_lost or network.agenda.now_us < network.muted_until_us:
             network.counters.fire("F12")
