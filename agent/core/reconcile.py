@@ -338,8 +338,9 @@ def account_due_ms(state: AgentState) -> int:
         return state.account_asked_ms + RECONCILE_EVERY_MS
     if state.account_seen_ms is None:
         return 0
-    doubtful = {Impairment.BALANCE_UNREADABLE, Impairment.LEDGER_DIFFERENCE} & state.impairments.keys()
-    if _in_doubt(state) or doubtful or _owes_clearing(state):
+    # A difference is in doubt as well.
+    unreadable = Impairment.BALANCE_UNREADABLE in state.impairments
+    if unreadable or _in_doubt(state) or _owes_clearing(state):
         return state.account_seen_ms + LOOK_AGAIN_MS
     return state.account_seen_ms + RECONCILE_EVERY_MS
 

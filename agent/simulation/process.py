@@ -273,7 +273,10 @@ class SimulatedParts(Parts):
         return clock, None
 
     def ledger(self, path: Path, scope: Scope) -> Ledger:
-        return super().ledger(path, scope) if self.world.thorough else QuickLedger.open(path, scope)
+        if self.world.thorough:
+            return super().ledger(path, scope)
+        self.world.disk.look()
+        return QuickLedger.open(path, scope)
 
     def writer(self, ledger: Ledger, watch: Watch) -> Writer:
         self.process.ledger = ledger

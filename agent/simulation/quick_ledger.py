@@ -13,6 +13,7 @@ import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, Final, cast
 
 from sqlalchemy import Connection
@@ -216,6 +217,9 @@ class QuickLedger(Ledger):
 
     def _reading(self) -> AbstractContextManager[Connection]:
         return nullcontext(self._writing())
+
+    def _keep_index(self, path: Path) -> None:
+        """The world reads the same files and keeps the log and its index in being."""
 
     def _rehearse(self) -> None:
         """What it is for, compiling, was done by the first world."""
