@@ -201,8 +201,7 @@ class AgentState:
         """The same state with these fields replaced, like `dataclasses.replace`."""
         assert fields.keys() <= AgentState.__dataclass_fields__.keys(), f"no such fields: {fields.keys()}"
         changed = object.__new__(AgentState)
-        changed.__dict__.update(self.__dict__)
-        changed.__dict__.update(fields)
+        object.__setattr__(changed, "__dict__", {**self.__dict__, **fields})
         return changed
 
     @property

@@ -53,7 +53,7 @@ class Latch:
         """
         latch = cls(directory / NAME)
         if not os.path.lexists(latch.path):
-            latch._create(_content(_CLEAR, "", 0))
+            latch._create(_CLEAR_CONTENT)
         return latch
 
     def read(self) -> Halted | None:
@@ -78,9 +78,11 @@ class Latch:
 
     def clear(self) -> None:
         """Allow entries again: a deliberate act, when flat and reconciled. Raises StoreTrouble."""
-        self._overwrite(_content(_CLEAR, "", 0))
+        self._overwrite(_CLEAR_CONTENT)
 
     def _understood(self, content: bytes) -> Halted | None:
+        if content == _CLEAR_CONTENT:
+            return None
         if len(content) != SIZE:
             return self._damaged()
         text = content.rstrip(b" \n")
@@ -133,7 +135,7 @@ class Latch:
                 # Linking refuses to replace: a latch that another process has just set stays set.
                 os.link(partial, self.path)
             except FileExistsError:
-                if content != _content(_CLEAR, "", 0):
+                if content != _CLEAR_CONTENT:
                     self._overwrite(content)
             except OSError:  # a file system without links
                 os.replace(partial, self.path)
@@ -154,6 +156,10 @@ def _content(state: str, reason: str, at_ms: int) -> bytes:
             return text.ljust(SIZE - 1) + b"\n"
         # Escapes made it too long; a shorter reason is better than none.
         reason = reason[: min(len(reason), _LONGEST_REASON) * 2 // 3]
+
+
+#: What nearly every reading finds.
+_CLEAR_CONTENT: Final = _content(_CLEAR, "", 0)
 
 
 def _sync_directory(directory: Path) -> None:
