@@ -47,6 +47,8 @@ LEVELS: Final = {
 COMMIT_PATIENCE_MS: Final = 1_000.0
 FAILING_PATIENCE_MS: Final = 100.0
 ENDED: Final = Answer(False, "the engine has stopped")
+BROKEN: Final = Answer(False, "the request failed inside the agent; its log says why")
+NOT_UNDERSTOOD: Final = Answer(False, "the request was not understood")
 
 
 class JournalError(Exception):
@@ -163,9 +165,9 @@ class Runtime:
                 await asyncio.sleep(0)
 
     def _answer(self, entry: Entry) -> None:
-        answer = Answer(False, "the request failed inside the agent; its log says why")
+        answer = BROKEN
         try:
-            answer = self._step(entry.event) or Answer(False, "the request was not understood")
+            answer = self._step(entry.event) or NOT_UNDERSTOOD
         finally:
             if entry.answered is not None and not entry.answered.done():
                 entry.answered.set_result(answer)
