@@ -31,6 +31,7 @@ from agent.exchange.signed.account_identity import KeyRefused
 from agent.exchange.signed.order_ids import OrderIds
 from agent.exchange.unified.identity import KeyMark, key_mark
 from agent.exchange.unified.refusals import Kind
+from agent.exchange.weight_gate import Urgency
 from agent.localexchange.kraken import names
 from agent.localexchange.venue.words import Status
 from tests.exchange.kraken_ground import KEY, SECRET, urls
@@ -315,6 +316,16 @@ async def test_an_accepted_order_is_followed_to_its_fills_without_a_hint_or_a_re
         assert sum(fills.values()) == 100
         assert ground.told(OrderReported)[-1].report.fact is Fact.FULLY_FILLED
         assert ground.asked("BalanceEx") == 0
+
+
+async def test_what_is_counted_for_the_account_keeps_no_distance_from_what_is_asked_of_the_market() -> None:
+    async with unified() as ground:
+        await ground.exchange.loaded()
+        ground.gate._spacing_ms = 3_600_000.0
+        assert isinstance(await ground.exchange.place(approved(ground.intent())), OrderReported)
+        await ground.followed()
+        assert (ground.asked("QueryOrders"), ground.asked("TradesHistory")) == (1, 1)
+        assert not ground.gate.admits_now(Urgency.RECONCILE, 1), "the market is asked an hour later"
 
 
 async def test_a_hint_whose_look_failed_is_looked_after_again_and_many_hints_are_one_look_or_two() -> None:
