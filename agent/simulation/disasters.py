@@ -95,6 +95,22 @@ def too_many_requests(world: World) -> None:
     world.venue.exchange.limits.hold(world.chance.choice((5, 30, 60)) * 1_000, world.agenda.now_ms)
 
 
+def calls_used_up(world: World) -> None:
+    """Another program on the account makes every call there may be, once or for a while."""
+    until_us = world.agenda.now_us + world.chance.choice((0, 20 * SECOND, 2 * MINUTE))
+
+    def again() -> None:
+        if not world._healing:
+            world.rules.use_up_calls(world.venue)
+            if world.agenda.now_us < until_us:
+                world.agenda.plan(3 * SECOND, again)
+
+    world.network.counters.fire("F6")
+    again()
+    # Until what it counted is forgotten.
+    world.lasting(until_us - world.agenda.now_us + 50 * SECOND, lambda: None)
+
+
 def ban(world: World) -> None:
     world.network.counters.fire("F7")
     world.venue.exchange.limits.ban(world.chance.choice((2, 5, 30)) * 60_000, world.agenda.now_ms)
@@ -455,6 +471,9 @@ USUAL: Final[dict[Act, float]] = {
 }
 
 
+#: And where an account's calls are counted.
+COUNTED: Final[dict[Act, float]] = {calls_used_up: 1.0}
+
 #: In a parade everything happens this often at least; an order's fate has many forms, and what waits for a
 #: stop that rests does not always find one.
 PARADE: Final = 1
@@ -465,7 +484,8 @@ def plan(world: World, days: float, *, parade: bool = False) -> list[tuple[int, 
     """The disasters of a run, by time from its beginning in microseconds. `parade`: none is left out."""
     chance, planned = world.chance, list[tuple[int, Act]]()
     span_us = int(days * 24 * HOUR)
-    for act, often in USUAL.items():
+    usual = USUAL | COUNTED if world.rules.counts_calls else USUAL
+    for act, often in usual.items():
         expected = often * days * world.terms.luck
         count = int(expected) + (chance.random() < expected - int(expected))
         if parade:

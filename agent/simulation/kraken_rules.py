@@ -42,6 +42,7 @@ class KrakenFront:
         account = Account(key, secret)
         self._answers = Answers(venue.exchange, self._standing, permissions, account, References({}))
         self._bar_faults = venue.bar_faults
+        self.counters = self._answers.counters
 
     def answer(self, request: Request) -> Answer:
         """Carry out one request."""
@@ -79,11 +80,17 @@ class KrakenRules(Rules):
     book_path = "/0/public/Depth"
     tells_closing = False
     has_testnet = False
+    counts_calls = True
     #: There is no testnet and no cancelReplace, and what is pushed of a bar that is over decides nothing.
     without = frozenset({"F19", "F24", "F42"})
 
     def front(self, venue: SimulatedVenue) -> None:
-        venue.answer = KrakenFront(venue, self.key, self.secret).answer
+        front = KrakenFront(venue, self.key, self.secret)
+        venue.answer, venue.counters = front.answer, front.counters
+
+    def use_up_calls(self, venue: SimulatedVenue) -> None:
+        assert venue.counters is not None, "this front counts"
+        venue.counters.use_up(venue.exchange.clock.now_ms())
 
     def spoils_answer(self, venue: SimulatedVenue, fault: str) -> bool:
         venue.bar_faults.append(fault)

@@ -36,11 +36,16 @@ class Rules:
     has_testnet = True
     #: Where signed requests go.
     signed_paths = "/api/v3/*"
+    #: Whether an account's calls are counted, so that another program can use them up.
+    counts_calls = False
     #: Faults of the catalogue that cannot happen under these rules.
     without: frozenset[str] = frozenset()
 
     def front(self, venue: SimulatedVenue) -> None:
         """Have the venue answer in this protocol: it does already."""
+
+    def use_up_calls(self, venue: SimulatedVenue) -> None:
+        """Another program asks until nobody may ask any more: nothing counts that here."""
 
     def connect(self, network: Network) -> None:
         """Have the account's sockets hear of what happens: they do already."""

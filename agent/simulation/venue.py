@@ -21,6 +21,7 @@ from agent.localexchange.clock import VenueClock
 from agent.localexchange.exchange import Exchange, SeenRequest
 from agent.localexchange.faults import FaultBoard
 from agent.localexchange.faults_stream import FrameFaults
+from agent.localexchange.kraken.counters import Counters
 from agent.localexchange.market import Instrument, Market
 from agent.localexchange.pairs import WIRE_UNITS, pair_named
 from agent.localexchange.parameters import Parameters, RejectionError, form_pairs
@@ -187,6 +188,8 @@ class SimulatedVenue:
         self.initial = dict(balances)
         self.flows: list[tuple[int, str, Decimal]] = []
         self.bar_faults: list[str] = []
+        #: What counts an account's calls and orders, where the rules know of such a thing.
+        self.counters: Counters | None = None
         """What the next answers about bars suffer, where those tell that bars are over."""
 
     def candle(self, open_ms: int) -> Candle:

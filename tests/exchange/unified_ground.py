@@ -85,7 +85,7 @@ class UnifiedGround:
     def fill_counter(self) -> list[str]:
         """Somebody else uses up the account's calls. Returns those of ours that are refused from now on."""
         counters = self.running._kraken.answers.counters
-        counters._calls.add(1_000, self.clock.now_ms())
+        counters.use_up(self.clock.now_ms())
         admits, refused = counters.admits_call, list[str]()
 
         def counted(name: str, now_ms: int) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agent.config.check import check_config
+from agent.localexchange.venue.words import Side, Status
 from agent.simulation import command
 from agent.simulation.kraken_rules import KRAKEN
 from agent.simulation.totals import Totals
@@ -20,6 +21,28 @@ def test_a_plain_day_trades_and_ends_with_equal_books() -> None:
     assert result.figures.entries >= 2
     assert result.figures.fills >= 2 * result.figures.entries
     assert result.figures.unknown == 0
+
+
+def test_an_emergency_beside_a_full_counter_of_calls_is_flat_within_ten_seconds() -> None:
+    """A stop rests, and another program has just made every call there may be."""
+    world = World(4, 0.3, luck=0.0, rules=KRAKEN)
+    done: list[int] = []
+
+    def when_it_rests() -> None:
+        orders = world.venue.desk.venue.registry.all_orders()
+        if not any(order.status is Status.NEW and order.terms.side is Side.SELL for order in orders):
+            world.agenda.plan(1_000_000, when_it_rests)
+            return
+        world.rules.use_up_calls(world.venue)
+        world.ask("emergency")
+        done.append(world.agenda.now_ms)
+
+    world.agenda.plan(600_000_000, when_it_rests)
+    result = world.run()
+    assert result.violation is None, result.violation
+    assert len(done) == 1
+    (took_ms,) = result.figures.emergency_flat_ms
+    assert 2_000 < took_ms < 10_000, "the look between cancel and sale waits for room, once"
 
 
 @pytest.mark.no_cover

@@ -61,6 +61,10 @@ class Counters:
     def admits_call(self, name: str, now_ms: int) -> bool:
         return self._calls.admits(_COSTS.get(name, 1), now_ms)
 
+    def use_up(self, now_ms: int) -> None:
+        """Another program on the account has made as many calls as there may be."""
+        self._calls.add(_CALLS, now_ms)
+
     def admits_order(self, now_ms: int) -> bool:
         return self._orders.admits(1, now_ms)
 
