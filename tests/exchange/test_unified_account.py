@@ -29,6 +29,7 @@ from agent.core.order import Fact, OrderType, TimeInForce
 from agent.exchange.addresses import Addresses
 from agent.exchange.signed.account_identity import KeyRefused
 from agent.exchange.signed.order_ids import OrderIds
+from agent.exchange.signed.permissions import KeyRightsUnreadable
 from agent.exchange.unified.identity import KeyMark, key_mark
 from agent.exchange.unified.refusals import Kind
 from agent.exchange.weight_gate import Urgency
@@ -316,6 +317,19 @@ async def test_an_accepted_order_is_followed_to_its_fills_without_a_hint_or_a_re
         assert sum(fills.values()) == 100
         assert ground.told(OrderReported)[-1].report.fact is Fact.FULLY_FILLED
         assert ground.asked("BalanceEx") == 0
+
+
+async def test_who_waits_in_the_row_behind_one_that_is_told_to_be_silent_asks_nothing() -> None:
+    async with unified() as ground:
+        await ground.exchange.loaded()
+        ground.fault("F7", "GetApiKeyInfo", params={"retry_after": 600})
+        asking = ground.exchange.key_rights(), ground.exchange.look_up(ground.intent())
+        told, behind = await asyncio.gather(*asking)
+        assert isinstance(told, KeyRightsUnreadable)
+        assert ground.gate.is_blocked
+        assert isinstance(behind, LookupFailed)
+        assert "wants no requests" in behind.detail
+        assert ground.looks() == 0
 
 
 async def test_what_is_counted_for_the_account_keeps_no_distance_from_what_is_asked_of_the_market() -> None:

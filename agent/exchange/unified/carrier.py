@@ -154,10 +154,7 @@ class Carrier:
                 if not public and not spare:
                     await self._calls.admit(calls, need)
         except TimeoutError:
-            if self._gate.is_blocked:
-                left_s = (self._gate.blocked_until_ms - self._clock.now_ms()) / 1_000
-                return NotSent(f"the exchange wants no requests for another {left_s:.0f} s")
-            return NotSent("the request limit is used up")
+            return self._silenced() or NotSent("the request limit is used up")
         if spare:
             # It falls by itself, and what is read of the account may be late.
             await self._calls.admit(calls, Need.USUAL if self._halted() else need)
@@ -171,6 +168,12 @@ class Carrier:
         finally:
             if holds:
                 self._lane.release()
+
+    def _silenced(self) -> NotSent | None:
+        if not self._gate.is_blocked:
+            return None
+        left_s = (self._gate.blocked_until_ms - self._clock.now_ms()) / 1_000
+        return NotSent(f"the exchange wants no requests for another {left_s:.0f} s")
 
     async def _in_lane(self, urgency: Urgency) -> bool | None:
         """Whether the lane is ours; False: gone past it; None: it did not get free."""
@@ -187,6 +190,9 @@ class Carrier:
     ) -> Outcome:
         if self._closed:
             return NotSent("the connection was closed")
+        # The one before it in the row may just have been told to be silent.
+        if silenced := self._silenced():
+            return silenced
         if self.ccxt.session is None:
             self.ccxt.session = open_session(self.ccxt.ssl_context, keep_alive_s=_KEEP_ALIVE_S)
         underway = _Underway(last_word)
