@@ -23,7 +23,7 @@ from agent.core.guarding import (
 )
 from agent.core.instrument import Instrument
 from agent.core.money import ZERO, plain
-from agent.core.order import Order, Purpose
+from agent.core.order import Order, Purpose, Side
 from agent.core.position import (
     OPEN_STATES,
     Position,
@@ -37,7 +37,6 @@ from agent.core.selling import (
     cannot_oversell,
     is_dust,
     may_be_sold_already,
-    open_sales,
     retry_later,
     sell,
     wait_to_sell,
@@ -190,7 +189,7 @@ def _stay(turn: Turn, position: Position, entry_over: bool) -> None:
     gone = position.sold_qty > 0 or position.external_qty > 0
     sold_at_rest = gone and is_dust(turn, position, instrument)
     if sold_at_rest or instrument.qty(position.held_qty) <= 0:
-        if open_sales(turn, position.id):
+        if _sales_to_come(turn, position.id):
             return
         close_out(turn, position, instrument)
         return
@@ -199,6 +198,12 @@ def _stay(turn: Turn, position: Position, entry_over: bool) -> None:
         _rest_is_overdue(turn, position)
         return
     protect(turn, position, instrument)
+
+
+def _sales_to_come(turn: Turn, position_id: int) -> bool:
+    """Whether something may still be sold, or was and is not booked yet: then what looks like dust is none."""
+    orders = turn.state.orders_of(position_id)
+    return any(o.intent.side is Side.SELL and not o.is_settled for o in orders)
 
 
 def _protect_part(turn: Turn, position: Position, instrument: Instrument, due: int) -> None:

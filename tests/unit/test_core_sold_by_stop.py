@@ -95,3 +95,18 @@ def test_what_an_exit_order_sold_keeps_the_reason_of_the_exit() -> None:
     play.walk(target + 0.001)
     sold = play.leave()
     assert (sold.state, sold.exit_reason, sold.bars_held) == (PositionState.CLOSED, "FIB_61.8", 1)
+
+
+def test_what_the_stop_sold_and_is_not_booked_yet_is_no_dust() -> None:
+    """The trades come after the word that all is sold: the first of them leaves what looks too little."""
+    play = holding()
+    stop = play.stop()
+    assert stop.stop_price is not None
+    price, last = str(stop.stop_price), Decimal("2.1")
+    play.report(stop, Fact.FULLY_FILLED, executed=str(stop.qty))
+    parts = play.fill(stop, price, str(stop.qty - last)), play.fill(stop, price, str(last))
+    play.learn(e.FillsSeen(parts))
+    sold = play.position()
+    assert (sold.state, sold.sold_qty, sold.exit_reason) == (PositionState.CLOSED, stop.qty, "STOP")
+    assert sold.held_qty == 0
+    assert not [alert for alert in play.alerts(play.commands) if "more than it owned" in alert]
