@@ -201,7 +201,7 @@ def _stay(turn: Turn, position: Position, entry_over: bool) -> None:
 
 
 def _sales_to_come(turn: Turn, position_id: int) -> bool:
-    """Whether something may still be sold, or was and is not booked yet: then what looks like dust is none."""
+    """Whether something may still be sold, or was and is not booked: what looks like dust is none then."""
     orders = turn.state.orders_of(position_id)
     return any(o.intent.side is Side.SELL and not o.is_settled for o in orders)
 
