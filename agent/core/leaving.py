@@ -23,7 +23,7 @@ from agent.core.guarding import (
 )
 from agent.core.instrument import Instrument
 from agent.core.money import ZERO, plain
-from agent.core.order import Order, Purpose, Side
+from agent.core.order import TERMINAL, Order, Purpose, Side
 from agent.core.position import (
     OPEN_STATES,
     Position,
@@ -37,6 +37,7 @@ from agent.core.selling import (
     cannot_oversell,
     is_dust,
     may_be_sold_already,
+    open_sales,
     retry_later,
     sell,
     wait_to_sell,
@@ -202,8 +203,9 @@ def _stay(turn: Turn, position: Position, entry_over: bool) -> None:
 
 def _sales_to_come(turn: Turn, position_id: int) -> bool:
     """Whether something may still be sold, or was and is not booked: what looks like dust is none then."""
-    orders = turn.state.orders_of(position_id)
-    return any(o.intent.side is Side.SELL and not o.is_settled for o in orders)
+    over = (o for o in turn.state.orders_of(position_id) if o.status in TERMINAL)
+    unbooked = any(o.intent.side is Side.SELL and not o.is_settled for o in over)
+    return unbooked or bool(open_sales(turn, position_id))
 
 
 def _protect_part(turn: Turn, position: Position, instrument: Instrument, due: int) -> None:
