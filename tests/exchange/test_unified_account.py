@@ -30,6 +30,7 @@ from agent.exchange.addresses import Addresses
 from agent.exchange.signed.account_identity import KeyRefused
 from agent.exchange.signed.order_ids import OrderIds
 from agent.exchange.signed.permissions import KeyRightsUnreadable
+from agent.exchange.unified import account as unified_account
 from agent.exchange.unified.identity import KeyMark, key_mark
 from agent.exchange.unified.refusals import Kind
 from agent.exchange.weight_gate import Urgency
@@ -358,6 +359,18 @@ async def test_a_hint_whose_look_failed_is_looked_after_again_and_many_hints_are
         await ground.followed()
         assert ground.told(OrderReported)[-1].report.fact is Fact.FULLY_FILLED
         assert ground.asked("QueryOrders") - asked == 2, "one that failed, and one more"
+
+
+async def test_after_an_order_was_not_found_the_account_is_read_when_no_answer_is_stale_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Stale answers can hide a purchase for half a minute, and it is given up before."""
+    monkeypatch.setattr(unified_account, "_STALE_NO_MORE_MS", 1.0)
+    async with unified() as ground:
+        assert isinstance(await ground.exchange.look_up(ground.intent()), LookupFoundNothing)
+        assert not ground.exchange._catch_up._demanded.is_set()
+        await ground.followed()
+        assert ground.exchange._catch_up._demanded.is_set()
 
 
 async def test_strangers_orders_are_told_by_their_own_names() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from agent.config.credentials import ExchangeKeys
@@ -68,6 +68,9 @@ _POLL_EVERY_MS: Final = 20_000.0
 _OVER: Final = frozenset({Fact.FULLY_FILLED, Fact.WAS_CANCELED, Fact.HAS_EXPIRED, Fact.WAS_REFUSED})
 #: Own trades of an order are looked for from this long before it was made.
 _BEFORE_MS: Final = 60_000
+#: After an order was not found the account is read once more when no answer can be so old any more that it
+#: hides what happened since, machine time: the order may have been given up meanwhile.
+_STALE_NO_MORE_MS: Final = 35_000.0
 _INTENTS_KEPT: Final = 512
 _ANOTHER: Final = "the answer speaks of another order"
 
@@ -106,6 +109,7 @@ class UnifiedAccount:
         self._following: set[asyncio.Task[None]] = set()
         #: Orders that are being asked about, and whether something happened to them meanwhile.
         self._followed: dict[str, asyncio.Event] = {}
+        self._doubts = False
         self._intents: dict[str, Intent] = {}
         #: Canceled by us, and their end is not known yet.
         self._ending: set[str] = set()
@@ -225,7 +229,16 @@ class UnifiedAccount:
     # --- questions -----------------------------------------------------------------------------------
 
     async def look_up(self, intent: Intent) -> Lookup:
-        return await self._looked_up(intent)
+        found = await self._looked_up(intent)
+        if isinstance(found, LookupFoundNothing) and not self._doubts:
+            self._doubts = True
+            self._start(self._read_when_nothing_is_stale())
+        return found
+
+    async def _read_when_nothing_is_stale(self) -> None:
+        await self._clock.sleep_machine(_STALE_NO_MORE_MS)
+        self._doubts = False
+        self._catch_up.demand()
 
     async def _looked_up(self, intent: Intent, *, over: bool = False) -> Lookup:
         """`over`: it was just canceled, so that it is looked for among what is over first."""
@@ -387,7 +400,10 @@ class UnifiedAccount:
             stirred.set()
             return
         self._followed[intent.client_id] = asyncio.Event()
-        task = asyncio.get_running_loop().create_task(self._follow_until_known(intent))
+        self._start(self._follow_until_known(intent))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._following.add(task)
         task.add_done_callback(self._following.discard)
 
