@@ -258,10 +258,13 @@ def stale_answers(world: World) -> None:
 
 
 def stale_after_an_order(world: World) -> None:
-    """Right after the next order everything that is asked is answered as of before it."""
+    """Right after the next order everything is told as of before it, or everything but the balances."""
+    paths = world.rules.tell_of_trades if world.chance.random() < 0.5 else ("*",)
 
     def stale() -> None:
-        world.set_fault({"fault": "F37", "params": {"age_ms": 30_000}, "count": 200}, MINUTE)
+        for path in paths:
+            fault = {"fault": "F37", "params": {"age_ms": 30_000}, "count": 200, "match": {"path": path}}
+            world.set_fault(fault, MINUTE)
         world.network.drop_sockets()
 
     world.at_next_order = lambda: world.agenda.plan(world.chance.choice((1, 5, 15)) * SECOND, stale)

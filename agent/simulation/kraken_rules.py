@@ -77,6 +77,9 @@ class KrakenRules(Rules):
     signed_paths = f"{_PRIVATE}*"
     account_request = f"POST {_PRIVATE}BalanceEx"
     look_ups = tuple(f"POST {_PRIVATE}{name}" for name in ("OpenOrders", "ClosedOrders", "QueryOrders"))
+    tell_of_trades = tuple(
+        f"{_PRIVATE}{name}" for name in ("OpenOrders", "ClosedOrders", "QueryOrders", "TradesHistory")
+    )
     book_path = "/0/public/Depth"
     tells_closing = False
     has_testnet = False

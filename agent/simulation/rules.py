@@ -30,6 +30,10 @@ class Rules:
     #: `VERB /path` of what reads the account, and of what finds an order.
     account_request = "GET /api/v3/account"
     look_ups: tuple[str, ...] = ("GET /api/v3/order",)
+    #: Paths that tell of orders and trades, and not of balances.
+    tell_of_trades: tuple[str, ...] = tuple(
+        f"/api/v3/{name}" for name in ("myTrades", "order", "allOrders", "openOrders")
+    )
     book_path = "/api/v3/depth"
     #: Whether what is pushed of a bar says that it is over.
     tells_closing = True
