@@ -231,8 +231,10 @@ def _settle_difference(turn: Turn, difference: Difference, event: AccountSeen) -
         turn.change(reconciled_ms=turn.at_ms, doubted_cash=None, missing_base=None, lost_history_ms=None)
         heal(turn, Impairment.LEDGER_DIFFERENCE)
         return
-    doubted = turn.state.doubted_cash
-    turn.change(doubted_cash=difference.cash)
+    doubted, since_ms = turn.state.doubted_cash, turn.state.doubted_since_ms
+    if doubted != difference.cash or since_ms is None:
+        since_ms = turn.at_ms
+    turn.change(doubted_cash=difference.cash, doubted_since_ms=since_ms)
     if turn.at_ms < _last_fill_ms(turn) + BALANCES_LAG_MS or _reset(turn, difference, event):
         return
     if difference.denied or difference.orphans or difference.lost_purchase:
@@ -245,12 +247,22 @@ def _settle_difference(turn: Turn, difference: Difference, event: AccountSeen) -
     turn.change(missing_base=None, lost_history_ms=None)
     if doubted != difference.cash:
         return
+    if _may_be_proceeds(turn.state, difference) and turn.at_ms < since_ms + PROOF_MS:
+        return
     _book_flow(turn, difference.cash)
     turn.change(reconciled_ms=turn.at_ms, doubted_cash=None)
     heal(turn, Impairment.LEDGER_DIFFERENCE)
     kind = "deposit" if difference.cash > 0 else "withdrawal"
     amount = f"{plain(abs(difference.cash))} {turn.state.setup.quote}"
     turn.alert(AlertLevel.WARNING, "account", f"{kind} of {amount}: counted as a flow, not as profit")
+
+
+def _may_be_proceeds(state: AgentState, difference: Difference) -> bool:
+    """Whether more cash may be what an order of ours sold, whose trades are told later than the balances.
+
+    Its coins would be missing, but those that lie beside hide that.
+    """
+    return difference.cash > 0 and selling_in(state.orders.values()) > 0
 
 
 def _note_agreement(turn: Turn) -> None:

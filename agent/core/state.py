@@ -172,6 +172,8 @@ class AgentState:
     sellable: Decimal | None = None
     """What the account has free of our base currency, once a sale was refused for lack of it."""
     doubted_cash: Decimal | None = None
+    """By how much cash differed at the last reading, and since when by the same amount."""
+    doubted_since_ms: int | None = None
     missing_base: Missing | None = None
     """Coins of ours that the account does not hold, while that is being proven."""
     lost_history_ms: int | None = None

@@ -186,6 +186,23 @@ def test_what_an_accepted_order_took_is_no_withdrawal_before_its_trades_are_told
     assert play.state.durable.day.flows == 0
 
 
+def test_what_a_resting_order_sold_is_no_deposit_before_its_trades_are_told() -> None:
+    """Coins that lie beside hide that ours are gone, and stale answers still show the order as resting."""
+    play = Playbook().ready("10000")
+    play.enter("0.4981")
+    stop, cash = play.stop(), play.cash
+    sold = stop.qty * D("0.4790")
+    holdings = {"USDT": e.Holding(cash + sold, D(0)), "ADA": e.Holding(D(50_000), D(0))}
+    rests = play.make_report(stop, Fact.WORKING, D(0))
+    seen = e.AccountSeen(holdings, (rests,), play.order(play.entry()).fills, 0)
+    for _ in range(7):
+        play.learn(seen)
+        play.later(5_000)
+        assert play.cash == cash
+    play.learn(seen)
+    assert play.cash == cash + sold, "what is said for longer than stale answers last is so"
+
+
 def test_trades_in_a_reading_are_taken_before_anything_is_compared() -> None:
     play = Playbook().ready()
     play.enter("0.4981")
