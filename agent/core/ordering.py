@@ -52,6 +52,9 @@ VANISHED_AFTER_MS: Final = 45_000
 #: A cancel that left the order working is repeated after this, never at the speed of the network.
 CANCEL_AGAIN_MS: Final = 1_000
 LOOKUP_EVERY_MS: Final = (1_000, 2_000, 4_000, 8_000)
+#: A look-up that is due is asked for at once. So much later, time was lost: this process hung or its machine
+#: slept, or somebody moved the clock, and nobody knows how much of it really passed.
+TIME_WAS_LOST_MS: Final = 10_000
 
 
 def on_report(turn: Turn, event: OrderReported) -> None:
@@ -172,6 +175,7 @@ def on_found_nothing(turn: Turn, event: LookupFoundNothing) -> None:
     order = turn.state.orders.get(event.client_id)
     if order is None:
         return
+    order = _without_lost_time(turn, order)
     if order.is_working:
         _not_known_any_more(turn, order)
     if order.status is not OrderStatus.UNKNOWN:
@@ -192,6 +196,14 @@ def on_found_nothing(turn: Turn, event: LookupFoundNothing) -> None:
     if order.intent.side is Side.SELL:
         # What is left may be sold by another order already, if this one cannot sell more than is held.
         drive(turn, order.intent.position_id)
+
+
+def _without_lost_time(turn: Turn, order: Order) -> Order:
+    """Where time was lost, what was gathered before proves nothing: the proof of an absence begins anew."""
+    due_ms = order.next_lookup_ms
+    if due_ms is None or order.unknown_since_ms is None or turn.at_ms <= due_ms + TIME_WAS_LOST_MS:
+        return order
+    return replace(order, unknown_since_ms=turn.at_ms, not_found=0)
 
 
 def _proven_absent_after_ms(turn: Turn, order: Order) -> int:
@@ -334,7 +346,7 @@ def order_deadlines(turn: Turn) -> None:
 
 
 def _ask_again(turn: Turn, order: Order) -> None:
-    _look_again(turn, order)
+    _look_again(turn, _without_lost_time(turn, order))
     if order.status in TERMINAL:
         turn.ask(ReadFills(order.intent.client_id))
     else:

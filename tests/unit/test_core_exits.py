@@ -289,11 +289,11 @@ def test_a_sale_of_unknown_outcome_blocks_a_second_sale_until_it_is_resolved() -
     for _ in range(3):
         assert not play.sent(play.finds_nothing(first))
     assert not play.sent(), "not yet proven"
-    play.at(play.now_ms + 8_000)
+    play.later(8_000)
     assert not play.sent(play.finds_nothing(first)), "this answer may be from before the sale"
-    play.at(play.now_ms + 29_000)
+    play.later(29_000)
     assert not play.sent(play.finds_nothing(first))
-    play.at(play.now_ms + 1_000)
+    play.later(1_000)
     assert len(play.sent(play.finds_nothing(first))) == 1
     assert play.sale().client_id != first.client_id
 

@@ -350,7 +350,7 @@ def test_the_halt_survives_a_restart_and_goes_on_selling() -> None:
     assert play.order(sale).status is OrderStatus.UNKNOWN
     for stop in play.resting_stops():
         play.canceled(stop)
-    play.at(play.now_ms + 18_000)
+    play.later(18_000)
     for _ in range(3):
         play.finds_nothing(sale)
     assert play.sale().client_id != sale.client_id
@@ -446,7 +446,7 @@ def test_a_halt_is_not_cleared_while_an_order_is_unresolved() -> None:
     play = unknown_entry()
     play.learn(e.EmergencyRequested("button"))
     assert "not flat yet" in refusal(play)
-    play.at(play.now_ms + 18_000)
+    play.later(18_000)
     for _ in range(3):
         play.finds_nothing(play.entry())
     assert "not reconciled since" in refusal(play)

@@ -229,7 +229,7 @@ def test_a_list_of_unknown_outcome_is_looked_up_leg_by_leg(exists: bool) -> None
         play.works(target)
         assert play.position().unprotected_since_ms is None
         return
-    play.at(play.now_ms + 18_000)
+    play.later(18_000)
     for leg in (stop, target):
         for _ in range(3):
             play.finds_nothing(leg)

@@ -226,7 +226,7 @@ def test_one_stop_too_many_is_canceled(play: Playbook) -> None:
     play.later(2_000)
     second = play.stop()
     play.loses_answer(second)
-    play.at(play.now_ms + 18_000)
+    play.later(18_000)
     for _ in range(3):
         play.finds_nothing(second)
     play.later(4_000)
@@ -243,7 +243,7 @@ def test_of_two_stops_one_is_canceled_before_anything_is_sold(play: Playbook) ->
     play.later(2_000)
     second = play.stop()
     play.loses_answer(second)
-    play.at(play.now_ms + 18_000)
+    play.later(18_000)
     for _ in range(3):
         play.finds_nothing(second)
     play.later(4_000)
@@ -270,7 +270,7 @@ def test_a_stop_that_turns_up_after_the_position_closed_is_canceled(play: Playbo
     play.later(2_000)
     second = play.stop()
     play.loses_answer(second)
-    play.at(play.now_ms + 18_000)
+    play.later(18_000)
     for _ in range(3):
         play.finds_nothing(second)
     play.learn(e.CloseRequested("operator", None))

@@ -134,10 +134,10 @@ def test_never_placed_is_not_concluded_before_eighteen_seconds(play: Playbook, n
     entry = lost(play)
     for _ in range(not_founds):
         play.finds_nothing(entry)
-    play.at(play.now_ms + PROOF_MS - 1)
+    play.later(PROOF_MS - 1)
     play.finds_nothing(entry)
     assert play.order(entry).status is OrderStatus.UNKNOWN
-    play.at(play.now_ms + 1)
+    play.later(1)
     play.finds_nothing(entry)
     assert play.order(entry).status is OrderStatus.NOT_PLACED
     assert play.position().state is PositionState.MONITORING
@@ -145,10 +145,24 @@ def test_never_placed_is_not_concluded_before_eighteen_seconds(play: Playbook, n
 
 def test_never_placed_needs_three_definite_answers(play: Playbook) -> None:
     entry = lost(play)
-    play.at(play.now_ms + 10 * MINUTE)
+    play.later(10 * MINUTE)
     for expected in (OrderStatus.UNKNOWN, OrderStatus.UNKNOWN, OrderStatus.NOT_PLACED):
         play.finds_nothing(entry)
         assert play.order(entry).status is expected
+
+
+def test_time_that_nobody_lived_through_proves_nothing(play: Playbook) -> None:
+    """The clock is set an hour ahead, or the machine sleeps: stale answers may be as near as before."""
+    entry = lost(play)
+    answer_lookups(play, entry, play.now_ms + 10_000)
+    assert play.order(entry).not_found >= 3
+    play.at(play.now_ms + 60 * MINUTE)
+    play.finds_nothing(entry)
+    assert play.order(entry).status is OrderStatus.UNKNOWN
+    answer_lookups(play, entry, play.now_ms + PROOF_MS - 1)
+    assert play.order(entry).status is OrderStatus.UNKNOWN
+    answer_lookups(play, entry, play.now_ms + 8_000)
+    assert play.order(entry).status is OrderStatus.NOT_PLACED
 
 
 def test_network_errors_never_count_as_evidence(play: Playbook) -> None:
@@ -227,7 +241,7 @@ def test_a_refusal_that_arrives_after_all_ends_the_doubt(play: Playbook) -> None
 
 def proven_absent(play: Playbook) -> Intent:
     entry = lost(play)
-    play.at(play.now_ms + PROOF_MS)
+    play.later(PROOF_MS)
     for _ in range(3):
         play.finds_nothing(entry)
     assert play.order(entry).status is OrderStatus.NOT_PLACED
@@ -316,7 +330,7 @@ def test_a_sale_thought_dead_that_executes_beside_its_retry_is_told_and_survived
     for stop in play.resting_stops():
         play.canceled(stop)
     play.loses_answer(first)
-    play.at(play.now_ms + PROOF_MS)
+    play.later(PROOF_MS)
     for _ in range(3):
         play.finds_nothing(first)
     play.later(1_000)
@@ -423,10 +437,10 @@ def test_words_about_orders_nobody_sent_are_ignored(play: Playbook) -> None:
 def test_orders_stay_known_for_a_day_after_their_position_ended(play: Playbook) -> None:
     entry = proven_absent(play)
     for _ in range(23):
-        play.at(play.now_ms + DAY_MS // 24)
+        play.later(DAY_MS // 24)
         play.learn(e.Woke())
     assert entry.client_id in play.state.orders
-    play.at(play.now_ms + DAY_MS // 12)
+    play.later(DAY_MS // 12)
     play.learn(e.Woke())
     assert entry.client_id not in play.state.orders
     assert not play.state.positions
