@@ -1,4 +1,4 @@
-"""A refusal for a rule of the pair makes the rules be read again, and no other refusal does."""
+"""A refusal for a rule of the pair, or a closed market, makes the rules be read again; no other does."""
 
 from __future__ import annotations
 
@@ -37,9 +37,12 @@ async def watched(exchange, *events):
     return passed, learned, task
 
 
-@pytest.mark.parametrize("code", [-1013, -1111])
-async def test_a_broken_rule_is_read_again(code):
-    refused = OrderRefused("one", code, "Filter failure: LOT_SIZE")
+@pytest.mark.parametrize(
+    ("code", "detail"),
+    [(-1013, "Filter failure: LOT_SIZE"), (-1111, "Too much precision"), (-2010, "Market is closed.")],
+)
+async def test_a_broken_rule_is_read_again(code, detail):
+    refused = OrderRefused("one", code, detail)
     passed, learned, task = await watched(Exchange(RULES), refused)
     assert await asyncio.wait_for(learned.get(), 5) == InstrumentSeen(RULES)
     assert passed == [refused], "the core hears of the refusal all the same"
