@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: With all in order and nothing broken, so long may something be held without anything that sells it.
 NAKED_MS: Final = 60_000
+#: In quote currency; a little more than the venue's least order.
+_UNSELLABLE: Final = Decimal(6)
 #: An order that an account's reading shows to be gone is looked up within so long.
 VANISHED_MS: Final = 60_000
 
@@ -30,6 +32,7 @@ class Holdings:
         self.figures = figures
         self.flows = flows
         self.ours = ZERO
+        self._dust = ZERO
         self.flattening_since_ms: int | None = None
         """Since when what is held is to be sold because of a halt in calm."""
         self._trades_seen = 0
@@ -55,9 +58,19 @@ class Holdings:
 
     def forget(self) -> None:
         """The venue begins anew: what it knew is gone."""
-        self._trades_seen, self.ours = 0, ZERO
+        self._trades_seen, self.ours, self._dust = 0, ZERO, ZERO
         self._naked_since_ms = self._uncovered_since_ms = None
         self._daily_loss.forget()
+
+    @property
+    def are_sellable(self) -> bool:
+        held = self.ours - self._dust
+        return held >= 1 and held * self.world.venue.last_price() > _UNSELLABLE
+
+    def note_dust(self, qty: Decimal) -> None:
+        """Too little to be sold when it was booked: nobody sells it later, whatever it is worth by then."""
+        if qty * self.world.venue.last_price() <= _UNSELLABLE:
+            self._dust += qty
 
     def look(self) -> None:
         """At any moment: what is held at the venue, and whether anything there would sell it."""
@@ -81,8 +94,7 @@ class Holdings:
         if self._day_ends_ms <= now_ms:
             self._day_ends_ms = (now_ms // DAY_MS + 1) * DAY_MS
             self._daily_loss.look(now_ms, self.worth, self.flows.outside, holds=self.ours >= 1)
-        sellable = self.ours >= 1 and self.ours * world.venue.last_price() > Decimal(6)
-        if not sellable:
+        if not self.are_sellable:
             if self.flattening_since_ms is not None:
                 self.figures.emergency_flat_ms.append(now_ms - self.flattening_since_ms)
                 self.flattening_since_ms = None

@@ -7,7 +7,6 @@ and of starts.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from agent.core.commands import Command
@@ -63,7 +62,11 @@ class Steps:
         if after.positions is not before.positions:
             for number, position in after.positions.items():
                 was = before.positions.get(number)
-                if was is None or was is position or was.state is position.state:
+                if was is None or was is position:
+                    continue
+                if position.dust_qty > was.dust_qty:
+                    self.holdings.note_dust(position.dust_qty - was.dust_qty)
+                if was.state is position.state:
                     continue
                 if not self._reachable(was.state, position.state):
                     raise Violation(7, f"position {number} went from {was.state} to {position.state}")
@@ -80,7 +83,7 @@ class Steps:
             self.halted_ms = self.holdings.flattening_since_ms = None
         if halted and self.halted_ms is None:
             self.halted_ms = self.world.agenda.now_ms
-            if self.world.is_calm and self.holdings.ours * self.world.venue.last_price() > Decimal(6):
+            if self.world.is_calm and self.holdings.are_sellable:
                 self.holdings.flattening_since_ms = self.halted_ms
 
     @property
