@@ -255,6 +255,9 @@ class Order:
         assert fill.client_id == self.intent.client_id, "a fill belongs to its own order"
         if any(known.trade_id == fill.trade_id for known in self.fills):
             return self
+        if fill.side is not self.intent.side:
+            # An exchange that began anew gives its numbers a second time: this trade is another order's.
+            return self
         fills = (*self.fills, fill)
         filled = sum((f.qty for f in fills), ZERO)
         fact = Fact.FULLY_FILLED if filled >= self.intent.qty else Fact.PART_FILLED

@@ -110,3 +110,14 @@ def test_what_the_stop_sold_and_is_not_booked_yet_is_no_dust() -> None:
     assert (sold.state, sold.sold_qty, sold.exit_reason) == (PositionState.CLOSED, stop.qty, "STOP")
     assert sold.held_qty == 0
     assert not [alert for alert in play.alerts(play.commands) if "more than it owned" in alert]
+
+
+def test_a_purchase_is_not_booked_to_a_sale_that_had_its_number_before() -> None:
+    """A testnet that began anew gives order numbers a second time."""
+    play = holding()
+    entry, stop = play.entry(), play.stop()
+    play.fills(stop)
+    sold, cash = play.position(), play.cash
+    other = replace(play.fill(entry, "0.5", str(entry.qty)), client_id=stop.client_id)
+    play.learn(e.FillsSeen((other,)))
+    assert (play.position(), play.cash) == (sold, cash)
