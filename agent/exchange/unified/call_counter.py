@@ -3,8 +3,8 @@
 Belongs here: how much is counted now, and who has to wait. Stays true: what may wait (readings of the
 account) leaves a reserve for what an order needs (its look-up, its trades); what a sale waits for goes before
 both, and the look between a cancel and its sale first of all; orders themselves are counted elsewhere and
-never wait here. Nobody tells how high the
-counter is, and others may use the account, so a refusal counts as a full one. Venue time: by that it falls.
+never wait here. Nobody tells how high the counter is, and others may use the account, so a refusal counts as
+a full one. Venue time: by that it falls.
 """
 
 from __future__ import annotations
