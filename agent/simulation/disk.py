@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Engine as SqlEngine
+from sqlalchemy import PoolProxiedConnection
 
 from agent.core.money import forbid_float_money
 from agent.store import database
@@ -75,15 +76,33 @@ class Disk:
         self.slow_us = 0
         self._files = tuple(self.path / f"trades.db{suffix}" for suffix in ("", "-wal"))
         self._reader: sqlite3.Connection | None = None
+        self._writer: PoolProxiedConnection | None = None
+
+    @property
+    def database(self) -> Path:
+        return self._files[0]
+
+    def writer(self) -> PoolProxiedConnection:
+        """A connection that writes, opened as the product opens it. What a killed process had open is taken
+        over by the next one, which finds the same: between two transactions a connection holds nothing."""
+        if self._writer is None:
+            self._writer = database.open_engine(self.database, read_only=False).raw_connection()
+        raw: Any = self._writer.dbapi_connection
+        assert not raw.in_transaction, "nobody dies within a commit"
+        return self._writer
+
+    def drop_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.invalidate()
+            writer.close()
 
     @property
     def reader(self) -> sqlite3.Connection:
         """A connection that reads. It stays open: as long as there is another one, nobody who hangs up folds
         the log into the file."""
         if self._reader is None:
-            self._reader = sqlite3.connect(
-                f"file:{self.path / 'trades.db'}?mode=ro", uri=True, isolation_level=None
-            )
+            self._reader = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, isolation_level=None)
         return self._reader
 
     def read(self, question: str, *given: str) -> list[Any]:
@@ -95,7 +114,9 @@ class Disk:
         self.read("SELECT 1 FROM alembic_version")
 
     def close(self) -> None:
-        """Stop reading: the files are about to be other ones, or nobody needs them any more."""
+        """Let go of the files: they are about to be other ones, or nobody needs them any more."""
+        # Before who reads: the last one, if it could write, would fold the log into the file.
+        self.drop_writer()
         if self._reader is not None:
             self._reader.close()
             self._reader = None

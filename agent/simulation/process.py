@@ -276,7 +276,7 @@ class SimulatedParts(Parts):
         if self.world.thorough:
             return super().ledger(path, scope)
         self.world.disk.look()
-        return QuickLedger.open(path, scope)
+        return QuickLedger.on(self.world.disk, scope)
 
     def writer(self, ledger: Ledger, watch: Watch) -> Writer:
         self.process.ledger = ledger

@@ -14,13 +14,15 @@ from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Self, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 
 from agent.simulation.disk import Disk
+from agent.store import database
+from agent.store.batch import Scope
 from agent.store.ledger import Ledger
 
 _DIALECT: Final = sqlite.dialect(paramstyle="qmark")
@@ -208,12 +210,38 @@ class QuickReaders:
 class QuickLedger(Ledger):
     """`Ledger` of the quick profile."""
 
+    #: Keeps the connection for the process that comes after this one.
+    _disk: Disk | None = None
+
+    @classmethod
+    def on(cls, disk: Disk, scope: Scope) -> Self:
+        """That of a world's process."""
+        ledger = cls(
+            database.open_engine(disk.database, read_only=False), disk.database, scope, read_only=False
+        )
+        ledger._disk = disk
+        ledger._begin()
+        return ledger
+
     def _writing(self) -> Connection:
         if self._connection is None:
-            opened = self._engine.raw_connection()
+            opened = self._engine.raw_connection() if self._disk is None else self._disk.writer()
             raw = cast(sqlite3.Connection, opened.dbapi_connection)
             self._connection = cast(Connection, QuickConnection(raw, opened))
         return self._connection
+
+    def _hang_up(self) -> None:
+        if self._disk is None:
+            super()._hang_up()
+        else:
+            # A commit failed.
+            self._connection = None
+            self._disk.drop_writer()
+
+    def close(self) -> None:
+        if self._disk is None:
+            super().close()
+        self._connection = None
 
     def _reading(self) -> AbstractContextManager[Connection]:
         return nullcontext(self._writing())

@@ -60,18 +60,22 @@ class Ledger:
         if read_only:
             return cls(engine, place, scope, read_only=True)
         ledger = cls(open_engine(place, read_only=False), place, scope, read_only=False)
-        try:
-            with ledger._writing().begin():
-                ledger._writing().execute(statements(ledger._writing()).open_scope, scope.columns())
-            if isinstance(place, Path):
-                ledger._keep_index(place)
-                # No order waits for a server to have compiled its statements.
-                ledger._rehearse()
-                ledger._number_changes()
-        except (DBAPIError, sqlite3.Error) as error:
-            ledger.close()
-            raise database_trouble(error, place, "opening") from None
+        ledger._begin()
         return ledger
+
+    def _begin(self) -> None:
+        """Be the one that writes. Raises StoreTrouble."""
+        try:
+            with self._writing().begin():
+                self._writing().execute(statements(self._writing()).open_scope, self.scope.columns())
+            if isinstance(self.place, Path):
+                self._keep_index(self.place)
+                # No order waits for a server to have compiled its statements.
+                self._rehearse()
+                self._number_changes()
+        except (DBAPIError, sqlite3.Error) as error:
+            self.close()
+            raise database_trouble(error, self.place, "opening") from None
 
     def _keep_index(self, path: Path) -> None:
         """Take the space of the log's index now: on a full disk a page without it would end the process."""

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from agent.simulation.disk import Disk
 from agent.simulation.quick_ledger import QuickConnection, QuickLedger
 from agent.simulation.world import World
 from agent.store.batch import Batch
@@ -60,6 +61,31 @@ def test_the_same_batches_leave_the_same_rows_and_a_start_reads_the_same(tmp_pat
     assert loaded[0] == loaded[1]
     assert any(order.fills for order in loaded[0][1].orders)
     assert all(dumps[0][table] for table in ("orders", "fills", "trades", "documents", "decisions", "events"))
+
+
+def test_the_next_process_reads_what_was_written_and_after_a_power_cut_what_the_disk_has() -> None:
+    disk = Disk("tag")
+    disk.look()
+    empty = disk.snapshot()
+    first = QuickLedger.on(disk, SCOPE)
+    raw = disk.writer().dbapi_connection
+    first.commit(Batch(0, documents={"a": 1}))
+    disk.survive(first.close)
+    assert set(disk.read("SELECT key, body FROM documents")) == {("a", "1")}
+    second = QuickLedger.on(disk, SCOPE)
+    assert disk.writer().dbapi_connection is raw
+    assert second.load().documents == {"a": 1}
+    second.close()
+    disk.restore(empty)
+    third = QuickLedger.on(disk, SCOPE)
+    assert disk.writer().dbapi_connection is not raw
+    assert third.load().documents == {}
+    third.commit(Batch(0, documents={"b": 2}))
+    third._hang_up()
+    third.commit(Batch(0, documents={"c": 3}))
+    assert third.load().documents == {"b": 2, "c": 3}
+    third.close()
+    disk.close()
 
 
 def test_a_database_that_refuses_is_told_as_the_real_ledger_tells_it(tmp_path: Path) -> None:
