@@ -23,6 +23,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from agent.exchange.ccxt_import import rest_class
+from agent.simulation.disk import workplace
 from agent.simulation.kraken_rules import KRAKEN
 from agent.simulation.record import Range, Record, RecordError, opened
 from agent.simulation.rules import BINANCE, Rules
@@ -163,14 +165,21 @@ def _settle_memory() -> None:
     gc.set_threshold(20_000, 5, 5)
 
 
-#: Once before the first world of this process, and once behind it: it loads what only a world needs.
-_settle_before = functools.cache(_settle_memory)
+@functools.cache
+def _settle_before(rules: str) -> None:
+    """Once before the first world of this process: what all of them share is no cost of a day."""
+    workplace()
+    rest_class(rules)
+    _settle_memory()
+
+
+#: Once behind the first world: it loads what only a world needs.
 _settle_behind = functools.cache(_settle_memory)
 
 
 def live(of: Range, seed: int) -> Result:
     """One world; a good one's story is not carried from one process to the other."""
-    _settle_before()
+    _settle_before(of.rules)
     began_s = time.process_time()
     result = World(seed, of.days, thorough=of.thorough, rules=RULES[of.rules]).run()
     # A world is full of circles; none of it outlives its end.

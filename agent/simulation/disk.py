@@ -29,6 +29,8 @@ from agent.store.ledger import CommitFailed, Ledger
 from agent.store.prepare import prepare
 
 _SECTOR: Final = 512
+#: Looked at together, since most of a file is the same before a commit and after it.
+_SECTORS: Final = 64 * _SECTOR
 _ROOT: Final = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
 
 
@@ -173,14 +175,19 @@ def _mixed(old: bytes, new: bytes, chance: random.Random) -> bytes:
     if chance.random() < 0.3:
         length = chance.randint(min(len(old), len(new)), length)
     pieces = []
-    for at in range(0, length, _SECTOR):
-        was, now = old[at : at + _SECTOR], new[at : at + _SECTOR]
-        if was == now:
-            pieces.append(now)
-        elif chance.random() < share:
-            pieces.append(now.ljust(len(was), b"\x00"))
-        else:
-            pieces.append(was.ljust(min(_SECTOR, length - at), b"\x00"))
+    for begin in range(0, length, _SECTORS):
+        end = begin + _SECTORS
+        if old[begin:end] == new[begin:end]:
+            pieces.append(new[begin:end])
+            continue
+        for at in range(begin, min(end, length), _SECTOR):
+            was, now = old[at : at + _SECTOR], new[at : at + _SECTOR]
+            if was == now:
+                pieces.append(now)
+            elif chance.random() < share:
+                pieces.append(now.ljust(len(was), b"\x00"))
+            else:
+                pieces.append(was.ljust(min(_SECTOR, length - at), b"\x00"))
     return b"".join(pieces)[:length]
 
 

@@ -50,7 +50,7 @@ from agent.simulation.quick_ledger import QuickLedger, QuickReaders
 from agent.simulation.session import MemorySession
 from agent.simulation.witness import Violation
 from agent.store import ledger as ledger_module
-from agent.store import paper_rows, reading
+from agent.store import paper, paper_rows, reading
 from agent.store.batch import Batch, Scope
 from agent.store.data_dir import DataDir
 from agent.store.ledger import Ledger
@@ -257,6 +257,7 @@ class SimulatedParts(Parts):
                 (signed_client, "_instance"): signed,
                 # The schema of a world's database was checked when its first copy was made.
                 (ledger_module, "open_for_reading"): readers,
+                (paper, "open_for_reading"): readers,
                 (paper_rows, "open_for_reading"): readers,
                 (reading, "open_for_reading"): readers,
             }

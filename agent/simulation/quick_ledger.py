@@ -13,6 +13,7 @@ import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, Self, cast
 
@@ -28,8 +29,8 @@ from agent.store.ledger import Ledger
 _DIALECT: Final = sqlite.dialect(paramstyle="qmark")
 Params = Mapping[str, Any]
 _NOTHING: Final[Params] = {}
-#: A value from the parameters or the statement's own, and what is done to it on its way into the file.
-_Bind = tuple[str, Any, Callable[[Any], Any] | None]
+#: What is done to the value at a place on its way into the file.
+_Bind = tuple[int, Callable[[Any], Any]]
 
 
 class _Compiled:
@@ -38,9 +39,15 @@ class _Compiled:
     def __init__(self, statement: Any, names: Sequence[str]) -> None:
         compiled = cast(Any, statement.compile(dialect=_DIALECT, column_keys=list(names)))
         self.text: str = str(compiled)
-        own, processors = compiled.params, compiled._bind_processors
+        processors, places = compiled._bind_processors, list(compiled.positiontup)
+        #: Values of the statement itself.
+        self.own: Params = {name: compiled.params.get(name) for name in places if name not in names}
+        self.places = places
+        self.values: Callable[[Params], tuple[Any, ...]] | None = None
+        if len(places) > 1:
+            self.values = cast(Callable[[Params], tuple[Any, ...]], itemgetter(*places))
         self.binds: list[_Bind] = [
-            (name, own.get(name), processors.get(name)) for name in compiled.positiontup
+            (place, processors[name]) for place, name in enumerate(places) if name in processors
         ]
         #: Those that stand for as many values as are given.
         self.lists = frozenset(bind.key for bind in compiled.post_compile_params)
@@ -52,16 +59,19 @@ class _Compiled:
         self.plain = not any(self.processors)
         self.row: Any = namedtuple("Row", [column.keyname for column in columns]) if columns else None
 
-    def bound(self, params: Params) -> list[Any]:
+    def bound(self, params: Params) -> Sequence[Any]:
+        given = {**self.own, **params} if self.own else params
         if self.lists:
-            return [
-                value for name, own, _ in self.binds for value in self._values(name, params.get(name, own))
-            ]
-        get = params.get
-        return [
-            get(name, own) if processor is None else processor(get(name, own))
-            for name, own, processor in self.binds
-        ]
+            return [value for name in self.places for value in self._values(name, given[name])]
+        if self.values is None:
+            values = [given[name] for name in self.places]
+        elif self.binds:
+            values = list(self.values(given))
+        else:
+            return self.values(given)
+        for place, processor in self.binds:
+            values[place] = processor(values[place])
+        return values
 
     def _values(self, name: str, value: Any) -> Sequence[Any]:
         return value if name in self.lists else (value,)

@@ -6,7 +6,10 @@ account stays apart from the new one. Only the holder of the instance lock start
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Table, func, insert, select, update
+import functools
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from agent.store import schema
@@ -53,9 +56,13 @@ def _scope(agent_id: str, venue: str, pair: str, number: int) -> Scope:
 
 
 def _highest(connection: Connection, agent_id: str, venue: str, pair: str) -> int:
-    table: Table = schema.paper_accounts
-    wanted = select(func.max(table.c.number)).where(
-        table.c.agent_id == agent_id, table.c.venue == venue, table.c.mode == _MODE, table.c.pair == pair
-    )
-    found: int | None = connection.execute(wanted).scalar_one()
+    whose = {"agent_id": agent_id, "venue": venue, "mode": _MODE, "pair": pair}
+    found: int | None = connection.execute(_question(), whose).scalar_one()
     return found or 0
+
+
+@functools.cache
+def _question() -> Select[Any]:
+    table = schema.paper_accounts
+    mine = [table.c[name] == bindparam(name) for name in ("agent_id", "venue", "mode", "pair")]
+    return select(func.max(table.c.number)).where(*mine)
