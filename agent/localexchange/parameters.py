@@ -52,8 +52,12 @@ def form_pairs(form: str) -> list[tuple[str, str]]:
     """
     if "%" in form or "+" in form:
         return parse_qsl(form, keep_blank_values=True)
-    parts = (part.partition("=") for part in form.split("&") if part)
-    return [(name, value) for name, _, value in parts]
+    pairs = []
+    for part in form.split("&"):
+        if part:
+            name, _, value = part.partition("=")
+            pairs.append((name, value))
+    return pairs
 
 
 def missing(name: str) -> RejectionError:

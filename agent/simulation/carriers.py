@@ -38,9 +38,6 @@ _SIGNED: Final[Mapping[str, tuple[str, str]]] = {
     "private_get_account": ("GET", "/api/v3/account"),
     "private_get_mytrades": ("GET", "/api/v3/myTrades"),
     "private_post_orderlist_oco": ("POST", "/api/v3/orderList/oco"),
-    "private_get_orderlist": ("GET", "/api/v3/orderList"),
-    "private_delete_orderlist": ("DELETE", "/api/v3/orderList"),
-    "private_get_openorderlist": ("GET", "/api/v3/openOrderList"),
     "sapi_get_account_apirestrictions": ("GET", "/sapi/v1/account/apiRestrictions"),
 }
 _PUBLIC: Final[Mapping[str, str]] = {
@@ -86,37 +83,48 @@ class SignedCarrier:
         self.session: Any = _Session()
         self._network = network
         self._loop = loop
-        self._keys = keys
+        self._key = keys.api_key
+        self._keyed = hmac.new(keys.secret.encode(), digestmod="sha256")
         self._gate = gate
         self._time = time
         self._timeout_s = timeout_ms / 1_000
 
-    def __getattr__(self, call: str) -> Callable[[dict[str, Any]], Awaitable[None]]:
-        method, path = _SIGNED[call]
-        assert f"{method} {path}" in ALLOWED_REQUESTS or method == "GET", f"{method} {path} is none of ours"
-
-        async def send(params: dict[str, Any]) -> None:
-            request = self._request(method, path, params, signed=not call.startswith("public"))
-            underway = signed_client._underway.get()
-            reason = underway.last_word() if underway.last_word is not None else None
-            if reason is not None:
-                raise signed_client._HeldBackError(reason)
-            status, headers, body = await self._network.ask(self._loop, request, self._timeout_s)
-            text = body.decode("utf-8", "replace")
-            self._gate.answered(status, headers, text)
-            underway.answer = (status, text)
-
-        return send
+    async def _send(self, method: str, path: str, params: dict[str, Any], *, signed: bool) -> None:
+        request = self._request(method, path, params, signed=signed)
+        underway = signed_client._underway.get()
+        reason = underway.last_word() if underway.last_word is not None else None
+        if reason is not None:
+            raise signed_client._HeldBackError(reason)
+        status, headers, body = await self._network.ask(self._loop, request, self._timeout_s)
+        text = body.decode("utf-8", "replace")
+        self._gate.answered(status, headers, text)
+        underway.answer = (status, text)
 
     def _request(self, method: str, path: str, params: dict[str, Any], *, signed: bool) -> Request:
         if not signed:
             return Request(method, path, query_text(params))
         query = query_text({"timestamp": self._time.stamp_ms(), **params, "recvWindow": RECV_WINDOW_MS})
-        signature = hmac.digest(self._keys.secret.encode(), query.encode(), "sha256").hex()
-        query += f"&signature={signature}"
+        signature = self._keyed.copy()
+        signature.update(query.encode())
+        query += f"&signature={signature.hexdigest()}"
         if method in ("GET", "DELETE"):
-            return Request(method, path, query, key=self._keys.api_key)
-        return Request(method, path, form=query, key=self._keys.api_key)
+            return Request(method, path, query, key=self._key)
+        return Request(method, path, form=query, key=self._key)
+
+
+def _signed_call(call: str) -> Callable[[SignedCarrier, dict[str, Any]], Awaitable[None]]:
+    method, path = _SIGNED[call]
+    assert f"{method} {path}" in ALLOWED_REQUESTS, f"{method} {path} is none of ours"
+    signed = not call.startswith("public")
+
+    def send(carrier: SignedCarrier, params: dict[str, Any]) -> Awaitable[None]:
+        return carrier._send(method, path, params, signed=signed)
+
+    return send
+
+
+for _call in _SIGNED:
+    setattr(SignedCarrier, _call, _signed_call(_call))
 
 
 class PublicCarrier:
@@ -132,22 +140,17 @@ class PublicCarrier:
         self._timeout_s = timeout_ms / 1_000
         self._errors = sys.modules["ccxt.base.errors"]
 
-    def __getattr__(self, call: str) -> Callable[..., Awaitable[Any]]:
-        path = _PUBLIC[call]
-
-        async def send(params: Mapping[str, Any] | None = None) -> Any:
-            request = Request("GET", path, query_text(params or {}))
-            try:
-                status, headers, body = await self._network.ask(self._loop, request, self._timeout_s)
-            except TimeoutError as error:
-                raise self._errors.RequestTimeout("no answer") from error
-            except OSError as error:
-                raise self._errors.ExchangeNotAvailable("the connection broke") from error
-            text = body.decode("utf-8", "replace")
-            self._gate.answered(status, headers, text)
-            return self._read(status, text)
-
-        return send
+    async def _ask(self, path: str, params: Mapping[str, Any]) -> Any:
+        request = Request("GET", path, query_text(params))
+        try:
+            status, headers, body = await self._network.ask(self._loop, request, self._timeout_s)
+        except TimeoutError as error:
+            raise self._errors.RequestTimeout("no answer") from error
+        except OSError as error:
+            raise self._errors.ExchangeNotAvailable("the connection broke") from error
+        text = body.decode("utf-8", "replace")
+        self._gate.answered(status, headers, text)
+        return self._read(status, text)
 
     def _read(self, status: int, text: str) -> Any:
         if status in (418, 429):
@@ -162,3 +165,16 @@ class PublicCarrier:
             kind = self._errors.BadSymbol if body.get("code") == -1121 else self._errors.ExchangeError
             raise kind(f"binance {text}")
         return body
+
+
+def _public_call(call: str) -> Callable[..., Awaitable[Any]]:
+    path = _PUBLIC[call]
+
+    def ask(carrier: PublicCarrier, params: Mapping[str, Any] | None = None) -> Awaitable[Any]:
+        return carrier._ask(path, params or {})
+
+    return ask
+
+
+for _call in _PUBLIC:
+    setattr(PublicCarrier, _call, _public_call(_call))

@@ -19,13 +19,16 @@ class Credentials:
     def __init__(self, key: str, secret: str) -> None:
         self.key = key
         self._secret = secret
+        # What the key alone decides is computed once.
+        self._keyed = hmac.new(secret.encode(), digestmod="sha256")
 
     def holds(self, payload: bytes, signature: str) -> bool:
         """Whether `signature` (hexadecimal for HMAC, base64 otherwise) was made for these bytes."""
         if _PUBLIC in self._secret:
             return _verified(self._secret, payload, signature)
-        right = hmac.digest(self._secret.encode(), payload, "sha256").hex()
-        return hmac.compare_digest(right.encode(), signature.lower().encode())
+        right = self._keyed.copy()
+        right.update(payload)
+        return hmac.compare_digest(right.hexdigest().encode(), signature.lower().encode())
 
 
 def _verified(pem: str, payload: bytes, signature: str) -> bool:
