@@ -18,6 +18,7 @@ KEPT_FOR_EXITS: Final = 0.2
 
 _UNIT_MS: Final = {"S": 1_000, "M": 60_000, "H": 3_600_000, "D": 86_400_000}
 _WORDS: Final = {"SECOND": "S", "MINUTE": "M", "HOUR": "H", "DAY": "D"}
+_PREFIX: Final = "x-mbx-order-count-"
 _HEADER: Final = re.compile(r"x-mbx-order-count-(\d{1,4})([smhd])")
 #: Binance's limits as of July 2026, until exchangeInfo tells the current ones.
 _LIMITS: Final = {"10S": 100, "1D": 200_000}
@@ -52,7 +53,8 @@ class OrderCount:
     def answered(self, headers: Mapping[str, Any], now_ms: int) -> None:
         """What the headers of an answer say."""
         for header, value in headers.items():
-            found = _HEADER.fullmatch(header.lower())
+            name = header.lower()
+            found = _HEADER.fullmatch(name) if name.startswith(_PREFIX) else None
             if found is None or not str(value).isdecimal():
                 continue
             window = self._windows.get(found[1] + found[2].upper())

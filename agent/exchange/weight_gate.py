@@ -64,6 +64,10 @@ class Urgency(IntEnum):
     HISTORY = 4
 
 
+#: In the order of `Urgency`.
+_SHARES: Final = (URGENT_SHARE, ORDINARY_SHARE, ORDINARY_SHARE, ORDINARY_SHARE, HISTORY_SHARE)
+
+
 @dataclass(order=True, slots=True)
 class _Waiting:
     urgency: Urgency
@@ -129,10 +133,13 @@ class WeightGate:
 
     def admits_now(self, urgency: Urgency, weight: int) -> bool:
         """Whether this request may be sent at once; if so, its weight counts from now on."""
-        assert 0 <= weight <= self._limit * _share(urgency), f"weight {weight} would never be sent"
-        if self._queue or self._wait_until_ms(urgency, weight) is not None or self._gap_ms(urgency):
+        assert 0 <= weight <= self._limit * _SHARES[urgency], f"weight {weight} would never be sent"
+        now_ms = self._clock.now_ms()
+        if self._queue or self._wait_until_ms(urgency, weight, now_ms) is not None:
             return False
-        self._count(urgency, weight)
+        if self._gap_ms(urgency, now_ms):
+            return False
+        self._count(urgency, weight, now_ms)
         return True
 
     async def admit(self, urgency: Urgency, weight: int) -> None:
@@ -144,7 +151,7 @@ class WeightGate:
         try:
             while not self._may_go(me):
                 await self._wait(me)
-            self._count(urgency, weight)
+            self._count(urgency, weight, self._clock.now_ms())
         finally:
             self._queue.remove(me)
             self._let_forward()
@@ -154,20 +161,21 @@ class WeightGate:
     def answered(self, status: int, headers: Mapping[str, str], body: str = "") -> None:
         """Learn from an answer: the weight it reports, and whether it asks for silence."""
         lower = {name.lower(): value for name, value in headers.items()}
+        now_ms = self._clock.now_ms()
         used = _int(lower.get("x-mbx-used-weight-1m") or lower.get("x-mbx-used-weight"))
         if used is not None:
-            self._turn()
+            self._turn(now_ms)
             self._used = max(self._used, used)
-        self.orders.answered(lower, self._clock.now_ms())
+        self.orders.answered(lower, now_ms)
         if status in _SILENCE_S:
             seconds = _int(lower.get("retry-after"))
             if seconds is None and _TOO_MANY_ORDERS.search(body):
                 # Only orders are too many: cancels and questions may go on, and so may the next exit's try.
-                self.orders.refused(self._clock.now_ms())
+                self.orders.refused(now_ms)
                 return
             if seconds is None:
                 seconds = _SILENCE_S[status]
-            until_ms = self._clock.now_ms() + seconds * 1_000 + _MARGIN_MS
+            until_ms = now_ms + seconds * 1_000 + _MARGIN_MS
             stated = _BANNED_UNTIL.search(body)
             if stated:
                 until_ms = max(until_ms, int(stated.group(1)) + _MARGIN_MS)
@@ -184,10 +192,11 @@ class WeightGate:
             self._on_blocked(until_ms)
 
     def _may_go(self, me: _Waiting) -> bool:
+        now_ms = self._clock.now_ms()
         return (
             self._queue[0] is me
-            and self._wait_until_ms(me.urgency, me.weight) is None
-            and not self._gap_ms(me.urgency)
+            and self._wait_until_ms(me.urgency, me.weight, now_ms) is None
+            and not self._gap_ms(me.urgency, now_ms)
         )
 
     async def _wait(self, me: _Waiting) -> None:
@@ -195,35 +204,35 @@ class WeightGate:
         if self._queue[0] is not me:
             await me.turn.wait()
             return
-        until_ms = self._wait_until_ms(me.urgency, me.weight)
+        now_ms = self._clock.now_ms()
+        until_ms = self._wait_until_ms(me.urgency, me.weight, now_ms)
         if until_ms is not None:
             sleep = self._clock.sleep_until(until_ms)
         else:
-            gap_ms = self._gap_ms(me.urgency)
-            sleep = self._clock.sleep_until(self._clock.now_ms() + gap_ms)
+            gap_ms = self._gap_ms(me.urgency, now_ms)
+            sleep = self._clock.sleep_until(now_ms + gap_ms)
             if gap_ms:
                 # It is no longer in machine time, where a clock that is set back does not count.
                 await first_of(me.turn.wait(), sleep, self._clock.sleep_machine(gap_ms))
                 return
         await first_of(me.turn.wait(), sleep)
 
-    def _wait_until_ms(self, urgency: Urgency, weight: int) -> int | None:
+    def _wait_until_ms(self, urgency: Urgency, weight: int, now_ms: int) -> int | None:
         """Venue time at which there may be room for this request; None when there is now."""
-        now_ms = self._clock.now_ms()
         if now_ms < self._blocked_until_ms:
             return self._blocked_until_ms
-        self._turn()
-        if self._used + weight <= self._limit * _share(urgency):
+        self._turn(now_ms)
+        if self._used + weight <= self._limit * _SHARES[urgency]:
             return None
         return (self._minute + 1) * MINUTE_MS
 
-    def _gap_ms(self, urgency: Urgency) -> int:
+    def _gap_ms(self, urgency: Urgency, now_ms: int) -> int:
         """Venue time that an ordinary request must still keep from the one before."""
         if urgency is Urgency.LEAVE or not self._spacing_ms or self._last_ordinary_ms < 0:
             return 0
         # A clock that was set back must not make anybody wait for longer than once.
-        self._last_ordinary_ms = min(self._last_ordinary_ms, self._clock.now_ms())
-        return max(0, math.ceil(self._spacing_ms - (self._clock.now_ms() - self._last_ordinary_ms)))
+        self._last_ordinary_ms = min(self._last_ordinary_ms, now_ms)
+        return max(0, math.ceil(self._spacing_ms - (now_ms - self._last_ordinary_ms)))
 
     def _let_forward(self) -> None:
         """Let who has waited long enough go before ordinary requests that came later."""
@@ -235,22 +244,16 @@ class WeightGate:
             waiting.urgency = Urgency.ENTER
             bisect.insort(self._queue, waiting)
 
-    def _count(self, urgency: Urgency, weight: int) -> None:
-        self._turn()
+    def _count(self, urgency: Urgency, weight: int, now_ms: int) -> None:
+        self._turn(now_ms)
         self._used += weight
         if urgency is not Urgency.LEAVE:
-            self._last_ordinary_ms = self._clock.now_ms()
+            self._last_ordinary_ms = now_ms
 
-    def _turn(self) -> None:
-        minute = self._clock.now_ms() // MINUTE_MS
+    def _turn(self, now_ms: int) -> None:
+        minute = now_ms // MINUTE_MS
         if minute != self._minute:
             self._minute, self._used = minute, 0
-
-
-def _share(urgency: Urgency) -> float:
-    if urgency is Urgency.LEAVE:
-        return URGENT_SHARE
-    return HISTORY_SHARE if urgency is Urgency.HISTORY else ORDINARY_SHARE
 
 
 def _int(text: str | None) -> int | None:

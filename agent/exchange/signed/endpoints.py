@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Endpoint:
-    """`call` is ccxt's implicit method; `places`: the request may make an order."""
+    """One of those below, so it equals itself alone.
+
+    `call` is ccxt's implicit method; `places`: the request may make an order.
+    """
 
     what: str
     verb: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 _AMOUNT: Final = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
@@ -43,9 +44,16 @@ def text(data: Mapping[str, Any], key: str) -> str:
 def amount(data: Mapping[str, Any], key: str) -> Decimal:
     """A decimal number as text, zero or above."""
     value = data.get(key)
-    if not isinstance(value, str) or _AMOUNT.fullmatch(value) is None:
+    told = _decimal(value) if isinstance(value, str) else None
+    if told is None:
         raise _wrong(key, value, "an amount as text")
-    return Decimal(value)
+    return told
+
+
+@lru_cache(maxsize=1_024)
+def _decimal(text: str) -> Decimal | None:
+    """An account tells the same amounts again and again, zero above all."""
+    return Decimal(text) if _AMOUNT.fullmatch(text) else None
 
 
 def positive(data: Mapping[str, Any], key: str) -> Decimal:
