@@ -112,10 +112,14 @@ class FaultBoard:
         )
 
     def of_kind(self, *kinds: str) -> list[Fault]:
+        if not self._faults:
+            return []
         return [f for f in self._faults.values() if f.kind in kinds and self.active(f)]
 
     def in_force(self, *kinds: str) -> list[Fault]:
         """Standing faults that have begun and are neither cleared nor over."""
+        if not self._faults:
+            return []
         return [
             f
             for f in self._faults.values()
@@ -124,6 +128,8 @@ class FaultBoard:
 
     def armed(self) -> list[Fault]:
         """Standing faults that wait for their request."""
+        if not self._faults:
+            return []
         return [
             f
             for f in self._faults.values()

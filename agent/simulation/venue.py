@@ -116,12 +116,12 @@ class Front:
         exchange, trading, now_ms = self.exchange, self.trading, self.exchange.clock.now_ms()
         trading.standing.passes(request.method, request.path)
         away = trading.standing.unavailable
-        answer = _json(_UNAVAILABLE, 503) if away else self._answered(request, now_ms)
-        used = str(exchange.limits.used(now_ms))
-        headers = {**answer.headers, "X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used}
-        return Answer(answer.status, answer.body, headers)
+        status, body, headers = (503, _UNAVAILABLE, {}) if away else self._answered(request, now_ms)
+        headers["X-MBX-USED-WEIGHT"] = headers["X-MBX-USED-WEIGHT-1M"] = str(exchange.limits.used(now_ms))
+        return Answer(status, body if isinstance(body, bytes) else orjson.dumps(body), headers)
 
-    def _answered(self, request: Request, now_ms: int) -> Answer:
+    def _answered(self, request: Request, now_ms: int) -> tuple[int, object, dict[str, str]]:
+        """Status, body and headers. Bytes are a page; what is anything else is written as JSON."""
         public = PUBLIC.get(request.path) if request.method == "GET" else None
         signed = self.trading.endpoint(request.method, request.path)
         pairs = form_pairs(request.query)
@@ -131,22 +131,22 @@ class Front:
         elif signed is not None:
             weight = signed.weight(asked)
         else:
-            return Answer(404, b"<html><body><h2>404 Not found</h2></body></html>")
+            return 404, b"<html><body><h2>404 Not found</h2></body></html>", {}
         refusal = self.exchange.limits.admit(weight, now_ms)
         if refusal is not None:
             held = {"Retry-After": str(refusal.retry_after_s)}
-            return _json({"code": -1003, "msg": refusal.text}, refusal.status, held)
+            return refusal.status, {"code": -1003, "msg": refusal.text}, held
         try:
             if public is not None:
-                return _json(public.answer(self.exchange.market, Parameters(pairs), now_ms))
+                return 200, public.answer(self.exchange.market, Parameters(pairs), now_ms), {}
             assert signed is not None
             raw = raw_of_http(request.query.encode(), request.form.encode())
             body = self.trading.execute(signed, request.key, raw, request.method, request.path)
-            return _json(body, 200, self.trading.headers(signed))
+            return 200, body, self.trading.headers(signed)
         except RejectionError as rejection:
             wait = rejection.retry_after_s
             headers = {} if wait is None else {"Retry-After": str(wait)}
-            return _json(rejection.body, rejection.status, headers)
+            return rejection.status, rejection.body, headers
 
 
 class SimulatedVenue:
@@ -218,10 +218,6 @@ class SimulatedVenue:
     @property
     def open_orders(self) -> Any:
         return self.desk.venue.registry.open_orders(self.symbol)
-
-
-def _json(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
-    return Answer(status, orjson.dumps(body), headers or {})
 
 
 class _Uncounted:

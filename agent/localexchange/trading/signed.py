@@ -40,10 +40,12 @@ class Raw:
 
 def raw_of_http(query: bytes, body: bytes) -> Raw:
     """Query string and form together; the query's value counts where both name a parameter."""
-    asked, sent = _pairs(query), _pairs(body)
+    asked, signed = _pairs(query), _without_signature(query)
+    if not body:
+        return Raw(asked, signed)
     names = {name for name, _ in asked}
-    pairs = [*asked, *((name, value) for name, value in sent if name not in names)]
-    return Raw(pairs, _without_signature(query) + _without_signature(body))
+    pairs = [*asked, *((name, value) for name, value in _pairs(body) if name not in names)]
+    return Raw(pairs, signed + _without_signature(body))
 
 
 def raw_of_frame(params: Mapping[str, str]) -> Raw:
