@@ -28,6 +28,10 @@ class Pair:
     typical_price: float
     minute_volume: float
 
+    def __hash__(self) -> int:
+        """Of the name alone: hashing decimals takes long, and hardly two pairs share a name."""
+        return hash((self.base, self.quote))
+
     @cached_property
     def symbol(self) -> str:
         return self.base + self.quote
