@@ -177,7 +177,7 @@ class TinyExchange:
         }
         working = tuple(self._report(o) for o in self.orders.values() if o.is_open)
         fills = tuple(f for f in self.all_fills() if f.at_ms >= since_ms)
-        return AccountSeen(holdings, working, fills, since_ms)
+        return AccountSeen(holdings, working, fills, since_ms, self.now_ms)
 
     def all_fills(self) -> list[Fill]:
         return [f for o in self.orders.values() for f in o.fills]

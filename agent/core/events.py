@@ -254,12 +254,16 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class AccountSeen:
-    """The exchange's view at one moment: balances, open orders, own trades since `fills_since_ms`."""
+    """The exchange's view at one moment: balances, open orders, own trades since `fills_since_ms`.
+
+    `asked_ms`: when it was begun, with the open orders; None where that is not known.
+    """
 
     holdings: Mapping[str, Holding]
     open_orders: tuple[OrderReport, ...]
     fills: tuple[Fill, ...]
     fills_since_ms: int
+    asked_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,6 +268,10 @@ class Order:
             reported_qty=max(self.reported_qty, filled),
         )
 
+    def found_nowhere(self) -> Order:
+        """This order, looked for in vain once more."""
+        return replace(self, not_found=self.not_found + 1)
+
     def with_fact(self, fact: Fact, detail: str = "") -> Order:
         return replace(self, status=next_status(self.status, fact), detail=detail or self.detail)
 

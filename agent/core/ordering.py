@@ -3,7 +3,8 @@
 Reports may come twice, late or in the wrong order; fills are counted by trade id. An order without a
 believable answer is UNKNOWN and is looked up again and again; "never placed" is concluded only after
 `PROVEN_ABSENT_AFTER_MS` (a sale that could take what is not its position's: `NOT_EVEN_STALE_MS`) and
-`DEFINITE_NOT_FOUNDS` definite answers, and even then a late fill counts.
+`DEFINITE_NOT_FOUNDS` definite answers, and even then a late fill counts. Where look-ups fail, readings of the
+account may prove it of what rests (see `absence`).
 """
 
 from __future__ import annotations
@@ -175,22 +176,18 @@ def on_found_nothing(turn: Turn, event: LookupFoundNothing) -> None:
     order = turn.state.orders.get(event.client_id)
     if order is None:
         return
-    order = _without_lost_time(turn, order)
+    order = without_lost_time(turn, order)
     if order.is_working:
         _not_known_any_more(turn, order)
     if order.status is not OrderStatus.UNKNOWN:
         return
-    order = replace(order, not_found=order.not_found + 1)
+    order = order.found_nowhere()
     # The request may have left later than it was decided, but not later than it was given up.
     since = order.unknown_since_ms if order.unknown_since_ms is not None else turn.at_ms
     old_enough = turn.at_ms >= since + _proven_absent_after_ms(turn, order)
     if old_enough and order.not_found >= DEFINITE_NOT_FOUNDS:
-        absent = replace(
-            order.with_fact(Fact.PROVEN_ABSENT, "the exchange has no such order"), next_lookup_ms=None
-        )
-        turn.put_order(absent)
-        turn.alert(AlertLevel.WARNING, "order", f"order {event.client_id} was never placed")
-        _after_change(turn, order, absent)
+        text = f"order {event.client_id} was never placed"
+        conclude_absent(turn, order, "the exchange has no such order", text)
         return
     _look_again(turn, order)
     if order.intent.side is Side.SELL:
@@ -198,7 +195,15 @@ def on_found_nothing(turn: Turn, event: LookupFoundNothing) -> None:
         drive(turn, order.intent.position_id)
 
 
-def _without_lost_time(turn: Turn, order: Order) -> Order:
+def conclude_absent(turn: Turn, order: Order, detail: str, told: str) -> None:
+    """It is proven: nothing more comes of this order, and what it was for is done anew."""
+    absent = replace(order.with_fact(Fact.PROVEN_ABSENT, detail), next_lookup_ms=None)
+    turn.put_order(absent)
+    turn.alert(AlertLevel.WARNING, "order", told)
+    _after_change(turn, order, absent)
+
+
+def without_lost_time(turn: Turn, order: Order) -> Order:
     """Where time was lost, what was gathered before proves nothing: the proof of an absence begins anew."""
     due_ms = order.next_lookup_ms
     if due_ms is None or order.unknown_since_ms is None or turn.at_ms <= due_ms + TIME_WAS_LOST_MS:
@@ -346,7 +351,7 @@ def order_deadlines(turn: Turn) -> None:
 
 
 def _ask_again(turn: Turn, order: Order) -> None:
-    _look_again(turn, _without_lost_time(turn, order))
+    _look_again(turn, without_lost_time(turn, order))
     if order.status in TERMINAL:
         turn.ask(ReadFills(order.intent.client_id))
     else:

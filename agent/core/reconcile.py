@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
+from agent.core.absence import PROOF_MS, is_searched_for, note_absent, search_due_ms
 from agent.core.account import holdings_total
 from agent.core.adopting import adopt_sales, bought_unknown, forgotten, is_somebody_elses
 from agent.core.booking import book_flow
@@ -39,8 +40,6 @@ LOOK_AGAIN_MS: Final = 5_000
 FILLS_OVERLAP_MS: Final = 300_000
 #: Balances may lag this far behind our own trades; nothing is concluded from a difference before.
 BALANCES_LAG_MS: Final = 30_000
-#: Answers are known to be stale for up to 30 s; what every reading says for longer is so.
-PROOF_MS: Final = 35_000
 #: An answer to placing and a row of own trades may date the same trade differently.
 _SAME_TRADE_MS: Final = 1_000
 
@@ -157,6 +156,9 @@ def on_account(turn: Turn, event: AccountSeen) -> None:
     if account.cash is None:
         cash = holdings_total(event.holdings, turn.state.setup.quote)
         turn.change_durable(account=replace(account, cash=cash))
+    if turn.state.missed_since_ms or any(map(is_searched_for, turn.state.moving_orders())):
+        agrees = compare(turn.state, event).is_none
+        note_absent(turn, event, agrees=agrees, overlap_ms=FILLS_OVERLAP_MS)
     _note_foreign(turn, event)
     _note_sellable(turn, event)
     note_strangers(turn, event)
@@ -354,7 +356,8 @@ def account_due_ms(state: AgentState) -> int:
     unreadable = Impairment.BALANCE_UNREADABLE in state.impairments
     if unreadable or _in_doubt(state) or _owes_clearing(state):
         return state.account_seen_ms + LOOK_AGAIN_MS
-    return state.account_seen_ms + RECONCILE_EVERY_MS
+    usual, search = state.account_seen_ms + RECONCILE_EVERY_MS, search_due_ms(state, state.account_seen_ms)
+    return usual if search is None else min(usual, search)
 
 
 def _owes_clearing(state: AgentState) -> bool:

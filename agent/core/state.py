@@ -176,6 +176,8 @@ class AgentState:
     doubted_since_ms: int | None = None
     missing_base: Missing | None = None
     """Coins of ours that the account does not hold, while that is being proven."""
+    missed_since_ms: Mapping[str, int] = field(default_factory=dict)
+    """By client id: since when readings of the account show a resting order of unknown outcome nowhere."""
     lost_history_ms: int | None = None
     """Since when the exchange does not know trades of ours, while a reset testnet is being proven."""
     source: DataSource = DataSource.NONE

@@ -96,7 +96,8 @@ class RecordedVenue:
                 open_orders = tuple(report_of(o) for o in self.account.open_orders)
                 newer = takewhile(lambda fill: fill.at_ms >= since_ms, reversed(self._fills))
                 fills = tuple(newer)[::-1]
-                return [e.AccountSeen(dict(self.account.balances), open_orders, fills, since_ms)]
+                balances = dict(self.account.balances)
+                return [e.AccountSeen(balances, open_orders, fills, since_ms, self.now_ms)]
             case LookUpOrder(client_id=client_id):
                 order = self.account.open_order(client_id)
                 return [e.OrderReported(report_of(order)) if order else e.LookupFoundNothing(client_id)]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from agent.core.events import AccountSeen, AccountUnreadable, Holding
-from agent.core.order import Side
+from agent.core.order import OrderReport, Side
 from agent.exchange.signed import account_reader
 from tests.exchange.signed_faults import error, instead
 from tests.exchange.signed_ground import Ground, approved, ground
@@ -55,6 +56,26 @@ async def test_balances_open_orders_and_fills_in_one_view() -> None:
         assert [(o.client_id, o.executed_qty) for o in seen.open_orders] == [(stop.client_id, 0)]
         assert [(f.client_id, f.qty, f.fee) for f in seen.fills] == [(bought.client_id, D(10), D("0.010"))]
         assert [s.kind.split("/")[-1] for s in here.stub.seen[2:]] == ["openOrders", "account", "myTrades"]
+
+
+async def test_a_reading_is_as_old_as_its_open_orders_also_when_it_was_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with ground(stream=False) as here:
+        reader, asked_ms = here.exchange._reader, list[int]()
+        heard, was = iter((0, 1, 1, 1)), reader._open_orders
+
+        async def open_orders() -> tuple[OrderReport, ...]:
+            asked_ms.append(here.clock.now_ms())
+            await asyncio.sleep(0.03)
+            return await was()
+
+        monkeypatch.setattr(reader, "_open_orders", open_orders)
+        monkeypatch.setattr(reader, "_trades_heard", lambda: next(heard))
+        seen = await read(here)
+        assert seen.asked_ms is not None
+        assert len(asked_ms) == 2, "a trade was heard of in between"
+        assert asked_ms[0] + 25 < seen.asked_ms <= asked_ms[1]
 
 
 async def test_after_a_restart_trades_find_their_client_ids_again() -> None:

@@ -25,7 +25,7 @@ from agent.core.events import (
     OutcomeUnknown,
     PlacingBlocked,
 )
-from agent.core.order import Fact, OrderType, TimeInForce
+from agent.core.order import Fact, OrderReport, OrderType, TimeInForce
 from agent.exchange.addresses import Addresses
 from agent.exchange.signed.account_identity import KeyRefused
 from agent.exchange.signed.order_ids import OrderIds
@@ -121,6 +121,25 @@ async def test_a_fill_whose_order_nobody_answered_for_is_adopted_by_reading_the_
         seen = await ground.exchange.account(entry.created_ms - 60_000)
         assert isinstance(seen, AccountSeen)
         assert {fill.client_id for fill in seen.fills} == {entry.client_id}
+
+
+async def test_a_reading_is_as_old_as_its_open_orders(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with unified() as ground:
+        await ground.exchange.loaded()
+        reader, asked_ms = ground.exchange._reader, list[int]()
+        was = reader._open_orders
+
+        async def open_orders() -> tuple[OrderReport, ...]:
+            asked_ms.append(reader._clock.now_ms())
+            await asyncio.sleep(0.03)
+            return await was()
+
+        monkeypatch.setattr(reader, "_open_orders", open_orders)
+        began_ms = reader._clock.now_ms()
+        seen = await ground.exchange.account(0)
+        assert isinstance(seen, AccountSeen)
+        assert seen.asked_ms is not None
+        assert began_ms <= seen.asked_ms <= asked_ms[-1] < reader._clock.now_ms()
 
 
 async def test_refusals_are_refusals_with_their_kind() -> None:

@@ -113,6 +113,7 @@ async def test_the_account_shows_open_orders_and_own_trades_since() -> None:
     await report(desk, stop("s", "99.9", "0.2900"))
     seen = await desk.broker.account(NOON)
     assert isinstance(seen, AccountSeen)
+    assert seen.asked_ms == NOON + MINUTE
     assert [(r.client_id, r.fact) for r in seen.open_orders] == [("s", Fact.WORKING)]
     assert [f.client_id for f in seen.fills] == ["e"]
     assert seen.holdings["ADA"] == Holding(D(0), D("99.9"))

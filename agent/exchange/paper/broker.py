@@ -235,6 +235,7 @@ class PaperBroker:
     async def account(self, fills_since_ms: int) -> AccountSeen | AccountUnreadable:
         async with self._one_at_a_time:
             try:
+                asked_ms = self._clock.now_ms()
                 state = await self._current()
                 fills = await self._store.fills_since(fills_since_ms)
             except PaperStoreError as error:
@@ -244,6 +245,7 @@ class PaperBroker:
             open_orders=tuple(report_of(order) for order in state.open_orders),
             fills=fills,
             fills_since_ms=fills_since_ms,
+            asked_ms=asked_ms,
         )
 
     # --- the market --------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Final
 from agent.core.events import AccountSeen, AccountUnreadable
 from agent.core.market import DAY_MS
 from agent.core.order import Fill, OrderReport
+from agent.core.ports import Clock
 from agent.exchange.signed.account_words import (
     Balances,
     OwnTrade,
@@ -57,12 +58,14 @@ class AccountReader:
     def __init__(
         self,
         client: SignedClient,
+        clock: Clock,
         pair: Pair,
         ids: OrderIds,
         trades_heard: Callable[[], int],
         not_understood: Callable[[NotUnderstood], None],
     ) -> None:
         self._client = client
+        self._clock = clock
         self._pair = pair
         self._ids = ids
         self._trades_heard = trades_heard
@@ -71,7 +74,7 @@ class AccountReader:
     async def account(self, fills_since_ms: int) -> AccountSeen | AccountUnreadable:
         try:
             for _ in range(_READINGS):
-                heard = self._trades_heard()
+                began_ms, heard = self._clock.now_ms(), self._trades_heard()
                 open_orders = await self._open_orders()
                 balances = read_balances(await self._ask(ACCOUNT, {}))
                 trades = await self._trades_since(fills_since_ms)
@@ -81,7 +84,7 @@ class AccountReader:
         except (_NotReadError, FieldError) as error:
             permanent = isinstance(error, _NotReadError) and error.permanent
             return AccountUnreadable(f"the account cannot be read: {error}", permanent)
-        return AccountSeen(balances.holdings, open_orders, fills, fills_since_ms)
+        return AccountSeen(balances.holdings, open_orders, fills, fills_since_ms, began_ms)
 
     async def fills_of_order(self, order_id: str, client_id: str) -> tuple[Fill, ...] | str:
         """Own trades of one order, or why they cannot be read."""

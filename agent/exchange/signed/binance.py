@@ -102,6 +102,7 @@ class SignedBinance:
         )
         self._reader = AccountReader(
             self._client,
+            clock,
             self._pair,
             self._desk.ids,
             lambda: self._desk.trades_heard,

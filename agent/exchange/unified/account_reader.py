@@ -78,6 +78,7 @@ class UnifiedReader:
     async def account(self, fills_since_ms: int) -> AccountSeen | AccountUnreadable:
         try:
             for _ in range(_READINGS):
+                began_ms = self._clock.now_ms()
                 open_orders = await self._open_orders()
                 asked_ms = self._clock.now_ms()
                 holdings = await self._balances()
@@ -89,7 +90,7 @@ class UnifiedReader:
             permanent = isinstance(error, NotReadError) and error.permanent
             return AccountUnreadable(f"the account cannot be read: {error}", permanent)
         fills.sort(key=lambda fill: (fill.at_ms, fill.trade_id))
-        return AccountSeen(holdings, open_orders, tuple(fills), fills_since_ms)
+        return AccountSeen(holdings, open_orders, tuple(fills), fills_since_ms, began_ms)
 
     async def fills_of_order(
         self, order_id: str, client_id: str, since_ms: int, need: Need

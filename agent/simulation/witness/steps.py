@@ -139,4 +139,14 @@ class Steps:
             raise Violation(5, f"{client_id} was called never placed after {waited_ms} ms")
         asked = [s for s in self.world.network.log[-3_000:] if self.world.rules.found_nothing(s, client_id)]
         if len(asked) < 3:
-            raise Violation(5, f"{client_id} was called never placed after {len(asked)} definite not-founds")
+            self._read_to_be_absent(old, client_id, len(asked))
+
+    def _read_to_be_absent(self, old: Order, client_id: str, asked: int) -> None:
+        """Only readings of the account may show it without enough look-ups, and they are not mistaken."""
+        world = self.world
+        if not old.intent.rests:
+            raise Violation(5, f"{client_id} was called never placed after {asked} definite not-founds")
+        wire_id = world.rules.wire_id(client_id)
+        order = world.venue.desk.venue.registry.find(world.venue.symbol, None, wire_id)
+        if order is not None and (order.open or order.filled):
+            raise Violation(5, f"{client_id} was called absent by readings, and rests or has sold")
