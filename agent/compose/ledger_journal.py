@@ -112,7 +112,7 @@ def _told_on_loop(written: Future[None]) -> asyncio.Future[None]:
     loop = asyncio.get_running_loop()
     told: asyncio.Future[None] = loop.create_future()
 
-    def settle() -> None:
+    def settle(written: Future[None]) -> None:
         if told.cancelled():
             return
         error = written.exception()
@@ -123,10 +123,11 @@ def _told_on_loop(written: Future[None]) -> asyncio.Future[None]:
         else:
             told.set_exception(error)
 
-    def tell(_: Future[None]) -> None:
+    # Neither holds `written` itself, which keeps its callbacks: it would be a circle for every batch.
+    def tell(written: Future[None]) -> None:
         # The writer's thread may outlive the loop.
         if not loop.is_closed():
-            loop.call_soon_threadsafe(settle)
+            loop.call_soon_threadsafe(settle, written)
 
     written.add_done_callback(tell)
     return told

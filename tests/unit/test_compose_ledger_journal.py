@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import weakref
 from concurrent.futures import Future
 from typing import Any
 
@@ -70,3 +73,19 @@ async def test_an_entry_does_not_wait_long_for_a_server_that_says_nothing(
 async def test_what_protects_or_is_already_sent_waits_for_no_server(one: Order) -> None:
     await write(one, _away)
     await write(order(), None)
+
+
+async def test_a_batch_that_is_written_is_let_go_of_at_once() -> None:
+    """What only a collection of garbage frees is paid for with a pause of the engine, batch by batch."""
+    batch: Future[None] = Future()
+    seen = weakref.ref(batch)
+    told = ledger_journal._told_on_loop(batch)
+    gc.disable()
+    try:
+        batch.set_result(None)
+        del batch
+        await told
+        await asyncio.sleep(0)
+        assert seen() is None
+    finally:
+        gc.enable()
