@@ -20,7 +20,7 @@ from websockets.frames import Close
 
 from agent.exchange.dialing import NotOpened
 from agent.localexchange.trading.frames import read_request
-from agent.simulation.agenda import MS, SECOND, Agenda, Moment, VirtualLoop
+from agent.simulation.agenda import MS, SECOND, Agenda, VirtualLoop, moment
 from agent.simulation.rules import BINANCE, Rules
 from agent.simulation.venue import Answer, Request, SimulatedVenue
 
@@ -253,7 +253,7 @@ class Network:
     def hand(self, loop: VirtualLoop, in_us: int, act: Callable[[], None]) -> None:
         """Let a process learn something, if it is still the one that waits."""
         if not loop.lost:
-            self.agenda.push(self.agenda.now_us + in_us, loop, Moment(act, (), None))
+            self.agenda.push(self.agenda.now_us + in_us, loop, moment(act))
 
     # --- the user's socket ------------------------------------------------------------------------------
 
