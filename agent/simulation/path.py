@@ -11,22 +11,21 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from agent.localexchange import intervals
 from agent.localexchange.bars import Bar, Trade
 from agent.localexchange.book import Levels, Top
 from agent.localexchange.pairs import Pair
 from agent.localexchange.venue.listing import listing_of
+from agent.simulation.chance import below
 
 _LEVELS: Final = 24
 _USUAL_STEPS: Final = 900_000
 _LOWEST, _HIGHEST = 3_000, 9_000
 
 
-@dataclass(frozen=True, slots=True)
-class Plot:
+class Plot(NamedTuple):
     """One bar to come: where it goes, in ticks, and how much is traded."""
 
     low: int
@@ -140,9 +139,13 @@ class MarketPath:
 
     def _sum(self, open_ms: int, close_ms: int, first: int, stop: int, closed: bool) -> Bar:
         prices, amounts, buys = self._prices[first:stop], self._amounts[first:stop], self._buys[first:stop]
-        quote = sum(p * a for p, a in zip(prices, amounts, strict=True))
-        bought = sum(a for a, b in zip(amounts, buys, strict=True) if b)
-        bought_quote = sum(p * a for p, a, b in zip(prices, amounts, buys, strict=True) if b)
+        quote = bought = bought_quote = 0
+        for price, amount, takers_buy in zip(prices, amounts, buys, strict=True):
+            paid = price * amount
+            quote += paid
+            if takers_buy:
+                bought += amount
+                bought_quote += paid
         return Bar(
             open_ms, close_ms, prices[0], max(prices), min(prices), prices[-1], sum(amounts), quote,
             stop - first, bought, bought_quote, first + 1, stop, closed,
@@ -152,34 +155,37 @@ class MarketPath:
 
     def _make_bar(self) -> None:
         chance = self._chance
+        drawn = chance.random
         if not self._plots:
             self._plots = self._episode()
         plot = self._plots.pop(0)
         opened = self._level
         low, high = min(plot.low, opened, plot.close), max(plot.high, opened, plot.close)
         extremes = [high, low] if plot.close > opened else [low, high]
-        if chance.random() < 0.3:
+        if drawn() < 0.3:
             extremes.reverse()
-        between = chance.choice((0, 0, 1, 1, 2))
+        between = (0, 0, 1, 1, 2)[below(chance, 5)]
         prices = [opened]
         for goal in (*extremes, plot.close):
             start = prices[-1]
             if not plot.jump:
                 for step in range(1, between + 1):
                     level = start + (goal - start) * step // (between + 1)
-                    prices.append(min(high, max(low, level + chance.randint(-2, 2))))
+                    prices.append(min(high, max(low, level + below(chance, 5) - 2)))
             prices.append(goal)
         length_s = self.bar_ms // 1_000
-        seconds = sorted(chance.sample(range(1, length_s - 1), len(prices) - 1))
+        seconds = set[int]()
+        while len(seconds) < len(prices) - 1:
+            seconds.add(1 + below(chance, length_s - 2))
         at_s = self._made_ms // 1_000
         self._first.append(len(self._seconds))
+        self._seconds += [at_s, *(at_s + second for second in sorted(seconds))]
+        self._prices += prices
         usual = max(1, plot.volume // len(prices))
         before = opened
-        for second, price in zip((0, *seconds), prices, strict=True):
-            self._seconds.append(at_s + second)
-            self._prices.append(price)
-            self._amounts.append(max(1, int(usual * chance.uniform(0.6, 1.4))))
-            self._buys.append(price > before or (price == before and chance.random() < 0.5))
+        for price in prices:
+            self._amounts.append(max(1, int(usual * (0.6 + (1.4 - 0.6) * drawn()))))
+            self._buys.append(price > before or (price == before and drawn() < 0.5))
             before = price
         self._level = plot.close
         self._made_ms += self.bar_ms

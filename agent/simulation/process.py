@@ -43,6 +43,7 @@ from agent.options import ExchangeAddress, RunOptions
 from agent.shell.clock import SystemClock
 from agent.simulation.agenda import MS, SECOND, VirtualLoop
 from agent.simulation.carriers import PublicCarrier, SignedCarrier
+from agent.simulation.chance import below
 from agent.simulation.disk import UncertainLedger
 from agent.simulation.feed import QuickFeed
 from agent.simulation.kraken_parts import kraken_parts
@@ -438,7 +439,7 @@ class Process:
     # --- the disk ---------------------------------------------------------------------------------------
 
     def fsync_us(self) -> int:
-        return self.world.disk.slow_us or self.world.fsync_chance.randint(1, 8) * MS
+        return self.world.disk.slow_us or (1 + below(self.world.fsync_chance, 8)) * MS
 
     def crash_at_commit(self, number: int, *, before: bool) -> None:
         """Die right before or right after the commit that is `number` commits from now."""
