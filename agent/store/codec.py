@@ -15,20 +15,22 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Final, Literal, TypeVar
 
 from agent.store.codec_values import (
+    KINDS,
     PLAIN,
     Codec,
     Json,
+    Place,
     Undecodable,
     choice,
     from_text,
-    kind_of,
     refuse,
     to_text,
+    worded,
 )
 
 __all__ = [
@@ -117,20 +119,31 @@ def _union(hint: Any, members: tuple[Any, ...]) -> Codec:
     accepts.sort(key=lambda accepted: accepted[0] is not bool)
     expected = "one of " + ", ".join(sorted(by_kind))
 
+    takes_none = "null" in by_kind
+    decoders = {kind: by_kind[name].decode for kind, name in KINDS.items() if name in by_kind}
+    #: By the very type, once it was looked for.
+    encoders: dict[type, Callable[[Any], Json]] = {}
+
     def to_json(value: Any) -> Json:
         if value is None:
-            assert "null" in by_kind, f"not {expected}: None"
+            assert takes_none, f"not {expected}: None"
             return None
+        to = encoders.get(type(value))
+        if to is None:
+            to = encoders[type(value)] = encoder_of(value)
+        return to(value)
+
+    def encoder_of(value: Any) -> Callable[[Any], Json]:
         for kinds, codec in accepts:
             if isinstance(value, kinds):
-                return codec.encode(value)
+                return codec.encode
         raise AssertionError(f"not {hint}: {value!r}")
 
-    def from_json(data: Any, where: str) -> Any:
-        codec = by_kind.get(kind_of(data))
-        if codec is None:
+    def from_json(data: Any, where: Place) -> Any:
+        read = decoders.get(type(data))
+        if read is None:
             raise refuse(where, expected, data)
-        return codec.decode(data, where)
+        return read(data, where)
 
     return Codec(to_json, from_json, frozenset(by_kind))
 
@@ -161,7 +174,7 @@ def _tagged(records: list[Any]) -> Codec:
         assert isinstance(fields, dict)
         return {TAG: name, **fields}
 
-    def from_json(data: Any, where: str) -> Any:
+    def from_json(data: Any, where: Place) -> Any:
         codec = by_name.get(data.get(TAG)) if type(data) is dict and type(data.get(TAG)) is str else None
         if codec is None:
             raise refuse(where, f"an object whose {TAG!r} is one of {', '.join(by_name)}", data)
@@ -179,26 +192,26 @@ def _tuple(arguments: tuple[Any, ...]) -> Codec:
         assert isinstance(value, tuple), f"not a tuple: {value!r}"
         return [codec.encode(item) for codec, item in zip(codecs, value, strict=True)]
 
-    def from_json(data: Any, where: str) -> Any:
+    def from_json(data: Any, where: Place) -> Any:
         if type(data) is not list or len(data) != len(codecs):
             raise refuse(where, f"a list of {len(codecs)}", data)
         pairs = enumerate(zip(codecs, data, strict=True))
-        return tuple(codec.decode(item, f"{where}[{i}]") for i, (codec, item) in pairs)
+        return tuple([codec.decode(item, (where, "[%s]", i)) for i, (codec, item) in pairs])
 
     return Codec(to_json, from_json, frozenset({"list"}))
 
 
 def _sequence(argument: Any) -> Codec:
-    codec = codec_for(argument)
+    to, read, _ = codec_for(argument)
 
     def to_json(value: Any) -> Json:
         assert isinstance(value, tuple), f"not a tuple: {value!r}"
-        return [codec.encode(item) for item in value]
+        return [to(item) for item in value]
 
-    def from_json(data: Any, where: str) -> Any:
+    def from_json(data: Any, where: Place) -> Any:
         if type(data) is not list:
             raise refuse(where, "a list", data)
-        return tuple(codec.decode(item, f"{where}[{i}]") for i, item in enumerate(data))
+        return tuple([read(item, (where, "[%s]", i)) for i, item in enumerate(data)])
 
     return Codec(to_json, from_json, frozenset({"list"}))
 
@@ -211,10 +224,10 @@ def _frozenset(argument: Any) -> Codec:
         # Sorted, so that equal sets are equal text in every process.
         return sorted((codec.encode(item) for item in value), key=lambda item: to_text(item))
 
-    def from_json(data: Any, where: str) -> Any:
+    def from_json(data: Any, where: Place) -> Any:
         if type(data) is not list:
             raise refuse(where, "a list", data)
-        items = frozenset(codec.decode(item, f"{where}[{i}]") for i, item in enumerate(data))
+        items = frozenset([codec.decode(item, (where, "[%s]", i)) for i, item in enumerate(data)])
         if len(items) < len(data):
             raise refuse(where, "a list without repetitions", data)
         return items
@@ -232,7 +245,7 @@ def _mapping(key: Any, argument: Any) -> Codec:
         assert isinstance(value, Mapping), f"not a mapping: {value!r}"
         return {str(keys.encode(k)): codec.encode(v) for k, v in value.items()}
 
-    def from_json(data: Any, where: str) -> Any:
+    def from_json(data: Any, where: Place) -> Any:
         if type(data) is not dict:
             raise refuse(where, "an object", data)
         decoded = {}
@@ -242,7 +255,8 @@ def _mapping(key: Any, argument: Any) -> Codec:
                 if not text.removeprefix("-").isdecimal() or str(int(text)) != text:
                     raise refuse(where, "integers as keys", text)
                 raw = int(text)
-            decoded[keys.decode(raw, f"{where} key")] = codec.decode(item, f"{where}[{text!r}]")
+            key = keys.decode(raw, (where, "%s", " key"))
+            decoded[key] = codec.decode(item, (where, "[%r]", text))
         return decoded
 
     return Codec(to_json, from_json, frozenset({"object"}))
@@ -255,6 +269,7 @@ def _record(kind: type[Any]) -> Codec:
         raise TypeError(f"{kind.__name__} has a field that its constructor does not take")
     codecs = {field.name: codec_for(hints[field.name]) for field in fields}
     encoders = tuple((name, codec.encode) for name, codec in codecs.items())
+    decoders = {name: codec.decode for name, codec in codecs.items()}
     required = frozenset(
         f.name
         for f in fields
@@ -265,20 +280,20 @@ def _record(kind: type[Any]) -> Codec:
         assert type(value) is kind, f"not a {kind.__name__}: {value!r}"
         return {name: to(getattr(value, name)) for name, to in encoders}
 
-    def from_json(data: Any, where: str) -> Any:
+    def from_json(data: Any, where: Place) -> Any:
         if type(data) is not dict:
             raise refuse(where, f"the fields of a {kind.__name__}", data)
-        unknown, missing = data.keys() - codecs.keys(), required - data.keys()
-        if unknown:
-            raise Undecodable(
-                f"{where}: unknown fields {', '.join(sorted(unknown))}; a newer version wrote it?"
-            )
-        if missing:
-            raise Undecodable(f"{where}: missing fields {', '.join(sorted(missing))}")
-        arguments = {name: codecs[name].decode(item, f"{where}.{name}") for name, item in data.items()}
+        if data.keys() != decoders.keys():
+            unknown, missing = data.keys() - decoders.keys(), required - data.keys()
+            if unknown:
+                names = ", ".join(sorted(unknown))
+                raise Undecodable(f"{worded(where)}: unknown fields {names}; a newer version wrote it?")
+            if missing:
+                raise Undecodable(f"{worded(where)}: missing fields {', '.join(sorted(missing))}")
+        arguments = {name: decoders[name](item, (where, ".%s", name)) for name, item in data.items()}
         try:
             return kind(**arguments)
         except (AssertionError, ValueError, TypeError) as error:
-            raise Undecodable(f"{where}: {error}") from None
+            raise Undecodable(f"{worded(where)}: {error}") from None
 
     return Codec(to_json, from_json, frozenset({"object"}))

@@ -27,12 +27,25 @@ class Undecodable(ValueError):  # noqa: N818 - what the data is, not what the pr
     """Stored data does not fit the type it should become. The text names the place."""
 
 
+#: Where a value was found: the name of the whole, or a place, how its parts are named, and the part. Put into
+#: words by `worded` when it must be told, which is almost never.
+Place = str | tuple["Place", str, object]
+
+
 class Codec(NamedTuple):
     """How values of one hint are written and read, and which kinds of JSON value they become."""
 
     encode: Callable[[Any], Json]
-    decode: Callable[[Any, str], Any]
+    decode: Callable[[Any, Place], Any]
     kinds: frozenset[str]
+
+
+def worded(where: Place) -> str:
+    """`Position.plan.levels[2]`."""
+    if isinstance(where, str):
+        return where
+    whole, naming, part = where
+    return worded(whole) + naming % (part,)
 
 
 def to_text(data: Json) -> str:
@@ -57,8 +70,8 @@ def found_text(data: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def refuse(where: str, expected: str, data: object) -> Undecodable:
-    return Undecodable(f"{where}: expected {expected}, found {found_text(data)}")
+def refuse(where: Place, expected: str, data: object) -> Undecodable:
+    return Undecodable(f"{worded(where)}: expected {expected}, found {found_text(data)}")
 
 
 def _exactly(kind: type, name: str) -> Codec:
@@ -66,7 +79,7 @@ def _exactly(kind: type, name: str) -> Codec:
         assert type(value) is kind, f"not {name}: {value!r}"
         return typing.cast(Json, value)
 
-    def from_json(data: Any, where: str) -> Any:
+    def from_json(data: Any, where: Place) -> Any:
         if type(data) is not kind:
             raise refuse(where, name, data)
         return data
@@ -85,7 +98,7 @@ def _text_to_json(value: Any) -> Json:
     return storable(value)
 
 
-def _text_from_json(data: Any, where: str) -> str:
+def _text_from_json(data: Any, where: Place) -> str:
     if type(data) is not str:
         raise refuse(where, "text", data)
     return data
@@ -100,7 +113,7 @@ def _float_to_json(value: Any) -> Json:
     return "NaN" if number != number else "Infinity" if number > 0 else "-Infinity"
 
 
-def _float_from_json(data: Any, where: str) -> float:
+def _float_from_json(data: Any, where: Place) -> float:
     if type(data) is float or type(data) is int:
         return float(data)
     if type(data) is str and data in _NON_FINITE:
@@ -114,7 +127,7 @@ def _decimal_to_json(value: Any) -> Json:
     return plain(value)
 
 
-def _decimal_from_json(data: Any, where: str) -> Decimal:
+def _decimal_from_json(data: Any, where: Place) -> Decimal:
     if type(data) is not str:
         raise refuse(where, "decimal text", data)
     try:
@@ -138,10 +151,10 @@ PLAIN: Final[Mapping[Any, Codec]] = {
 
 
 def kind_of(data: object) -> str:
-    return _KINDS.get(type(data), "nothing")
+    return KINDS.get(type(data), "nothing")
 
 
-_KINDS: Final[Mapping[type, str]] = {
+KINDS: Final[Mapping[type, str]] = {
     type(None): "null",
     bool: "bool",
     int: "integer",
@@ -162,7 +175,7 @@ def choice(members: tuple[Any, ...], by_json: dict[Any, Any], *, by_value: bool 
         assert value in members, f"not {expected}: {value!r}"
         return typing.cast(Json, value.value if by_value else value)
 
-    def from_json(data: Any, where: str) -> Any:
+    def from_json(data: Any, where: Place) -> Any:
         if kind_of(data) not in kinds or data not in by_json:
             raise refuse(where, expected, data)
         return by_json[data]
