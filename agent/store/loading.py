@@ -19,7 +19,7 @@ from agent.core.position import Position
 from agent.store import schema
 from agent.store.batch import AcceptedConfig, Scope, Stored
 from agent.store.codec import Json, Undecodable, decode, from_text
-from agent.store.statements import scoped
+from agent.store.statements import IS_OPEN, IS_UNSETTLED, scoped
 from agent.store.writing import fill_of
 
 #: How many of the latest positions a restart remembers although they ended.
@@ -41,10 +41,10 @@ class _Questions:
         #: Positions that are open, those that an unsettled order may still change, and the latest that ended:
         #: a fill of an order thought dead may still turn up, and must find its position.
         self.position_ids = (
-            select(trades.c.position_id).where(*scoped(trades), trades.c.is_open),
+            select(trades.c.position_id).where(*scoped(trades), IS_OPEN),
             select(intents.c.position_id)
             .join(orders, orders.c.intent_id == intents.c.id)
-            .where(*scoped(orders), ~orders.c.is_settled),
+            .where(*scoped(orders), IS_UNSETTLED),
             select(trades.c.position_id)
             .where(*scoped(trades))
             .order_by(trades.c.position_id.desc())
@@ -55,13 +55,17 @@ class _Questions:
             .where(*scoped(trades), trades.c.position_id.in_(ids))
             .order_by(trades.c.position_id)
         )
-        found = (
+        # Orders have an index over their client ids, and none over the numbers of their intents.
+        decided = intents.alias("decided")
+        client_ids = select(decided.c.client_id).where(*scoped(decided), decided.c.position_id.in_(ids))
+        theirs = (*scoped(orders), orders.c.client_id.in_(client_ids))
+        self.orders = (
             select(orders.c.id, orders.c.record, intents.c.record.label("intent"))
             .join(intents, orders.c.intent_id == intents.c.id)
-            .where(*scoped(intents), intents.c.position_id.in_(ids))
+            .where(*theirs)
+            .order_by(orders.c.id)
         )
-        self.orders = found.order_by(orders.c.id)
-        of_them = fills.c.order_id.in_(found.with_only_columns(orders.c.id))
+        of_them = fills.c.order_id.in_(select(orders.c.id).where(*theirs))
         self.fills = select(fills).where(of_them).order_by(fills.c.id)
 
 

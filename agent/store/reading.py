@@ -23,6 +23,7 @@ from agent.store.codec import from_text
 from agent.store.database import Place, database_trouble, open_for_reading
 from agent.store.loading import last_config
 from agent.store.server import Server
+from agent.store.statements import IS_OPEN, IS_UNSETTLED
 
 #: Rows per page: a page of decisions takes a few milliseconds.
 _PAGE: Final = 5_000
@@ -180,7 +181,7 @@ def _exposed(of: Selection) -> tuple[Select[Any], ...]:
     trades, orders = schema.trades, schema.orders
     return tuple(
         select(*(table.c[name] for name in SCOPE_COLUMNS)).where(is_open, *_where(table, of)).distinct()
-        for table, is_open in ((trades, trades.c.is_open), (orders, ~orders.c.is_settled))
+        for table, is_open in ((trades, IS_OPEN), (orders, IS_UNSETTLED))
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, FromClause, Table, bindparam, func, select, text, update
 
 from agent.store import schema
 from agent.store.batch import SCOPE_COLUMNS
@@ -80,10 +80,14 @@ def statements(connection: Connection) -> Statements:
     return _of(connection.dialect.name)
 
 
-def scoped(table: Table) -> list[ColumnElement[bool]]:
+def scoped(table: FromClause) -> list[ColumnElement[bool]]:
     """The conditions that make a row of `table` one of a scope, whose columns are given when it is asked."""
     return [table.c[name] == bindparam(name) for name in SCOPE_COLUMNS]
 
+
+#: In the very words of the indexes over them: SQLite does not find those through `is_open = 1`.
+IS_OPEN: Final = text("trades.is_open")
+IS_UNSETTLED: Final = text("NOT orders.is_settled")
 
 _intents: Final = schema.intents
 FIND_INTENT: Final = select(_intents.c.id, _intents.c.record).where(

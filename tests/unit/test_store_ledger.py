@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal, localcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from agent.core.money import Qty
 from agent.core.order import Fact, OrderStatus, Side
@@ -103,6 +106,32 @@ def test_the_latest_trades_are_remembered_for_late_fills_and_older_ones_are_hist
     assert stored.positions == closed[-LATE_FILL_POSITIONS:]
     assert stored.orders == (), "the order belongs to the first"
     assert stored.last_position_id == last
+
+
+def test_a_restart_finds_positions_orders_and_fills_through_indexes(tmp_path: Path) -> None:
+    asked: list[tuple[str, Any]] = []
+    with closing(Store(tmp_path)) as store:
+        ledger = store.ledger()
+        done = replace(order(status=OrderStatus.CANCELED), fills=(fill(),))
+        ledger.commit(Batch(T0, positions=(position(),), orders=(done,)))
+
+        def note(connection: object, cursor: object, statement: str, given: Any, *rest: object) -> None:
+            asked.append((statement, given))
+
+        reader = store.reader()
+        for engine in (ledger._engine, reader._engine):
+            event.listen(engine, "before_cursor_execute", note)
+        assert ledger.load().orders == (done,)
+        assert reader.exposed_scopes() == (SCOPE,)
+        with closing(sqlite3.connect(store.path)) as connection:
+            plans = [
+                connection.execute(f"EXPLAIN QUERY PLAN {said}", given).fetchall() for said, given in asked
+            ]
+    steps = [step for plan in plans for *_, step in plan]
+    walked = [step for step in steps if step.startswith("SCAN") and "USING" not in step]
+    assert walked == ["SCAN configs"], "of which the last row alone is read"
+    assert "SEARCH orders USING INDEX unsettled_orders" in " ".join(steps)
+    assert "USING INDEX open_trades" in " ".join(steps)
 
 
 def test_an_unsettled_order_brings_its_closed_position_back_with_all_its_orders(store: Store) -> None:
