@@ -21,9 +21,16 @@ async def first_of(*coroutines: Coroutine[Any, Any, Any]) -> int:
                 return i
         raise AssertionError("none of them ended")
     finally:
+        left = []
         for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            if not task.done():
+                task.cancel()
+                left.append(task)
+            elif not task.cancelled():
+                # Errors of those that ended together with the first are nobody's.
+                task.exception()
+        if left:
+            await asyncio.gather(*left, return_exceptions=True)
 
 
 class BackOff:

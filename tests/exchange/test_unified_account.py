@@ -387,9 +387,9 @@ async def test_after_an_order_was_not_found_the_account_is_read_when_no_answer_i
     monkeypatch.setattr(unified_account, "_STALE_NO_MORE_MS", 1.0)
     async with unified() as ground:
         assert isinstance(await ground.exchange.look_up(ground.intent()), LookupFoundNothing)
-        assert not ground.exchange._catch_up._demanded.is_set()
+        assert not ground.exchange._catch_up._demanded
         await ground.followed()
-        assert ground.exchange._catch_up._demanded.is_set()
+        assert ground.exchange._catch_up._demanded
 
 
 async def test_strangers_orders_are_told_by_their_own_names() -> None:

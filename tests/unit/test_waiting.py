@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from typing import Any
 
 import pytest
 
@@ -59,3 +61,17 @@ async def test_canceling_the_waiter_cancels_what_it_waits_for() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiter
     assert ended.is_set()
+
+
+async def test_the_error_of_one_that_ends_together_with_the_first_is_nobodys() -> None:
+    async def returns() -> None:
+        return None
+
+    async def fails() -> None:
+        raise OSError("no")
+
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    assert await first_of(returns(), fails()) == 0
+    gc.collect()
+    assert not told

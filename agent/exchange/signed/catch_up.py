@@ -11,6 +11,7 @@ trades are asked for by venue time.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -56,8 +57,12 @@ class CatchUp:
         self._poll_every_ms = poll_every_ms
         self._gaps = 0
         self._subscribed = False
-        self._demanded = asyncio.Event()
-        self._refresh_wanted = asyncio.Event()
+        self._unsubscribed_ms = clock.machine_ms()
+        self._demanded = False
+        self._moved_ms: float | None = None
+        """When balances moved that were not read since."""
+        self._stirred = asyncio.Event()
+        """Something is due now that was not, or sooner than it was."""
         self._read_last_ms = float("-inf")
         self._since_ms = clock.now_ms() - OVERLAP_MS
 
@@ -70,47 +75,52 @@ class CatchUp:
         self._gaps += 1
         self._ailments.found(Impairment.USER_STREAM, why, expected=expected)
         if self._subscribed or not self._streams:
-            self._demanded.set()
+            self.demand()
 
     def begin(self, why: str) -> None:
         """Nothing was heard or read yet, as at every start; if it stays so, `down` says why."""
         self._gaps += 1
         self._ailments.found(Impairment.USER_STREAM, why, expected=True)
         if not self._streams:
-            self._demanded.set()
+            self.demand()
 
     def down(self, why: str) -> None:
         """No events arrive any more."""
-        self._subscribed = False
-        self._demanded.clear()
+        if self._subscribed:
+            self._subscribed = False
+            self._unsubscribed_ms = self._clock.machine_ms()
+            self._stirred.set()
+        self._demanded = False
         self.gap(why)
 
     def subscribed(self) -> None:
         """Events arrive again: what came before must be read."""
         self._subscribed = True
-        self._demanded.set()
+        self.demand()
 
     def demand(self) -> None:
         """Read soon, without doubt about the stream."""
-        self._demanded.set()
+        self._demanded = True
+        self._stirred.set()
 
     def refresh(self) -> None:
         """Balances moved."""
-        self._refresh_wanted.set()
+        if self._moved_ms is None:
+            self._moved_ms = self._clock.machine_ms()
+            self._stirred.set()
 
     async def run(self) -> None:
         """Read whenever it is needed, until canceled."""
         back_off = BackOff()
         while True:
-            await first_of(self._demanded.wait(), self._settled(), self._without_stream())
-            self._demanded.clear()
-            self._refresh_wanted.clear()
+            await self._due()
+            self._demanded, self._moved_ms = False, None
             gaps, began_ms = self._gaps, self._clock.now_ms()
             seen = await self._read(self._since_ms)
             self._read_last_ms = self._clock.machine_ms()
             if isinstance(seen, AccountUnreadable):
                 await self._clock.sleep_machine(back_off.next_ms())
-                self._demanded.set()
+                self._demanded = True
                 continue
             back_off.reset()
             self._since_ms = began_ms - OVERLAP_MS
@@ -118,15 +128,28 @@ class CatchUp:
             if gaps == self._gaps and (self._subscribed or not self._streams):
                 self._ailments.gone(Impairment.USER_STREAM)
 
-    async def _without_stream(self) -> None:
-        """Return after a while if there is no stream then."""
-        while True:
-            await self._clock.sleep_machine(self._poll_every_ms)
-            if not self._subscribed:
+    async def _due(self) -> None:
+        """Return when a reading was demanded, when moved balances came to rest, or there is no stream."""
+        since_ms = self._clock.machine_ms()
+        while not self._demanded:
+            self._stirred.clear()
+            due_ms = self._due_ms(since_ms)
+            if due_ms is None:
+                await self._stirred.wait()
+                continue
+            left_ms = max(0.0, due_ms - self._clock.machine_ms())
+            if await first_of(self._stirred.wait(), self._clock.sleep_machine(left_ms)) == 1:
                 return
 
-    async def _settled(self) -> None:
-        """Return when balances moved, came to rest, and were not read a moment ago."""
-        await self._refresh_wanted.wait()
-        apart_ms = self._read_last_ms + self._refresh_every_ms - self._clock.machine_ms()
-        await self._clock.sleep_machine(max(_SETTLE_MS, apart_ms))
+    def _due_ms(self, since_ms: float) -> float | None:
+        """When to read although nobody demands it, in machine time; waited for since `since_ms`."""
+        due_ms = None
+        if self._moved_ms is not None:
+            # Not sooner than they were read a moment ago.
+            due_ms = max(self._moved_ms + _SETTLE_MS, self._read_last_ms + self._refresh_every_ms)
+        if not self._subscribed:
+            # As if the stream had been looked at that often all the time: soon after it was lost.
+            looks = max(1, math.ceil((self._unsubscribed_ms - since_ms) / self._poll_every_ms))
+            poll_ms = since_ms + looks * self._poll_every_ms
+            due_ms = poll_ms if due_ms is None else min(due_ms, poll_ms)
+        return due_ms
