@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final, cast
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, cast
 
 import orjson
 
@@ -40,8 +40,7 @@ SECRET: Final = "simulated-secret-CANARY-91bc"
 _UNAVAILABLE: Final = {"code": -1016, "msg": "This service is no longer available."}
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One request as its bytes say it."""
 
     method: str
@@ -57,11 +56,10 @@ class Request:
         return "&".join(part for part in (self.query, self.form) if part)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     status: int
     body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
     refused: bool = False
     """Where the status does not say it."""
 
@@ -140,7 +138,7 @@ class Front:
             if public is not None:
                 return 200, public.answer(self.exchange.market, Parameters(pairs), now_ms), {}
             assert signed is not None
-            raw = raw_of_http(request.query.encode(), request.form.encode())
+            raw = raw_of_http(request.query.encode(), request.form.encode(), pairs)
             body = self.trading.execute(signed, request.key, raw, request.method, request.path)
             return 200, body, self.trading.headers(signed)
         except RejectionError as rejection:

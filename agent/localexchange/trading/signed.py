@@ -38,9 +38,12 @@ class Raw:
         return next((value for key, value in self.pairs if key == name), None)
 
 
-def raw_of_http(query: bytes, body: bytes) -> Raw:
-    """Query string and form together; the query's value counts where both name a parameter."""
-    asked, signed = _pairs(query), _without_signature(query)
+def raw_of_http(query: bytes, body: bytes, asked: list[tuple[str, str]] | None = None) -> Raw:
+    """Query string and form together; the query's value counts where both name a parameter.
+
+    `asked` is what the query says, where it was read already.
+    """
+    asked, signed = _pairs(query) if asked is None else asked, _without_signature(query)
     if not body:
         return Raw(asked, signed)
     names = {name for name, _ in asked}
