@@ -80,6 +80,9 @@ class KrakenRules(Rules):
     tell_of_trades = tuple(
         f"{_PRIVATE}{name}" for name in ("OpenOrders", "ClosedOrders", "QueryOrders", "TradesHistory")
     )
+    parts_of_account = tuple(
+        f"POST {_PRIVATE}{name}" for name in ("BalanceEx", "OpenOrders", "QueryOrders", "TradesHistory")
+    )
     book_path = "/0/public/Depth"
     tells_closing = False
     has_testnet = False

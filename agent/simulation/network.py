@@ -124,8 +124,14 @@ class Network:
         """Whether nothing is wrong with what is asked and answered."""
         over_us = self.agenda.now_us - 240 * SECOND
         blind = max(self.blind_until_us.values(), default=0) > over_us
-        banned = self.silent_until_ms * MS > over_us
-        return self.weather.is_fair and not blind and not banned and self.muted_until_us < over_us
+        return self.shows_accounts and not blind and self.muted_until_us < over_us
+
+    @property
+    def shows_accounts(self) -> bool:
+        """Whether nothing is wrong with the reading of accounts, and was not for some minutes."""
+        over_us = self.agenda.now_us - 240 * SECOND
+        blind = max(self.blind_until_us.get(part, 0) for part in self.rules.parts_of_account) > over_us
+        return self.weather.is_fair and not blind and self.silent_until_ms * MS <= over_us
 
     @property
     def is_blind(self) -> bool:

@@ -30,6 +30,10 @@ class Rules:
     #: `VERB /path` of what reads the account, and of what finds an order.
     account_request = "GET /api/v3/account"
     look_ups: tuple[str, ...] = ("GET /api/v3/order",)
+    #: All that a reading of the account asks.
+    parts_of_account: tuple[str, ...] = tuple(
+        f"GET /api/v3/{name}" for name in ("account", "openOrders", "myTrades", "allOrders")
+    )
     #: Paths that tell of orders and trades, and not of balances.
     tell_of_trades: tuple[str, ...] = tuple(
         f"/api/v3/{name}" for name in ("myTrades", "order", "allOrders", "openOrders")

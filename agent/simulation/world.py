@@ -410,9 +410,17 @@ class World:
     @property
     def is_open(self) -> bool:
         """Whatever the agent asks is answered, and has been for some minutes."""
+        return self._is_undisturbed and self.network.is_open
+
+    @property
+    def shows_account(self) -> bool:
+        """The agent can read its account, and could for some minutes, whatever else is not answered."""
+        return self._is_undisturbed and self.network.shows_accounts
+
+    @property
+    def _is_undisturbed(self) -> bool:
         return (
             self._disasters == 0
-            and self.network.is_open
             and self.process is not None
             and not self.process.loop.frozen
             and self.agenda.now_ms - self._calm_since_ms > 240_000

@@ -131,6 +131,17 @@ def test_two_readings_a_moment_apart_are_one(play: Playbook) -> None:
     assert status(play, lost) is OrderStatus.NOT_PLACED
 
 
+def test_two_readings_are_not_enough_however_far_apart(play: Playbook) -> None:
+    lost = play.stop()
+    pass_time(play, play.now_ms + TELLABLE_MS)
+    reads(play)
+    pass_time(play, play.now_ms + 2 * PROOF_MS)
+    reads(play)
+    assert status(play, lost) is OrderStatus.UNKNOWN
+    reads(play)
+    assert status(play, lost) is OrderStatus.NOT_PLACED
+
+
 def test_a_stop_that_a_reading_shows_is_there(play: Playbook) -> None:
     lost = play.stop()
     pass_time(play, play.now_ms + TELLABLE_MS)
@@ -203,7 +214,12 @@ def test_time_that_nobody_lived_through_begins_the_proof_anew(play: Playbook) ->
     pass_time(play, back_ms + TELLABLE_MS - 1_000)
     reads(play)
     assert status(play, lost) is OrderStatus.UNKNOWN
-    search(play, TELLABLE_MS)
+    pass_time(play, back_ms + TELLABLE_MS)
+    for _ in range(3):
+        reads(play)
+    assert status(play, lost) is OrderStatus.UNKNOWN, "what was read before counts for nothing"
+    pass_time(play, play.now_ms + PROOF_MS)
+    reads(play)
     assert status(play, lost) is OrderStatus.NOT_PLACED
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from agent.compose import latch_file
 from agent.core import (
+    absence,
     boot,
     engine,
     gate,
@@ -91,6 +92,13 @@ def one_not_found_is_final(m: Mutant) -> None:
 @bug("three quick not-founds are final")
 def three_quick_not_founds(m: Mutant) -> None:
     m.put(ordering, "PROVEN_ABSENT_AFTER_MS", 0)
+
+
+@bug("readings of the account prove the absence of a resting order however soon they are made")
+def hasty_readings(m: Mutant) -> None:
+    m.put(absence, "NOT_EVEN_STALE_MS", 0)
+    m.put(absence, "DEFINITE_NOT_FOUNDS", 1)
+    m.put(absence, "PROOF_MS", 0)
 
 
 @bug("a look-up that failed counts as not found")

@@ -94,6 +94,11 @@ def no_catch_up(m: Mutant) -> None:
     m.put(reconcile, "account_due_ms", lambda state: 0 if state.account_seen_ms is None else 1 << 60)
 
 
+@bug("readings of the account prove no absence of what look-ups do not tell of")
+def look_ups_alone(m: Mutant) -> None:
+    m.put(reconcile, "note_absent", lambda turn, event, agrees, overlap_ms: None)
+
+
 @bug("the account is read once and never again")
 def reconciled_once(m: Mutant) -> None:
     m.put(reconcile, "account_due_ms", lambda state: 0 if state.account_seen_ms is None else 1 << 60)

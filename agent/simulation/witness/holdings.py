@@ -8,6 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from agent.core.absence import is_searched_for
 from agent.core.market import DAY_MS
 from agent.core.money import ZERO
 from agent.simulation.daily_loss import DailyLoss
@@ -24,6 +25,8 @@ NAKED_MS: Final = 60_000
 _UNSELLABLE: Final = Decimal(6)
 #: An order that an account's reading shows to be gone is looked up within so long.
 VANISHED_MS: Final = 60_000
+#: A resting order that is not at the venue is known to be absent within so long, whatever look-ups say.
+ABSENT_MS: Final = 180_000
 
 
 class Holdings:
@@ -42,6 +45,8 @@ class Holdings:
         self._looked_ms = world.agenda.now_ms
         self._vanished_ms: dict[str, int] = {}
         """Orders that work in the ledger and are not at the venue, since when."""
+        self._absent_ms: dict[str, int] = {}
+        """Resting orders of unknown outcome that are not at the venue, since when accounts could be read."""
         self._day_ends_ms = (world.agenda.now_ms // DAY_MS + 1) * DAY_MS
         most = Decimal(str(world.config.config.risk_management.max_daily_loss_percent))
         self._daily_loss = DailyLoss(most, world.terms.cash, world.agenda.now_ms)
@@ -105,6 +110,7 @@ class Holdings:
             self.flattening_since_ms = None
         self.figures.held_ms += passed_ms
         self._look_for_vanished()
+        self._look_for_absent()
         if not world.terms.protects:
             return
         guarded = any(
@@ -131,6 +137,26 @@ class Holdings:
         if self._naked_since_ms is not None:
             self.figures.unprotected_calm_ms.append(now_ms - self._naked_since_ms)
         self._uncovered_since_ms = self._naked_since_ms = None
+
+    def _look_for_absent(self) -> None:
+        """What readings of the account show nowhere does not stay unknown: its position has no stop."""
+        world = self.world
+        process, now_ms = world.process, world.agenda.now_ms
+        state = None if process is None else process.state
+        lost = () if state is None else [o.intent for o in state.moving_orders() if is_searched_for(o)]
+        # A reading that disagrees with the ledger proves nothing, and strangers make it disagree for long.
+        agrees = not world.touched_base and self.flows.booked in (None, self.flows.outside)
+        if not lost or not agrees or not world.shows_account or world.terms.paper:
+            self._absent_ms = {}
+            return
+        at_venue = {world.rules.own_id(o.terms.client_id) for o in world.venue.open_orders}
+        gone = [one.client_id for one in lost if one.client_id not in at_venue]
+        self._absent_ms = {k: self._absent_ms.get(k, now_ms) for k in gone}
+        for client_id, since_ms in self._absent_ms.items():
+            if now_ms > since_ms + ABSENT_MS:
+                raise Violation(
+                    8, f"{client_id} is not at the venue and stays unknown though accounts are read"
+                )
 
     def _look_for_vanished(self) -> None:
         """What the account's reading shows to be gone is looked up soon."""
