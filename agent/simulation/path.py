@@ -247,12 +247,19 @@ class PathBook:
         self.depth = 1.0
         self.spread = 1
         self.update_id = 0
-        self.bids: Levels = {}
-        self.asks: Levels = {}
+        self._now_ms = 0
 
     def advance(self, now_ms: int) -> None:
         self.update_id = now_ms // 100
-        self.bids, self.asks = self.offered(now_ms, to_buyers=False), self.offered(now_ms, to_buyers=True)
+        self._now_ms = now_ms
+
+    @property
+    def bids(self) -> Levels:
+        return self.offered(self._now_ms, to_buyers=False)
+
+    @property
+    def asks(self) -> Levels:
+        return self.offered(self._now_ms, to_buyers=True)
 
     def inside(self, at_ms: int) -> tuple[int, int]:
         """Best bid and ask in ticks."""
@@ -264,19 +271,22 @@ class PathBook:
 
     def offered(self, at_ms: int, *, to_buyers: bool) -> Levels:
         bid, ask = self.inside(at_ms)
-        minute, depth = at_ms // 60_000, self.depth
         best, direction = (ask, 1) if to_buyers else (bid, -1)
         levels: Levels = {}
         for place in range(_LEVELS):
             price = best + direction * place
             if price > 0:
-                share = ((price * 2_654_435_761 + minute * 40_503) & 0xFFFF) / 65_536
-                levels[price] = max(1, int(_USUAL_STEPS * 0.02 * (0.2 + share + place * 0.3) * depth))
+                levels[price] = self._size(at_ms, price, place)
         return levels
 
+    def _size(self, at_ms: int, price: int, place: int) -> int:
+        share = ((price * 2_654_435_761 + at_ms // 60_000 * 40_503) & 0xFFFF) / 65_536
+        return max(1, int(_USUAL_STEPS * 0.02 * (0.2 + share + place * 0.3) * self.depth))
+
     def top(self) -> Top | None:
-        (bid, bid_size), (ask, ask_size) = next(iter(self.bids.items())), next(iter(self.asks.items()))
-        return Top(self.update_id, bid, bid_size, ask, ask_size)
+        now_ms = self._now_ms
+        bid, ask = self.inside(now_ms)
+        return Top(self.update_id, bid, self._size(now_ms, bid, 0), ask, self._size(now_ms, ask, 0))
 
 
 class StillTape:
