@@ -125,4 +125,4 @@ def _order(row: Any, fills: tuple[Fill, ...]) -> Order:
     in_same_words = isinstance(record, dict) and record["intent"] == decided
     if not in_same_words and order.intent != decode(Intent, decided):
         raise Undecodable(f"order {order.intent.client_id} and its intent contradict each other")
-    return replace(order, fills=fills)
+    return replace(order, fills=fills) if order.fills != fills else order

@@ -63,9 +63,10 @@ def _write(
         record = to_text(encode(position))
         row = {"position_id": position.id, "updated_ms": batch.at_ms, "record": record}
         connection.execute(sql.put_trade, {**columns, **row, **trade_columns(position)})
-    for kind, add in _ADD.items():
-        made = [{**columns, **_row_columns(item)} for item in batch.rows if type(item) is kind]
-        _execute(connection, getattr(sql, add), made)
+    if batch.rows:
+        for kind, add in _ADD.items():
+            made = [{**columns, **_row_columns(item)} for item in batch.rows if type(item) is kind]
+            _execute(connection, getattr(sql, add), made)
     documents = [
         {**columns, "key": key, "updated_ms": batch.at_ms, "body": to_text(body)}
         for key, body in batch.documents.items()
