@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
+
+from msgspec import field
 
 from agent.core.events import Holding
 from agent.core.market import DAY_MS
 from agent.core.money import ZERO
 from agent.core.order import Fill, Side
+from agent.core.value import Value, replace
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Value, frozen=True):
     """Amounts in quote currency unless named otherwise.
 
     `cash` is None until the exchange's balances were read once. `realized_pnl` is the sum over closed
@@ -49,8 +50,7 @@ class Account:
         return replace(self, cash=cash, last_fill_ms=newest_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class DayBook:
+class DayBook(Value, frozen=True):
     """One UTC day of venue time. `start_equity` is None until the first trusted price of the day, which
     was the price at `marked_ms`.
 

@@ -11,7 +11,6 @@ has looked (see `reconcile`).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -33,6 +32,7 @@ from agent.core.records import VerdictRow
 from agent.core.selling import cancel
 from agent.core.state import AgentState
 from agent.core.turn import Turn
+from agent.core.value import replace
 
 #: An answer to placing and a row of own trades may date the same trade differently.
 _SAME_MOMENT_MS: Final = 1_000

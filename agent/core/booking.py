@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 from agent.core.commands import AlertLevel
@@ -10,6 +9,7 @@ from agent.core.money import ZERO, plain
 from agent.core.position import OUTSIDE_METRICS, Position
 from agent.core.records import BalanceRow
 from agent.core.turn import Turn
+from agent.core.value import replace
 from agent.core.worth import balance, equity
 
 

@@ -9,13 +9,13 @@ hours until the exchange was asked: what is stored with the exchange's times is 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from agent.core.account import Account
 from agent.core.order import Fact, Order, OrderStatus, next_status
 from agent.core.phase import Phase
 from agent.core.position import Position, PositionState
 from agent.core.state import AgentState, Durable, Halt, HaltReason, Setup
+from agent.core.value import replace
 from agent.core.worth import balance
 
 

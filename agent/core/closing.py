@@ -5,7 +5,6 @@ Stays true: what sold a position is why it left, whatever was decided meanwhile;
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -20,6 +19,7 @@ from agent.core.phase import PhaseEvent
 from agent.core.position import EXTERNAL, TESTNET_RESET, Position, PositionEvent
 from agent.core.records import DustRow
 from agent.core.turn import Turn
+from agent.core.value import replace
 
 #: Why a position ended of which nothing could ever be sold.
 DUST: Final = "DUST"

@@ -6,10 +6,10 @@ after that transaction is durable. Everything else may leave at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from agent.core.records import Row
+from agent.core.value import Value
 from agent.core.verdict import Approved, ApprovedPair
 
 
@@ -20,28 +20,24 @@ class AlertLevel(StrEnum):
     CRITICAL = "CRITICAL"
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceOrder:
+class PlaceOrder(Value, frozen=True):
     approved: Approved
 
 
-@dataclass(frozen=True, slots=True)
-class ReplaceOrder:
+class ReplaceOrder(Value, frozen=True):
     """Cancel `cancel_client_id` and, only if that succeeded, place the other, as one request."""
 
     cancel_client_id: str
     approved: Approved
 
 
-@dataclass(frozen=True, slots=True)
-class PlacePair:
+class PlacePair(Value, frozen=True):
     """Place a stop and a target as one order list."""
 
     pair: ApprovedPair
 
 
-@dataclass(frozen=True, slots=True)
-class ReplaceByPair:
+class ReplaceByPair(Value, frozen=True):
     """Cancel a resting order and, only once that is certain and nothing of it was executed, place the pair.
 
     No exchange does this in one request; the second leaves as soon as the first is answered.
@@ -51,75 +47,63 @@ class ReplaceByPair:
     pair: ApprovedPair
 
 
-@dataclass(frozen=True, slots=True)
-class CancelOrder:
+class CancelOrder(Value, frozen=True):
     """End a working order. Canceling one leg of an order list ends the whole list."""
 
     client_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class LookUpOrder:
+class LookUpOrder(Value, frozen=True):
     client_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReadFills:
+class ReadFills(Value, frozen=True):
     """Read the own trades of one order: it reported more than the ledger holds."""
 
     client_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReadBook:
+class ReadBook(Value, frozen=True):
     asked_by: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReadQuote:
+class ReadQuote(Value, frozen=True):
     """Ask REST for best bid and ask: a second source for a price that looks wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadAccount:
+class ReadAccount(Value, frozen=True):
     fills_since_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReadFeePrice:
+class ReadFeePrice(Value, frozen=True):
     """What one unit of `currency` (BNB) costs in our quote currency: fees were taken in it."""
 
     currency: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetLatch:
+class SetLatch(Value, frozen=True):
     reason: str
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class ClearLatch:
+class ClearLatch(Value, frozen=True):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(Value, frozen=True):
     level: AlertLevel
     kind: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Value, frozen=True):
     """The reply to the operator's request that is being stepped."""
 
     ok: bool
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Keep:
+class Keep(Value, frozen=True):
     row: Row
 
 

@@ -7,7 +7,6 @@ latch falls; the liquidation waits for a trusted price and never gives up.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -21,6 +20,7 @@ from agent.core.order import Fill, Side
 from agent.core.phase import PhaseEvent
 from agent.core.state import Halt, HaltReason
 from agent.core.turn import Turn
+from agent.core.value import replace
 from agent.core.worth import balance, day_pnl, equity
 
 #: A mark this long after the price it should have been made of is as good.

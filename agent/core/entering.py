@@ -6,7 +6,6 @@ is sent, so a crash there costs the signal and nothing else. Entries are never r
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 from agent.core.commands import AlertLevel, PlaceOrder, ReadBook
@@ -23,6 +22,7 @@ from agent.core.risk import Refused, Wish, assess_entry
 from agent.core.signal import Features
 from agent.core.state import PendingSignal
 from agent.core.turn import Turn
+from agent.core.value import replace
 
 
 def keep_decision(

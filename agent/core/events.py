@@ -7,7 +7,6 @@ core ever sees. Times are venue time in milliseconds UTC unless a name says othe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
@@ -15,6 +14,7 @@ from agent.core.instrument import Instrument
 from agent.core.market import Book, Candle, DataSource, Quote
 from agent.core.order import Fill, OrderReport
 from agent.core.signal import SignalWindow
+from agent.core.value import Value
 
 # --- market data -------------------------------------------------------------------------------
 
@@ -27,31 +27,27 @@ class ClosedBy(StrEnum):
     BACKFILL = "backfill"
 
 
-@dataclass(frozen=True, slots=True)
-class BarClosed:
+class BarClosed(Value, frozen=True):
     """A valid closed bar, delivered once, in order, without gaps."""
 
     candle: Candle
     closed_by: ClosedBy
 
 
-@dataclass(frozen=True, slots=True)
-class BarUpdated:
+class BarUpdated(Value, frozen=True):
     """The bar in progress; its close is the last traded price."""
 
     candle: Candle
 
 
-@dataclass(frozen=True, slots=True)
-class BarDiffered:
+class BarDiffered(Value, frozen=True):
     """REST disagrees with a bar that was already decided. It is never decided again."""
 
     decided: Candle
     theirs: Candle
 
 
-@dataclass(frozen=True, slots=True)
-class BarLent:
+class BarLent(Value, frozen=True):
     """A closed bar of another source, while the own bars stay away: for exits alone, never for a signal.
 
     `here`: at the prices of where orders go; otherwise at those of the market that signals come from.
@@ -61,37 +57,32 @@ class BarLent:
     here: bool
 
 
-@dataclass(frozen=True, slots=True)
-class QuoteSeen:
+class QuoteSeen(Value, frozen=True):
     """Best bid and ask. `trusted`: the connection is alive and REST confirmed the price recently."""
 
     quote: Quote
     trusted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class BookSeen:
+class BookSeen(Value, frozen=True):
     book: Book
     asked_by: int
     """The position id whose risk check asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class BookUnreadable:
+class BookUnreadable(Value, frozen=True):
     asked_by: int
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class WarmupAdvanced:
+class WarmupAdvanced(Value, frozen=True):
     """Bars of history loaded so far, of those needed."""
 
     bars: int
     needed: int
 
 
-@dataclass(frozen=True, slots=True)
-class WarmedUp:
+class WarmedUp(Value, frozen=True):
     """The indicator window over all history up to and including the bar at `last_open_ms`.
 
     Bars may have been delivered before, for the exits of open positions; those behind `last_open_ms` are
@@ -104,8 +95,7 @@ class WarmedUp:
     followed_to_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Scrutinized:
+class Scrutinized(Value, frozen=True):
     """A look at what is stored found something worth telling; `level` is one of AlertLevel's."""
 
     level: str
@@ -137,8 +127,7 @@ class Impairment(StrEnum):
     AGENT_FAULT = "agent fault"
 
 
-@dataclass(frozen=True, slots=True)
-class Impaired:
+class Impaired(Value, frozen=True):
     """`permanent`: repeating will not help (bad key, revoked permission); the agent goes to ERROR.
     `expected`: part of every start; entries are blocked, nobody is alarmed and nothing is paused."""
 
@@ -148,21 +137,18 @@ class Impaired:
     expected: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Healed:
+class Healed(Value, frozen=True):
     by: Impairment
 
 
-@dataclass(frozen=True, slots=True)
-class FeedReported:
+class FeedReported(Value, frozen=True):
     """Where data comes from now. `fresh`: the newest closed bar and the quotes are young enough."""
 
     source: DataSource
     fresh: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ExchangeReported:
+class ExchangeReported(Value, frozen=True):
     """The last health check of the exchange connection (machine time for latency)."""
 
     reachable: bool
@@ -171,23 +157,20 @@ class ExchangeReported:
     used_weight: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class InstrumentSeen:
+class InstrumentSeen(Value, frozen=True):
     instrument: Instrument
 
 
 # --- orders and account --------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class OrderReported:
+class OrderReported(Value, frozen=True):
     """A believable word on an order: an answer to placing or canceling, a look-up, the user stream."""
 
     report: OrderReport
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRefused:
+class OrderRefused(Value, frozen=True):
     """A parsed, known refusal code: the order certainly does not exist."""
 
     client_id: str
@@ -195,24 +178,21 @@ class OrderRefused:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeUnknown:
+class OutcomeUnknown(Value, frozen=True):
     """No believable answer to placing an order. It may exist."""
 
     client_id: str
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class PlacingBlocked:
+class PlacingBlocked(Value, frozen=True):
     """The request was never sent: the halt latch or the rate limit stood in the way."""
 
     client_id: str
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class CancelFailed:
+class CancelFailed(Value, frozen=True):
     """A cancel was refused or lost; the order's state must be looked up. `code` None: no answer."""
 
     client_id: str
@@ -220,30 +200,26 @@ class CancelFailed:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class LookupFoundNothing:
+class LookupFoundNothing(Value, frozen=True):
     """A definite "no such order" from the exchange; one of several needed."""
 
     client_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class LookupFailed:
+class LookupFailed(Value, frozen=True):
     """The look-up itself had no believable answer: proves nothing."""
 
     client_id: str
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class FillsSeen:
+class FillsSeen(Value, frozen=True):
     """Own trades, from the user stream or read back. Repeats are harmless."""
 
     fills: tuple[Fill, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(Value, frozen=True):
     free: Decimal
     locked: Decimal
 
@@ -252,8 +228,7 @@ class Holding:
         return self.free + self.locked
 
 
-@dataclass(frozen=True, slots=True)
-class AccountSeen:
+class AccountSeen(Value, frozen=True):
     """The exchange's view at one moment: balances, open orders, own trades since `fills_since_ms`.
 
     `asked_ms`: when it was begun, with the open orders; None where that is not known.
@@ -266,14 +241,12 @@ class AccountSeen:
     asked_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AccountUnreadable:
+class AccountUnreadable(Value, frozen=True):
     detail: str
     permanent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FeePriceSeen:
+class FeePriceSeen(Value, frozen=True):
     """What one unit of a currency that fees were taken in costs in quote currency."""
 
     currency: str
@@ -283,41 +256,34 @@ class FeePriceSeen:
 # --- the operator ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class StartRequested:
+class StartRequested(Value, frozen=True):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
-class PauseRequested:
+class PauseRequested(Value, frozen=True):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
-class ResumeRequested:
+class ResumeRequested(Value, frozen=True):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
-class StopRequested:
+class StopRequested(Value, frozen=True):
     """`flatten`: sell what is held first; otherwise an open position is managed to its exit."""
 
     by: str
     flatten: bool
 
 
-@dataclass(frozen=True, slots=True)
-class EmergencyRequested:
+class EmergencyRequested(Value, frozen=True):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
-class ClearHaltRequested:
+class ClearHaltRequested(Value, frozen=True):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
-class CloseRequested:
+class CloseRequested(Value, frozen=True):
     """Close one position, or all when `position_id` is None."""
 
     by: str
@@ -327,8 +293,7 @@ class CloseRequested:
 # --- time --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Woke:
+class Woke(Value, frozen=True):
     """The deadline the state asked for has passed (`AgentState.wake_at_ms`)."""
 
 
@@ -374,8 +339,7 @@ Event = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Stamped:
+class Stamped(Value, frozen=True):
     """An event with its place in the sequence, its venue time, and 64 bits of injected randomness."""
 
     seq: int

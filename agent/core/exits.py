@@ -8,7 +8,6 @@ into money. Long only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -16,6 +15,7 @@ from agent.core.fibonacci import Ladder
 from agent.core.market import Candle
 from agent.core.parameters import ExitParams, Policy
 from agent.core.signal import Features
+from agent.core.value import Value, replace
 
 __all__ = [
     "ExitHit",
@@ -45,8 +45,7 @@ class ExitKind(StrEnum):
     TIME = "time"
 
 
-@dataclass(frozen=True, slots=True)
-class ExitHit:
+class ExitHit(Value, frozen=True):
     """A level was reached. `price` is where the backtester fills it; `reason` is spelled as there."""
 
     reason: str
@@ -54,8 +53,7 @@ class ExitHit:
     kind: ExitKind
 
 
-@dataclass(frozen=True, slots=True)
-class Levels:
+class Levels(Value, frozen=True):
     """What was fixed at entry. `entry_price` is the expected price until `entered_at` knows the real one.
 
     `stop` is always there, for sizing; it makes the position leave only when `stop_enforced`. `target` is the

@@ -8,7 +8,6 @@ the trade is booked again by the difference. A price older than `PRICE_GOOD_FOR_
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -20,6 +19,7 @@ from agent.core.money import ZERO, plain
 from agent.core.order import Fill
 from agent.core.state import AgentState, FeePrice
 from agent.core.turn import Turn
+from agent.core.value import replace
 
 #: Fees are paid in it on Binance when the account holds it and is set so.
 BNB: Final = "BNB"

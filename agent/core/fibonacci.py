@@ -7,20 +7,19 @@ window of a live market.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from agent.core.series import Floats
+from agent.core.value import Value
 
 #: The retracements at which the backtester leaves, lowest first.
 RATIOS: Final = (0.382, 0.5, 0.618, 0.786, 1.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Ladder:
+class Ladder(Value, frozen=True):
     """Prices in quote currency; `levels` are (ratio, price), lowest first, one for each of RATIOS."""
 
     swing_low: float

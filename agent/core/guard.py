@@ -8,15 +8,14 @@ leg whose partner has ended is believed about nothing until its own word has com
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 
 from agent.core.money import ZERO
 from agent.core.order import TERMINAL, Order, OrderStatus, Purpose, Side
+from agent.core.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(Value, frozen=True):
     """All legs, ended or not, oldest first."""
 
     legs: tuple[Order, ...]

@@ -13,7 +13,6 @@ stop that was triggered and has not sold within `REST_GRACE_MS` is replaced by a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -27,6 +26,7 @@ from agent.core.position import Position
 from agent.core.risk import Refused, approve_pair, approve_sale
 from agent.core.selling import cancel_guard, give_way, open_sales, put_approved
 from agent.core.turn import Turn
+from agent.core.value import Value
 
 #: Wait after the n-th resting order that ended without selling anything.
 PROTECT_RETRY_MS: Final = (2_000, 4_000, 8_000, 16_000, 30_000)
@@ -40,8 +40,7 @@ STOP_LIMIT_ROOM: Final = Decimal("0.03")
 REST_GRACE_MS: Final = 3_000
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Value, frozen=True):
     """Where a stop should rest, and the target beside it once that counts."""
 
     stop: Price

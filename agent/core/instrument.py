@@ -7,17 +7,16 @@ an order is refused here before the exchange has to.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
 from agent.core.money import ZERO, Price, Qty, ceil_to, floor_to, plain
+from agent.core.value import Value
 
 Toward = Literal["down", "up", "nearest"]
 
 
-@dataclass(frozen=True, slots=True)
-class PriceBand:
+class PriceBand(Value, frozen=True):
     """PERCENT_PRICE_BY_SIDE: limits as multiples of the exchange's average price."""
 
     bid_down: Decimal
@@ -26,8 +25,7 @@ class PriceBand:
     ask_up: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Instrument:
+class Instrument(Value, frozen=True):
     """What the exchange says about a pair. Prices in quote, quantities in base currency.
 
     A maximum of zero means that the exchange states none. `max_orders`, `max_conditional_orders` (stops) and

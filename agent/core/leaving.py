@@ -7,7 +7,6 @@ until flat: each retry is a new intent, sized from fills, sent only when the pre
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -44,6 +43,7 @@ from agent.core.selling import (
 )
 from agent.core.state import HaltReason
 from agent.core.turn import Turn
+from agent.core.value import replace
 
 #: After so many sales that could not take the place of an order list, the list is canceled first.
 REPLACE_TRIES: Final = 2

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
 from agent.core.money import ZERO
+from agent.core.value import Value
 
 MINUTE_MS: Final = 60_000
 DAY_MS: Final = 86_400_000
@@ -36,8 +36,7 @@ def bar_ms(timeframe: str) -> int:
     return TIMEFRAME_MINUTES[timeframe] * MINUTE_MS
 
 
-@dataclass(frozen=True, slots=True)
-class Candle:
+class Candle(Value, frozen=True):
     """One closed bar. `open_ms` is the open time; prices in quote currency, volume in base currency."""
 
     open_ms: int
@@ -84,8 +83,7 @@ class DataSource(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(Value, frozen=True):
     """Best bid and ask with their sizes, and where and when (venue time) they were seen."""
 
     bid: Decimal
@@ -104,14 +102,12 @@ class Quote:
         return self.bid >= self.ask
 
 
-@dataclass(frozen=True, slots=True)
-class BookLevel:
+class BookLevel(Value, frozen=True):
     price: Decimal
     qty: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Book:
+class Book(Value, frozen=True):
     """Bids descending, asks ascending, as the exchange sent them at `at_ms`."""
 
     bids: tuple[BookLevel, ...]
@@ -125,8 +121,7 @@ class Book:
         return (self.bids[0].price + self.asks[0].price) / 2
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
+class Walk(Value, frozen=True):
     """What a taker order of some size would get from a book, before fees."""
 
     qty: Decimal

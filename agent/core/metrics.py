@@ -7,13 +7,13 @@ stand elsewhere and are not mixed with these.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from agent.core.value import Value
 
-@dataclass(frozen=True, slots=True)
-class TradeMetrics:
+
+class TradeMetrics(Value, frozen=True):
     """`win_rate` 0..1; `total_pnl` and `max_dd` (<= 0) in quote currency per unit of base; the rest in R."""
 
     n: int

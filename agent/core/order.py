@@ -9,12 +9,14 @@ twice counts once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
+from msgspec import field
+
 from agent.core.money import ZERO, Price, Qty
+from agent.core.value import Value, replace
 
 #: recvWindow, then the time an accepted request may still take, then the spread between machines.
 PROVEN_ABSENT_AFTER_MS: Final = 5_000 + 10_000 + 3_000
@@ -133,8 +135,7 @@ def next_status(status: OrderStatus, fact: Fact) -> OrderStatus:
     return TRANSITIONS.get((status, fact), status)
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(Value, frozen=True):
     """One execution. `fee` is in `fee_currency`; `at_ms` is venue time."""
 
     trade_id: str
@@ -151,8 +152,7 @@ class Fill:
         assert self.price > 0, f"fill {self.trade_id} without price"
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(Value, frozen=True):
     """An order as decided: durable before the request leaves, never changed afterwards.
 
     `list_id` is the client id of the order list this is a leg of: of its legs only one ever trades.
@@ -184,8 +184,7 @@ class Intent:
         return self.purpose in (Purpose.PROTECT, Purpose.TARGET)
 
 
-@dataclass(frozen=True, slots=True)
-class OrderReport:
+class OrderReport(Value, frozen=True):
     """The exchange's word on one order, from an answer, a look-up or the user stream.
 
     `executed_qty` is cumulative. `fills` holds what the message carried, which may be nothing even
@@ -207,8 +206,7 @@ class OrderReport:
     triggered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Value, frozen=True):
     """An intent and all that is known of its fate. `waited`: it was once said to wait for its stop price;
     `triggered_ms`: when that was first said to have been reached after that. `fee_values`: fees in a third
     currency in quote currency, by trade id."""

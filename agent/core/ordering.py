@@ -9,7 +9,6 @@ account may prove it of what rests (see `absence`).
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -45,6 +44,7 @@ from agent.core.position import PositionEvent, PositionState
 from agent.core.resting import rest_moved
 from agent.core.selling import NOT_EVEN_STALE_MS, cancel, finds_only_its_own
 from agent.core.turn import Turn
+from agent.core.value import replace
 
 DEFINITE_NOT_FOUNDS: Final = 3
 #: An accepted order that the exchange says it does not know has ended once this passed. Stale answers are

@@ -7,7 +7,6 @@ as a flow and not as a result. Only on a testnet may the exchange's past disappe
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -22,6 +21,7 @@ from agent.core.money import ZERO, plain
 from agent.core.order import Fact, Order, OrderReport, OrderStatus, Side, next_status
 from agent.core.position import TESTNET_RESET, Position, PositionEvent, PositionState
 from agent.core.turn import Turn
+from agent.core.value import replace
 from agent.core.worth import equity
 
 #: Trades of others that were told stay known, so that overlapping readings do not tell them again.

@@ -7,15 +7,15 @@ and `agent.core.exits` offer them under their own names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from agent.core.value import Value
 
 Policy = Literal["target", "first_level"]
 """Where Fibonacci exits leave: at the configured level, or at the first level of the ladder touched."""
 
 
-@dataclass(frozen=True, slots=True)
-class SellerParams:
+class SellerParams(Value, frozen=True):
     """Windows in bars (>= 1) and the three thresholds of the entry signal, all compared strictly."""
 
     ema_fast: int
@@ -30,8 +30,7 @@ class SellerParams:
         assert min(self.ema_fast, self.ema_slow, self.z_window, self.atr_window) >= 1, self
 
 
-@dataclass(frozen=True, slots=True)
-class ExitParams:
+class ExitParams(Value, frozen=True):
     """Which exits are on and where they lie; `max_hold` in bars, costs in basis points of each side."""
 
     use_fib_exits: bool

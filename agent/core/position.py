@@ -7,14 +7,16 @@ and asserts. What a position holds derives from fills alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
+from msgspec import field
+
 from agent.core.exits import ExitParams, Levels
 from agent.core.money import ZERO, Price, Qty
 from agent.core.order import Fill, Side
+from agent.core.value import Value, replace
 
 
 class PositionState(StrEnum):
@@ -45,8 +47,7 @@ class PositionEvent(StrEnum):
     ARCHIVED = "archived"
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Value, frozen=True):
     to: PositionState
     why: str
 
@@ -95,8 +96,7 @@ def diagram() -> str:
     return "\n".join(["stateDiagram-v2", *rows])
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Value, frozen=True):
     """Everything fixed when the signal was accepted; a position keeps it whatever the config becomes.
 
     `basis` is the price of the market traded on by that of the signal's market, where they are two: levels
@@ -117,8 +117,7 @@ class Plan:
     basis: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Value, frozen=True):
     """One episode from signal to flat. Amounts in base or quote currency as named, from fills."""
 
     id: int

@@ -7,7 +7,6 @@ for a quote that itself came by REST: then two readings must agree.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from agent.core.commands import ReadQuote
@@ -16,6 +15,7 @@ from agent.core.events import QuoteSeen
 from agent.core.leaving import go_on_leaving
 from agent.core.market import DataSource, Quote
 from agent.core.turn import Turn
+from agent.core.value import replace
 from agent.core.watching import check_prices
 
 #: A bid further than this fraction from the last trade is a jump (SPEC 6).

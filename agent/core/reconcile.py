@@ -10,7 +10,6 @@ exchange denies are a reset on a testnet, proven the same way, and a difference 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
@@ -31,6 +30,7 @@ from agent.core.outside import accept_reset, give_up_missing, note_strangers
 from agent.core.records import EventRow
 from agent.core.state import AgentState, Missing
 from agent.core.turn import Turn
+from agent.core.value import Value, replace
 from agent.core.worth import balance
 
 RECONCILE_EVERY_MS: Final = 60_000
@@ -44,8 +44,7 @@ BALANCES_LAG_MS: Final = 30_000
 _SAME_TRADE_MS: Final = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Value, frozen=True):
     """Exchange minus ledger: `cash` in quote currency, `missing_base` what is missing of our base, open
     orders that carry our tag but are in no row of ours, and how many of our trades the exchange denies.
     `forgot_to_ms`: of our trades until then it knows not one, and all later ones. `lost_purchase`: base

@@ -6,9 +6,10 @@ it with what it wrote before.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+
+from agent.core.value import Value
 
 
 class Outcome(StrEnum):
@@ -24,8 +25,7 @@ class Outcome(StrEnum):
     NO_ROOM = "no_room"
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionRow:
+class DecisionRow(Value, frozen=True):
     """One closed bar: every condition with its value, and the outcome. None: undefined at this bar."""
 
     bar_open_ms: int
@@ -46,8 +46,7 @@ class DecisionRow:
     position_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Value, frozen=True):
     """One limit with its numbers, whether it passed or not."""
 
     name: str
@@ -55,8 +54,7 @@ class Check:
     numbers: str
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictRow:
+class VerdictRow(Value, frozen=True):
     """The answer of the risk manager to one wish to enter."""
 
     at_ms: int
@@ -66,8 +64,7 @@ class VerdictRow:
     checks: tuple[Check, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class BalanceRow:
+class BalanceRow(Value, frozen=True):
     """Quote currency: `balance` free and locked, `equity` with our own positions at best bid."""
 
     at_ms: int
@@ -75,8 +72,7 @@ class BalanceRow:
     equity: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class EventRow:
+class EventRow(Value, frozen=True):
     """Something worth telling: an alert, an operator's act, a change of state."""
 
     at_ms: int
@@ -85,8 +81,7 @@ class EventRow:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class DustRow:
+class DustRow(Value, frozen=True):
     """A remainder too small to sell, left behind when a position closed."""
 
     at_ms: int

@@ -6,7 +6,6 @@ selling everything is followed at once by a sale, or by what rests in its place.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from agent.core.closing import stop_reason
@@ -25,6 +24,7 @@ from agent.core.leaving import want_exit
 from agent.core.order import Order, OrderStatus, Purpose
 from agent.core.position import Position, PositionState
 from agent.core.turn import Turn
+from agent.core.value import replace
 
 #: The other leg of a list that is ending is asked for after this, if it has not told itself.
 PARTNER_MS: Final = 500

@@ -7,7 +7,6 @@ only: selling more than is ours. Exits are never blocked by slippage, limits or 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -18,6 +17,7 @@ from agent.core.order import CONDITIONAL, TERMINAL, Intent, OrderType, Purpose, 
 from agent.core.phase import Phase
 from agent.core.records import Check
 from agent.core.state import AgentState
+from agent.core.value import Value
 from agent.core.verdict import Approved, ApprovedPair, Refused
 from agent.core.worth import balance, day_pnl, equity
 
@@ -36,8 +36,7 @@ __all__ = [
 _CONDITIONAL_WORDS: Final = frozenset({"STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"})
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Value, frozen=True):
     """A signal that wants to become an order. `stop` sizes the position whether it is enforced or not."""
 
     position_id: int
@@ -48,8 +47,7 @@ class Wish:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
+class Sizes(Value, frozen=True):
     """Base currency before rounding, by each thing that bounds it."""
 
     by_risk: Decimal

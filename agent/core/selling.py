@@ -7,7 +7,6 @@ meanwhile (see `guarding`).
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -28,6 +27,7 @@ from agent.core.position import Position
 from agent.core.records import VerdictRow
 from agent.core.risk import Approved, Refused, approve_sale
 from agent.core.turn import Turn
+from agent.core.value import replace
 
 #: Wait before the n-th retry of an exit, in venue time: the first at once, then ever more patiently.
 EXIT_RETRY_MS: Final = (0, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000)

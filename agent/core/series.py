@@ -7,19 +7,18 @@ series says nothing about gaps: the strategy counts bars, as the backtester does
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.market import Candle
+from agent.core.value import Value
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CandleSeries:
+class CandleSeries(Value, frozen=True, eq=False):
     """Candles by column. Build one with `of` or `from_columns`, which freeze the arrays."""
 
     open_ms: Times

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -22,6 +21,7 @@ from agent.core.fibonacci import Ladder, ladder_between, swing_high
 from agent.core.market import Candle
 from agent.core.parameters import ExitParams, SellerParams
 from agent.core.series import CandleSeries, Floats, true_ranges
+from agent.core.value import Value, replace
 
 __all__ = [
     "BORDERLINE",
@@ -44,8 +44,7 @@ _EMPTY: Final = np.empty(0, dtype=np.float64)
 _EMPTY.flags.writeable = False
 
 
-@dataclass(frozen=True, slots=True)
-class Measures:
+class Measures(Value, frozen=True):
     """What is measured of one closed bar. Prices in quote currency; None where a value is undefined.
 
     `atr`, `vol_z` and `tr_z` are undefined until their windows are full, the z-scores also while their
@@ -65,8 +64,7 @@ class Measures:
     exhaustion: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Features(Measures):
+class Features(Measures, frozen=True):
     """What one closed bar means. `swing_high` and `ladder` are searched on signal bars only (`exhaustion`); a
     swing high that is not above `low` makes no ladder. `borderline`: a z-score lies within 1e-6 of its
     threshold.
@@ -88,8 +86,7 @@ def warmup_bars_needed(params: SellerParams, exits: ExitParams | None = None) ->
     return bars if exits is None else max(bars, exits.fib_swing_lookback + exits.fib_swing_lookahead + 1)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SignalWindow:
+class SignalWindow(Value, frozen=True, eq=False):
     """All that later bars need from the bars so far. Start with `empty` or `warm`, go on with `push`."""
 
     params: SellerParams

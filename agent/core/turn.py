@@ -6,7 +6,7 @@ event, so nothing here is shared or remembered.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from agent.core.commands import Alert, AlertLevel, Command, Keep
@@ -15,6 +15,7 @@ from agent.core.phase import PhaseEvent, next_phase
 from agent.core.position import Position
 from agent.core.records import EventRow, Row
 from agent.core.state import AgentState
+from agent.core.value import replace
 
 
 @dataclass(slots=True)

@@ -5,22 +5,19 @@ Only `agent.core.risk` makes these.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from agent.core.order import Intent
 from agent.core.records import Check
+from agent.core.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Approved:
+class Approved(Value, frozen=True):
     """An intent that passed every check, with the numbers."""
 
     intent: Intent
     checks: tuple[Check, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovedPair:
+class ApprovedPair(Value, frozen=True):
     """A stop and a target as one order list (OCO): of the two only one ever trades."""
 
     stop: Approved
@@ -42,7 +39,6 @@ class ApprovedPair:
         return self.stop.intent.list_id
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Value, frozen=True):
     reason: str
     checks: tuple[Check, ...]

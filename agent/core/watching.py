@@ -6,8 +6,6 @@ that is reached means leaving now.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from agent.core.exits import ExitHit, ExitKind, check_bar, check_price
 from agent.core.guarding import target_counts_from_ms, waits_with_target
 from agent.core.leaving import begin_exit, want_exit
@@ -15,6 +13,7 @@ from agent.core.market import Candle
 from agent.core.position import Position, PositionState
 from agent.core.resting import rest_reached
 from agent.core.turn import Turn
+from agent.core.value import replace
 
 
 def check_prices(turn: Turn) -> None:

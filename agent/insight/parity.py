@@ -35,8 +35,7 @@ class Cause(StrEnum):
     CODE = "the code"
 
 
-@dataclass(frozen=True, slots=True)
-class Recomputed(Measures):
+class Recomputed(Measures, frozen=True):
     """One bar from the whole history.
 
     `swing_high`: of signal bars only. `seed_weight`: what the slower average still carries of the first bar

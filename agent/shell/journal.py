@@ -8,7 +8,6 @@ settled at once. The step's rows and the state that explains them go into one tr
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.core.commands import Command, Keep
@@ -16,12 +15,12 @@ from agent.core.order import Order
 from agent.core.position import Position, PositionState
 from agent.core.records import Row
 from agent.core.state import AgentState, Durable
+from agent.core.value import Value, replace
 
 UNWRITTEN = frozenset({PositionState.SIGNAL, PositionState.RISK_CHECK})
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Value, frozen=True):
     """One step's worth of writing."""
 
     at_ms: int

@@ -16,12 +16,13 @@ from sqlalchemy import Connection
 from agent.core.money import PRECISION
 from agent.core.order import Fill, Intent, Order, Side
 from agent.core.records import BalanceRow, Check, DecisionRow, DustRow, EventRow, Row, VerdictRow
+from agent.core.value import Value
 from agent.store.batch import Batch, PaperChange, Scope
 from agent.store.codec import decode, encode, encode_as, from_text, to_text
 from agent.store.statements import FIND_FILLS, FIND_INTENT, VALUE_FEE, statements
 from agent.store.trade_report import trade_columns
 
-_ADD: Final = {
+_ADD: Final[dict[type[Value], str]] = {
     DecisionRow: "add_decision",
     VerdictRow: "add_verdict",
     BalanceRow: "add_balance",
