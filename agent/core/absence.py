@@ -35,12 +35,13 @@ def is_searched_for(order: Order) -> bool:
 
 def search_due_ms(state: AgentState, seen_ms: int) -> int | None:
     """When the account, read at `seen_ms`, is read next for the sake of such orders; None without any."""
-    tellable = [
-        order.unknown_since_ms + NOT_EVEN_STALE_MS
-        for order in state.moving_orders()
-        if order.unknown_since_ms is not None and is_searched_for(order)
-    ]
-    return max(min(tellable), seen_ms + SEARCH_EVERY_MS) if tellable else None
+    due_ms: int | None = None
+    # Asked at every event.
+    for order in state.moving_orders():
+        if is_searched_for(order) and order.unknown_since_ms is not None:
+            tellable_ms = order.unknown_since_ms + NOT_EVEN_STALE_MS
+            due_ms = tellable_ms if due_ms is None else min(due_ms, tellable_ms)
+    return None if due_ms is None else max(due_ms, seen_ms + SEARCH_EVERY_MS)
 
 
 def note_absent(turn: Turn, event: AccountSeen, *, agrees: bool, overlap_ms: int) -> None:
