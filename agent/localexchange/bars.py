@@ -7,11 +7,11 @@ is an integer (prices in ticks, amounts in steps, quote amounts in tick-steps), 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
+from agent.core.value import Value, replace
 from agent.localexchange.intervals import MINUTE_MS, SECOND_MS
 from agent.localexchange.minutes import Minutes
 from agent.localexchange.noise import Ints
@@ -21,8 +21,7 @@ from agent.localexchange.path import SECONDS, Seconds
 TRADE_EPOCH_S: Final = 1_500_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(Value, frozen=True):
     """A kline. `close_ms` is the last millisecond of its span; `closed` says that this has passed."""
 
     open_ms: int
@@ -41,8 +40,7 @@ class Bar:
     closed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Trade:
+class Trade(Value, frozen=True):
     """One trade; `id` also numbers the second it happened in."""
 
     id: int
@@ -52,8 +50,7 @@ class Trade:
     taker_buys: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Flows:
+class Flows(Value, frozen=True):
     """What only the path knows of every minute."""
 
     quote: Ints
@@ -91,8 +88,7 @@ def joined_flows(pieces: list[Flows]) -> Flows:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Groups:
+class _Groups(Value, frozen=True):
     """Traded minutes and where the bars begin and end among them."""
 
     seen: Ints
