@@ -47,11 +47,11 @@ from agent.simulation.chance import below
 from agent.simulation.disk import UncertainLedger
 from agent.simulation.feed import QuickFeed
 from agent.simulation.kraken_parts import kraken_parts
-from agent.simulation.quick_ledger import QuickLedger, QuickReaders
+from agent.simulation.quick_ledger import QuickLedger, QuickReaders, recorded_order, recorded_position
 from agent.simulation.session import MemorySession
 from agent.simulation.witness import Violation
 from agent.store import ledger as ledger_module
-from agent.store import paper, paper_rows, reading
+from agent.store import loading, paper, paper_rows, reading
 from agent.store.batch import Batch, Scope
 from agent.store.data_dir import DataDir
 from agent.store.ledger import Ledger
@@ -261,6 +261,8 @@ class SimulatedParts(Parts):
                 (paper, "open_for_reading"): readers,
                 (paper_rows, "open_for_reading"): readers,
                 (reading, "open_for_reading"): readers,
+                (loading, "recorded_order"): recorded_order,
+                (loading, "recorded_position"): recorded_position,
             }
             self.latch_look_s = QUICK_LATCH_LOOK_S
         if world.rules.name == "kraken":

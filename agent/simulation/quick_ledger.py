@@ -1,14 +1,15 @@
 """The product's ledger on a connection without SQLAlchemy's machinery around every statement.
 
 Belongs here: executing the statements that the store's own writing, and its reading at a start, hand over,
-each compiled once. Stays true: what is written and read, in which order and in which transactions is the
-product's doing; the same batches leave the same rows, and a start reads the same from them, as through
-SQLAlchemy (the tests compare both); an error becomes the one that SQLAlchemy would have raised. In the
-thorough profile everything goes the product's own way.
+each compiled once; understanding each record that is read once. Stays true: what is written and read, in
+which order and in which transactions is the product's doing; the same batches leave the same rows, and a
+start reads the same from them, as through SQLAlchemy (the tests compare both); an error becomes the one that
+SQLAlchemy would have raised. In the thorough profile everything goes the product's own way.
 """
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,9 +23,13 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 
 from agent.simulation.disk import Disk
-from agent.store import database
+from agent.store import database, loading
 from agent.store.batch import Scope
 from agent.store.ledger import Ledger
+
+#: A start reads much that the start before it read: the same words are the same order, which never changes.
+recorded_order: Final = functools.lru_cache(maxsize=200)(loading.recorded_order)
+recorded_position: Final = functools.lru_cache(maxsize=200)(loading.recorded_position)
 
 _DIALECT: Final = sqlite.dialect(paramstyle="qmark")
 Params = Mapping[str, Any]

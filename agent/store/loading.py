@@ -106,7 +106,7 @@ def _position_ids(connection: Connection, whose: dict[str, str]) -> set[int]:
 
 def _positions(connection: Connection, whose: dict[str, str], ids: Iterable[int]) -> tuple[Position, ...]:
     found = connection.execute(_questions().positions, {**whose, "ids": sorted(ids)})
-    return tuple(decode(Position, from_text(record)) for record in found.scalars())
+    return tuple(recorded_position(record) for record in found.scalars())
 
 
 def _orders(connection: Connection, whose: dict[str, str], ids: Iterable[int]) -> tuple[Order, ...]:
@@ -119,10 +119,21 @@ def _orders(connection: Connection, whose: dict[str, str], ids: Iterable[int]) -
 
 
 def _order(row: Any, fills: tuple[Fill, ...]) -> Order:
-    record, decided = from_text(row.record), from_text(row.intent)
-    order = decode(Order, record)
+    order = recorded_order(row.record, row.intent)
+    return replace(order, fills=fills) if order.fills != fills else order
+
+
+def recorded_position(record: str) -> Position:
+    """The position as it was written. Raises Undecodable."""
+    return decode(Position, from_text(record))
+
+
+def recorded_order(record: str, intent: str) -> Order:
+    """The order as it was written, in agreement with its intent. Raises Undecodable."""
+    written, decided = from_text(record), from_text(intent)
+    order = decode(Order, written)
     # In the same words it is the same intent; an older version may have used others.
-    in_same_words = isinstance(record, dict) and record["intent"] == decided
+    in_same_words = isinstance(written, dict) and written["intent"] == decided
     if not in_same_words and order.intent != decode(Intent, decided):
         raise Undecodable(f"order {order.intent.client_id} and its intent contradict each other")
-    return replace(order, fills=fills) if order.fills != fills else order
+    return order
