@@ -77,13 +77,24 @@ def _is_slow(seen: e.ExchangeReported) -> bool:
 
 
 def _learn(turn: Turn, event: e.Event) -> None:
+    # A kind is found by trying one after the other: the frequent ones come first.
     match event:
+        case e.Woke():
+            pass
         case e.QuoteSeen():
             on_quote(turn, event)
         case e.BarUpdated(candle=candle):
             turn.change(live_bar=candle, last_price=candle.close)
         case e.BarClosed():
             on_bar_closed(turn, event)
+        case e.LookupFailed():
+            on_lookup_failed(turn, event)
+        case e.AccountSeen():
+            on_account(turn, event)
+        case e.ExchangeReported():
+            _on_exchange(turn, event)
+        case e.OrderReported():
+            on_report(turn, event)
         case e.BarDiffered():
             on_bar_differed(turn, event)
         case e.BarLent(candle=candle, here=here):
@@ -103,16 +114,12 @@ def _learn(turn: Turn, event: e.Event) -> None:
                 ask_account(turn)
         case e.FeedReported():
             _on_feed(turn, event)
-        case e.ExchangeReported():
-            _on_exchange(turn, event)
         case e.Scrutinized(level=level, kind=kind, text=text):
             turn.alert(AlertLevel(level), kind, text)
         case e.InstrumentSeen(instrument=instrument):
             turn.change(instrument=instrument)
             for position in turn.state.open_positions():
                 drive(turn, position.id)
-        case e.OrderReported():
-            on_report(turn, event)
         case e.OrderRefused():
             on_refused(turn, event)
         case e.OutcomeUnknown():
@@ -123,18 +130,12 @@ def _learn(turn: Turn, event: e.Event) -> None:
             on_cancel_failed(turn, event)
         case e.LookupFoundNothing():
             on_found_nothing(turn, event)
-        case e.LookupFailed():
-            on_lookup_failed(turn, event)
         case e.FillsSeen():
             on_fills(turn, event)
-        case e.AccountSeen():
-            on_account(turn, event)
         case e.AccountUnreadable():
             on_account_unreadable(turn, event)
         case e.FeePriceSeen():
             on_fee_price(turn, event)
-        case e.Woke():
-            pass
         case (
             e.StartRequested()
             | e.PauseRequested()
@@ -213,6 +214,8 @@ def _deadlines(turn: Turn) -> None:
 def _drive_what_is_due(turn: Turn) -> None:
     state = turn.state
     waiting = (state.exit_retry_ms, state.protect_retry_ms, state.pair_retry_ms, state.rest_due_ms)
+    if not any(waiting):
+        return
     due = {k for times in waiting for k, at in times.items() if turn.at_ms >= at}
     if not due:
         return
@@ -265,8 +268,12 @@ def wake_at_ms(state: AgentState) -> int:
     times = [(state.now_ms // DAY_MS + 1) * DAY_MS, state.last_balance_row_ms + BALANCE_ROW_EVERY_MS]
     if state.instrument is not None:
         times.append(account_due_ms(state))
-    times += [w for o in state.moving_orders() if (w := order_wake_ms(o, timeout)) is not None]
-    times += [p.decided_ms + state.setup.late_after_ms for p in state.pending.values()]
-    times += [*state.exit_retry_ms.values(), *state.protect_retry_ms.values()]
-    times += [*state.pair_retry_ms.values(), *state.rest_due_ms.values()]
+    for order in state.moving_orders():
+        order_ms = order_wake_ms(order, timeout)
+        if order_ms is not None:
+            times.append(order_ms)
+    if state.pending:
+        times += [p.decided_ms + state.setup.late_after_ms for p in state.pending.values()]
+    for due in (state.exit_retry_ms, state.protect_retry_ms, state.pair_retry_ms, state.rest_due_ms):
+        times.extend(due.values())
     return max(min(times), state.now_ms + 1)

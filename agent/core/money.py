@@ -46,7 +46,7 @@ def money(text: str | int) -> Decimal:
 
 def plain(value: Decimal) -> str:
     """Text without exponent and padding zeros: how an exchange wants a number and a file stores it."""
-    if value == 0:
+    if not value:
         return "0"
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

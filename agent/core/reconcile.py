@@ -136,7 +136,8 @@ def _in_doubt(state: AgentState) -> bool:
         return True
     if state.missing_base is not None or state.lost_history_ms is not None:
         return True
-    return any(o.not_found and o.is_working for o in state.moving_orders())
+    moving = state.moving_orders()
+    return bool(moving) and any(o.not_found and o.is_working for o in moving)
 
 
 def on_account(turn: Turn, event: AccountSeen) -> None:

@@ -7,10 +7,10 @@ the store writes whichever of them is a different object after a step. The rest 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from agent.core.account import Account, DayBook
 from agent.core.events import ExchangeReported, Impairment
@@ -135,7 +135,7 @@ class PendingSignal(Value, frozen=True):
 
 @dataclass(frozen=True)
 class AgentState:
-    """With a dictionary, unlike everything else here: `moving_orders` keeps there what it found."""
+    """With a dictionary, unlike everything else here: it keeps what was found among positions and orders."""
 
     setup: Setup
     durable: Durable
@@ -196,9 +196,12 @@ class AgentState:
     told_trades: tuple[str, ...] = ()
     """Trades that are not ours and were told of."""
 
+    _open: ClassVar[tuple[Mapping[int, Position], tuple[Position, ...]] | None] = None
+    _moving: ClassVar[tuple[Mapping[str, Order], tuple[Order, ...]] | None] = None
+
     def but(self, **fields: Any) -> AgentState:
         """The same state with these fields replaced, like `dataclasses.replace`."""
-        assert fields.keys() <= AgentState.__dataclass_fields__.keys(), f"no such fields: {fields.keys()}"
+        assert fields.keys() <= _FIELDS, f"no such fields: {fields.keys()}"
         changed = object.__new__(AgentState)
         object.__setattr__(changed, "__dict__", {**self.__dict__, **fields})
         return changed
@@ -208,31 +211,38 @@ class AgentState:
         return self.durable.phase
 
     def open_positions(self) -> tuple[Position, ...]:
-        """Positions that own base currency, oldest first."""
-        return tuple(p for p in self.positions.values() if p.state in OPEN_STATES)
+        """Positions that own base currency, oldest first. Found once, as `moving_orders`."""
+        found = self._open
+        if found is None or found[0] is not self.positions:
+            found = self.positions, tuple([p for p in self.positions.values() if p.state in OPEN_STATES])
+            self.__dict__["_open"] = found
+        return found[1]
 
     def in_flight(self) -> tuple[Position, ...]:
         """Positions that may come to own base currency."""
-        return tuple(p for p in self.positions.values() if p.state in IN_FLIGHT_STATES)
+        return tuple([p for p in self.positions.values() if p.state in IN_FLIGHT_STATES])
 
     def orders_of(self, position_id: int) -> tuple[Order, ...]:
-        return tuple(o for o in self.orders.values() if o.intent.position_id == position_id)
+        return tuple([o for o in self.orders.values() if o.intent.position_id == position_id])
 
     def moving_orders(self) -> tuple[Order, ...]:
         """Those that are not at rest, oldest first: of a day's orders the few that have a deadline.
 
         Asked for at every event, so they are found once for all states that share their orders.
         """
-        found = self.__dict__.get("_moving")
+        found = self._moving
         if found is None or found[0] is not self.orders:
-            found = self.orders, tuple(o for o in self.orders.values() if not o.is_at_rest)
+            found = self.orders, tuple([o for o in self.orders.values() if not o.is_at_rest])
             self.__dict__["_moving"] = found
-        moving: tuple[Order, ...] = found[1]
-        return moving
+        return found[1]
 
     def unknown_orders(self) -> tuple[Order, ...]:
-        return tuple(o for o in self.orders.values() if o.status is OrderStatus.UNKNOWN)
+        # Nothing that is at rest is unknown.
+        return tuple([o for o in self.moving_orders() if o.status is OrderStatus.UNKNOWN])
 
     def bid(self) -> Decimal | None:
         """The best bid we believe, or None while there is none."""
         return self.prices.trusted.bid if self.prices.trusted else None
+
+
+_FIELDS: Final = frozenset(of.name for of in fields(AgentState))

@@ -48,7 +48,7 @@ def changes(before: AgentState, after: AgentState, commands: Iterable[Command]) 
         orders = tuple(o for k, o in after.orders.items() if _is_news(before.orders.get(k), o))
     return Changes(
         at_ms=after.now_ms,
-        rows=tuple(c.row for c in commands if isinstance(c, Keep)),
+        rows=tuple([c.row for c in commands if isinstance(c, Keep)]),
         orders=orders,
         positions=tuple(positions),
         durable=after.durable if after.durable is not before.durable else None,
