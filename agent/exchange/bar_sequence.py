@@ -219,4 +219,4 @@ def _same(a: Candle, b: Candle) -> bool:
 
 def same_candle(a: Candle, b: Candle) -> bool:
     """Whether two copies of one bar say the same."""
-    return a.open_ms == b.open_ms and _same(a, b)
+    return a == b or (a.open_ms == b.open_ms and _same(a, b))
