@@ -8,11 +8,11 @@ both; an update id is the step's number, so ids never repeat and a diff says exa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
 
+from agent.core.value import Value
 from agent.localexchange.intervals import MINUTE_MS
 from agent.localexchange.noise import salt, uniform, uniform_at
 from agent.localexchange.tape import Tape
@@ -30,8 +30,7 @@ Levels: TypeAlias = dict[int, int]
 """Price in ticks to size in steps, best first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Top:
+class Top(Value, frozen=True):
     """Best bid and ask: prices in ticks, sizes in steps."""
 
     update_id: int
@@ -41,8 +40,7 @@ class Top:
     ask_size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Value, frozen=True):
     """What differs between the states before `first_id` and at `last_id`; size 0 removes a level."""
 
     first_id: int

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
+from agent.core.value import Value
 from agent.localexchange.clock import VenueClock
 from agent.localexchange.faults import FaultBoard
 from agent.localexchange.faults_stream import FrameFaults
@@ -20,8 +21,7 @@ from agent.localexchange.trading.desk import Desk
 _REQUESTS_KEPT: Final = 200_000
 
 
-@dataclass(frozen=True, slots=True)
-class SeenRequest:
+class SeenRequest(Value, frozen=True):
     """One request as it came in; `query` is the raw text, `ts` venue time.
 
     `connection` tells apart the connections that are open at a time; 0 where that is not known.

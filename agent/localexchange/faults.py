@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from agent.core.value import Value
 from agent.localexchange.fault_kinds import CATALOGUE, KINDS, Kind
 
 
@@ -31,8 +32,7 @@ class BadFaultError(Exception):
     """A fault that cannot be set; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Value, frozen=True):
     """Which requests or streams a fault concerns; None matches all."""
 
     method: str | None = None

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from agent.core.money import ZERO, money
+from agent.core.value import replace
 from agent.localexchange.kraken import names as kraken
 from agent.localexchange.kraken.errors import (
     ELAPSED,

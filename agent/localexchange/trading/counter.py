@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from agent.core.value import Value
 from agent.localexchange.parameters import Parameters, RejectionError
 from agent.localexchange.trading.desk import Desk
 from agent.localexchange.trading.fate import Fate
@@ -33,8 +34,7 @@ class Counter:
         return f"local{next(self._ids):017d}"
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Value, frozen=True):
     """A request whose key, time and signature are right."""
 
     counter: Counter

@@ -6,10 +6,10 @@ it can do something to, so that its count says how often it did.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 from agent.core.money import ZERO
+from agent.core.value import replace
 from agent.localexchange.faults import Fault, FaultBoard
 from agent.localexchange.venue.order import ListTerms, Order, Terms
 from agent.localexchange.venue.refusals import filter_failure, insufficient_balance, would_trigger

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from agent.core.value import Value
 from agent.localexchange.exchange import Exchange, SeenRequest
 from agent.localexchange.faults import Fault
 from agent.localexchange.parameters import RejectionError, missing
@@ -31,8 +31,7 @@ class BadFrameError(Exception):
     """A frame that is no request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Value, frozen=True):
     id: int | str | None
     method: str
     params: dict[str, str]

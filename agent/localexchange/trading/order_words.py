@@ -8,12 +8,12 @@ sent though it makes no sense is -1106; an id nobody gave is made up.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
 from agent.core.money import ZERO
+from agent.core.value import Value
 from agent.localexchange.parameters import Parameters, RejectionError, missing, not_valid
 from agent.localexchange.trading import reading
 from agent.localexchange.venue.order import Terms
@@ -33,8 +33,7 @@ class Answer(StrEnum):
 _OTHER_PREVENTIONS: Final = ("NONE", "DECREMENT", "TRANSFER", "NON_REPRESENTABLE")
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(Value, frozen=True):
     """How the parameters of one order are called: those of a leg have a prefix."""
 
     prefix: str = ""

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 
+from agent.core.value import Value
 from agent.localexchange.parameters import Parameters, RejectionError, form_pairs
 from agent.localexchange.trading.credentials import Credentials
 
@@ -27,8 +27,7 @@ _OF_THE_FRAME: Final = ("apiKey", "returnRateLimits")
 _MICROSECONDS: Final = 10**15
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(Value, frozen=True):
     """A request before anything is believed of it: `payload` is what was signed."""
 
     pairs: list[tuple[str, str]]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
 from agent.core.money import money
+from agent.core.value import replace
 from agent.localexchange.faults import BadFaultError, Fault, FaultBoard
 from agent.localexchange.parameters import RejectionError
 from agent.localexchange.trading.desk import Desk

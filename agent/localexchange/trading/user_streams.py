@@ -7,9 +7,9 @@ to an event they do once, for all listeners alike.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from agent.core.value import Value
 from agent.localexchange.trading.event_faults import EventFaults
 from agent.localexchange.trading.wire_events import event_of, terminated
 from agent.localexchange.venue.events import News
@@ -26,8 +26,7 @@ class Listener(Protocol):
         """A number this socket has not given to a subscription yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subscription:
+class Subscription(Value, frozen=True):
     listener: Listener
     id: int
 

@@ -6,17 +6,16 @@ were made; whoever adds up all of them knows what the venue knows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeAlias
 
+from agent.core.value import Value
 from agent.localexchange.venue.ledger import Balance
 from agent.localexchange.venue.order import Order, OrderList, Trade
 from agent.localexchange.venue.words import Execution
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Value, frozen=True):
     """Something happened to an order. `on_book` tells whether it is on the book afterwards."""
 
     id: int
@@ -28,16 +27,14 @@ class Report:
     prevented: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Positions:
+class Positions(Value, frozen=True):
     """Balances that a command may have changed."""
 
     at_ms: int
     balances: tuple[tuple[str, Balance], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(Value, frozen=True):
     """A deposit (positive) or a withdrawal."""
 
     at_ms: int
@@ -45,8 +42,7 @@ class Flow:
     delta: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class ListChanged:
+class ListChanged(Value, frozen=True):
     """An order list began or ended."""
 
     at_ms: int

@@ -9,17 +9,16 @@ Source: Binance's commission FAQ, standard commission only; tax and special rate
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from typing import Final
 
+from agent.core.value import Value
 from agent.localexchange.venue.listing import GRAIN
 
 BNB: Final = "BNB"
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(Value, frozen=True):
     """Shares of the traded amount. `in_bnb`: the account pays in BNB while it has any."""
 
     maker: Decimal = Decimal("0.001")
@@ -31,8 +30,7 @@ class Rates:
         return self.maker if maker else self.taker
 
 
-@dataclass(frozen=True, slots=True)
-class Fee:
+class Fee(Value, frozen=True):
     asset: str
     amount: Decimal
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 
 from agent.core.money import ZERO
+from agent.core.value import replace
 from agent.localexchange.venue.events import ListChanged, News, Positions, Report
 from agent.localexchange.venue.fees import BNB, Fee, Rates, bnb_fee, plain_fee
 from agent.localexchange.venue.ledger import Ledger

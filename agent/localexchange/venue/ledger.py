@@ -11,15 +11,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 
 from agent.core.money import ZERO
+from agent.core.value import Value
 from agent.localexchange.venue.refusals import insufficient_balance
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(Value, frozen=True):
     free: Decimal
     locked: Decimal
 
@@ -28,8 +27,7 @@ class Balance:
         return self.free + self.locked
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Value, frozen=True):
     """An amount set aside for an order, or for a pair of which only one can trade."""
 
     asset: str

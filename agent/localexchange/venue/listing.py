@@ -6,12 +6,12 @@ same object that is enforced; a rule of zero is switched off, as on Binance.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 
 from agent.core.money import ZERO
+from agent.core.value import Value
 from agent.localexchange.pairs import Pair
 from agent.localexchange.venue.words import Kind, Prevention, SymbolStatus
 
@@ -21,8 +21,7 @@ GRAIN: Final = Decimal("0.00000001")
 _MOST_TICKS: Final = 10_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Value, frozen=True):
     """Prices in quote, quantities in base. `None` and zero switch a rule off."""
 
     symbol: str

@@ -7,8 +7,7 @@ partner with it; a list is done when none of its orders is open.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from agent.core.value import replace
 from agent.localexchange.venue.floor import Floor
 from agent.localexchange.venue.matching import carry_out, must_afford, plan_of, would_take
 from agent.localexchange.venue.order import Order, OrderList

@@ -7,10 +7,10 @@ quantities base, `quote_*` quote; times are venue milliseconds; zero stands wher
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
 from agent.core.money import ZERO
+from agent.core.value import Value
 from agent.localexchange.venue.listing import GRAIN
 from agent.localexchange.venue.words import (
     Contingency,
@@ -38,8 +38,7 @@ def quote_needed(price: Decimal, qty: Decimal) -> Decimal:
     return (price * qty).quantize(GRAIN, ROUND_UP)
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Value, frozen=True):
     """What somebody asked for."""
 
     symbol: str
@@ -71,8 +70,7 @@ class Terms:
         return price <= self.price if self.side is Side.BUY else price >= self.price
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Value, frozen=True):
     """An accepted order. `qty` of an order in quote currency is what it executed."""
 
     id: int
@@ -132,8 +130,7 @@ class Order:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Trade:
+class Trade(Value, frozen=True):
     """One execution of one of our orders."""
 
     id: int
@@ -151,8 +148,7 @@ class Trade:
     maker: bool
 
 
-@dataclass(frozen=True, slots=True)
-class OrderList:
+class OrderList(Value, frozen=True):
     """An OCO (a pair), an OTO (a working order and a pending one) or an OTOCO (and a pending pair)."""
 
     id: int
@@ -181,8 +177,7 @@ class OrderList:
         return legs if len(legs) == 2 else ()
 
 
-@dataclass(frozen=True, slots=True)
-class ListTerms:
+class ListTerms(Value, frozen=True):
     """A list somebody asked for: the working order of an OTO first, a pair's stop before its limit."""
 
     symbol: str

@@ -6,44 +6,38 @@ was done, whatever followed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from agent.core.value import Value
 from agent.localexchange.venue.order import Order, OrderList, Trade
 from agent.localexchange.venue.refusals import RefusedError
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(Value, frozen=True):
     """An accepted order as it was when the command was done, and what it traded in it."""
 
     order: Order
     trades: tuple[Trade, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedList:
+class PlacedList(Value, frozen=True):
     list: OrderList
     orders: tuple[Placed, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Canceled:
+class Canceled(Value, frozen=True):
     """One order, or all of a list: canceling a leg cancels them all."""
 
     orders: tuple[Order, ...]
     list: OrderList | None
 
 
-@dataclass(frozen=True, slots=True)
-class Which:
+class Which(Value, frozen=True):
     """How a command names an order or a list."""
 
     id: int | None = None
     client_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Replaced:
+class Replaced(Value, frozen=True):
     """What became of the two halves of a cancel-replace; `placed` is None when it was not attempted."""
 
     canceled: Canceled | RefusedError

@@ -8,12 +8,12 @@ self-trade prevention decides who yields.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from typing import Final
 
 from agent.core.money import ZERO, floor_to
+from agent.core.value import Value
 from agent.localexchange.venue.order import Order, Terms, quote_value
 from agent.localexchange.venue.prices import Offer, Prices
 from agent.localexchange.venue.twist import Twist
@@ -29,21 +29,18 @@ class Ending(Enum):
     CUT_SHORT = "fate allows no more"
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Value, frozen=True):
     price: Decimal
     qty: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Yields:
+class Yields(Value, frozen=True):
     """A resting order of the same account that gives way."""
 
     order: Order
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Value, frozen=True):
     steps: tuple[Match | Yields, ...]
     ending: Ending
 

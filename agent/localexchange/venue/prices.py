@@ -7,16 +7,15 @@ answers the same as long as the moment lasts, but for what was taken meanwhile.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+from agent.core.value import Value
 from agent.localexchange.venue.listing import Listing
 from agent.localexchange.venue.words import Side
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(Value, frozen=True):
     """One price of the other side and how much is to be had there."""
 
     price: Decimal

@@ -6,16 +6,15 @@ changes which of the possible things happens, never what they mean: books stay b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from agent.core.value import Value
 from agent.localexchange.venue.refusals import RefusedError
 from agent.localexchange.venue.words import Status
 
 
-@dataclass(frozen=True, slots=True)
-class Twist:
+class Twist(Value, frozen=True):
     """`share` of the quantity is filled, in about `pieces` fills, and the rest ends as `rest_ends`.
 
     `refusal` is answered instead of executing. `bnb_fills`: how many of the order's fills pay their

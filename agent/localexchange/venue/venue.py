@@ -9,10 +9,10 @@ orders need.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 
 from agent.core.money import ZERO, floor_to
+from agent.core.value import replace
 from agent.localexchange.venue import lists, matching, placing, refusals
 from agent.localexchange.venue.events import Flow, News
 from agent.localexchange.venue.fees import Rates
