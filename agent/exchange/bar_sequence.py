@@ -12,34 +12,31 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Final
 
 from agent.core.events import ClosedBy
 from agent.core.market import Candle
+from agent.core.value import Value
 
 #: Copies closer than this are the same: a bar built from smaller ones is summed in another order.
 _TOLERANCE: Final = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(Value, frozen=True):
     """Deliver this bar now."""
 
     candle: Candle
     closed_by: ClosedBy
 
 
-@dataclass(frozen=True, slots=True)
-class Differed:
+class Differed(Value, frozen=True):
     """Another copy of a bar that was already decided."""
 
     decided: Candle
     theirs: Candle
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(Value, frozen=True):
     """A candle that cannot be believed. `blocking`: its bar is not decided yet and must be fetched."""
 
     open_ms: int
@@ -50,8 +47,7 @@ class Rejected:
 Outcome = Decided | Differed | Rejected
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(Value, frozen=True):
     """`bars` bars that should have closed and are not here, opened from `since_ms` to `last_ms`."""
 
     since_ms: int

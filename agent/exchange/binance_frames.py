@@ -7,7 +7,6 @@ sends. Whether a candle can be believed is decided later: a well-formed NaN is a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ import orjson
 
 from agent.core.market import Candle
 from agent.core.money import money
+from agent.core.value import Value
 from agent.exchange.market_frames import KlineFrame, TopFrame, Unreadable
 
 #: How much of an unreadable frame is kept to be shown.
@@ -23,8 +23,7 @@ _SHOWN: Final = 120
 _LARGEST_EXPONENT: Final = 15
 
 
-@dataclass(frozen=True, slots=True)
-class ShutdownFrame:
+class ShutdownFrame(Value, frozen=True):
     """The server will close this connection soon."""
 
 

@@ -8,11 +8,12 @@ no message larger than `LARGEST_FRAME` is accepted, so that a connection's memor
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import Final
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus
+
+from agent.core.value import Value
 
 LARGEST_FRAME: Final = 256 * 1024
 #: Frames that wait inside the connection before the network is told to wait.
@@ -21,8 +22,7 @@ OPEN_TIMEOUT_S: Final = 10.0
 _CLOSE_TIMEOUT_S: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class NotOpened:
+class NotOpened(Value, frozen=True):
     """Why there is no connection, and for how long (machine time) the server asks not to try."""
 
     why: str

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from agent.core.market import Candle
+from agent.core.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class KlineFrame:
+class KlineFrame(Value, frozen=True):
     """The bar in progress, or its end."""
 
     interval: str
@@ -17,8 +16,7 @@ class KlineFrame:
     closed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TopFrame:
+class TopFrame(Value, frozen=True):
     """Best bid and ask. `update_id` grows with every change of the book."""
 
     update_id: int
@@ -28,6 +26,5 @@ class TopFrame:
     ask_qty: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(Value, frozen=True):
     detail: str

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from agent.core.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Value, frozen=True):
     """`latency_ms` is machine time of the round trip. `server_time_ms` is None where it is not told."""
 
     server_time_ms: int | None

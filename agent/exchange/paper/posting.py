@@ -8,7 +8,6 @@ locked amount is the sum of what open orders lock and no amount is below zero; `
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -16,6 +15,7 @@ from agent.core.events import Holding
 from agent.core.market import BookLevel
 from agent.core.money import ZERO
 from agent.core.order import Fill, OrderStatus, Side
+from agent.core.value import replace
 from agent.exchange.paper.state import Moved, PaperOrder, PaperState, Phase, Ticket
 from agent.exchange.paper.terms import Terms
 

@@ -10,7 +10,6 @@ What stays true: the locked part of each balance is exactly the sum of what the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
@@ -28,10 +27,10 @@ from agent.core.order import (
     Side,
     TimeInForce,
 )
+from agent.core.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(Value, frozen=True):
     """An order as an exchange is asked for it. A price is None where the type has none."""
 
     client_id: str
@@ -80,8 +79,7 @@ class Phase(StrEnum):
     """A limit that others may come to."""
 
 
-@dataclass(frozen=True, slots=True)
-class PaperOrder:
+class PaperOrder(Value, frozen=True):
     """An accepted order. `executed_value` in quote currency; times are venue time.
 
     The two legs of a list share what they lock: `shares_lock` marks the one that its partner locks for.
@@ -115,8 +113,7 @@ class PaperOrder:
         return self.leaves_qty * (self.ticket.lock_price if self.ticket.side is Side.BUY else 1)
 
 
-@dataclass(frozen=True, slots=True)
-class PaperState:
+class PaperState(Value, frozen=True):
     """Everything about the account that can still change. `open_orders` are in order of acceptance."""
 
     symbol: str
@@ -153,16 +150,14 @@ def open_account(instrument: Instrument, initial_balance: Decimal, at_ms: int) -
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Value, frozen=True):
     """The operation changed nothing. `code` is Binance's number, `detail` its words and our numbers."""
 
     code: int
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(Value, frozen=True):
     """What an operation did: the state after it, the orders it touched as they are now, and the new fills."""
 
     state: PaperState

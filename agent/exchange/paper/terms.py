@@ -9,13 +9,13 @@ round, the tick of a worsened price and the eighth decimal of a fee, round again
 from __future__ import annotations
 
 import decimal
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 from agent.core.instrument import Instrument
 from agent.core.money import ONE, PRECISION, ceil_to, floor_to
 from agent.core.order import Side
+from agent.core.value import Value
 
 EXACT: Final = decimal.Context(
     prec=PRECISION,
@@ -35,8 +35,7 @@ FEE_GRID: Final = Decimal("0.00000001")
 BASIS_POINTS: Final = Decimal(10_000)
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Value, frozen=True):
     """The pair and its costs. `fee_bp` and `slippage_bp` are basis points (1 bp = 0.01 %)."""
 
     instrument: Instrument

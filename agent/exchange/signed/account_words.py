@@ -6,25 +6,23 @@ because an account of which a part is missing is no account.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from agent.core.events import Holding
 from agent.core.order import Fill, Side
+from agent.core.value import Value
 from agent.exchange.signed.fields import FieldError, amount, flag, integer, obj, positive, rows, text
 from agent.exchange.signed.order_words import Pair, fee_of
 
 
-@dataclass(frozen=True, slots=True)
-class Balances:
+class Balances(Value, frozen=True):
     """What is held, by currency, zeros left out; `changed_ms` is venue time of the last change, if told."""
 
     holdings: dict[str, Holding]
     changed_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class OwnTrade:
+class OwnTrade(Value, frozen=True):
     """One execution as the exchange keeps it: by order id, without our client id."""
 
     trade_id: int

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
+
+from agent.core.value import Value
 
 #: The request was judged and turned down, before or by the matching engine: nothing was placed or canceled.
 REFUSALS: Final[Mapping[int, str]] = {
@@ -117,30 +118,26 @@ _TAGS: Final = re.compile(r"<[^>]{0,200}>")
 _SHOWN: Final = 160
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Value, frozen=True):
     """The exchange did what was asked. What it says about it is not validated yet."""
 
     answer: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Value, frozen=True):
     """Certainly not executed. `code` is the exchange's, or the HTTP status where the body held none."""
 
     code: int
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Value, frozen=True):
     """It may have been executed."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Partly:
+class Partly(Value, frozen=True):
     """A cancelReplace that did not work as a whole. `data` holds what became of each half."""
 
     code: int

@@ -24,6 +24,7 @@ import aiohttp
 import certifi
 
 from agent.core.ports import Clock
+from agent.core.value import Value
 from agent.exchange.addresses import Addresses, host_of
 from agent.exchange.ccxt_client import RefusedByUsError, open_session
 from agent.exchange.ccxt_import import rest_class
@@ -46,8 +47,7 @@ _RESYNC_PATIENCE_S: Final = 2.0
 _RESYNC_EVERY_MS: Final = 1_000.0
 
 
-@dataclass(frozen=True, slots=True)
-class NotSent:
+class NotSent(Value, frozen=True):
     """The request never left this process."""
 
     why: str

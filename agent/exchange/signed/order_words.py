@@ -8,12 +8,12 @@ listed is `NotUnderstood`, a type of its own, because the order exists and nobod
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
 from agent.core.money import ZERO, plain
 from agent.core.order import Fact, Fill, Intent, OrderReport, Side
+from agent.core.value import Value
 from agent.exchange.signed.fields import FieldError, amount, integer, obj, positive, rows, text
 
 STATUS_FACTS: Final[Mapping[str, Fact]] = {
@@ -29,8 +29,7 @@ STATUS_FACTS: Final[Mapping[str, Fact]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Value, frozen=True):
     """The one pair an agent trades, in the exchange's spelling: `ADAUSDT`."""
 
     symbol: str
@@ -50,13 +49,11 @@ class Pair:
         return self.base if side is Side.BUY else self.quote
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(Value, frozen=True):
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class NotUnderstood:
+class NotUnderstood(Value, frozen=True):
     """An order in a status that nobody told us about."""
 
     client_id: str

@@ -7,10 +7,10 @@ is not believed, unless nothing better comes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from agent.core.ports import Clock
+from agent.core.value import Value
 
 #: Binance's default, and its advice: the window in which a request must arrive, venue time.
 RECV_WINDOW_MS: Final = 5_000
@@ -18,8 +18,7 @@ RECV_WINDOW_MS: Final = 5_000
 GOOD_ROUND_TRIP_MS: Final = 400.0
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Value, frozen=True):
     """One look at the exchange's clock: our venue time in the middle of the round trip, and theirs."""
 
     ours_ms: float

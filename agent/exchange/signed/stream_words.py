@@ -7,13 +7,13 @@ REST. Events of other pairs, and of no concern to orders or balances, are `Other
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from agent.core.money import ZERO
 from agent.core.order import Fill, OrderReport
+from agent.core.value import Value
 from agent.exchange.signed.fields import FieldError, amount, integer, obj, positive, text
 from agent.exchange.signed.order_words import (
     STATUS_FACTS,
@@ -31,30 +31,25 @@ _BALANCE_EVENTS: Final = frozenset({"outboundAccountPosition", "balanceUpdate", 
 _SHOWN: Final = 120
 
 
-@dataclass(frozen=True, slots=True)
-class BalancesMoved:
+class BalancesMoved(Value, frozen=True):
     """Free or locked amounts changed: by a trade, an order, a deposit, a transfer."""
 
     event: str
 
 
-@dataclass(frozen=True, slots=True)
-class Terminated:
+class Terminated(Value, frozen=True):
     """The subscription is over although the connection is not."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShutdownAnnounced:
+class ShutdownAnnounced(Value, frozen=True):
     """The server will close this connection soon."""
 
 
-@dataclass(frozen=True, slots=True)
-class Other:
+class Other(Value, frozen=True):
     event: str
 
 
-@dataclass(frozen=True, slots=True)
-class SocketAnswer:
+class SocketAnswer(Value, frozen=True):
     """The answer to a request of ours. `code` None: it succeeded.
 
     `used_weight` of the running minute; `retry_after_ms` is how long the exchange asks for silence.

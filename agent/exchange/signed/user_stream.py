@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed
 
 from agent.core.order import OrderReport
 from agent.core.ports import Clock
+from agent.core.value import Value
 from agent.exchange.dialing import NotOpened, dial
 from agent.exchange.signed.classify import BAD_TIMESTAMP, KEY_REFUSED
 from agent.exchange.signed.keys import RequestKeys
@@ -83,8 +84,7 @@ class StreamCounters:
     unreadable: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _NotSubscribed:
+class _NotSubscribed(Value, frozen=True):
     why: str
     code: int | None = None
     retry_after_ms: float = 0.0
