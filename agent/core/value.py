@@ -3,7 +3,7 @@
 A busy engine makes some hundred of them for every bar, and a frozen dataclass sets each field by a call of
 its own. These are compiled (msgspec's `Struct`): a tenth of the time to make one, a twentieth to change a
 field of a copy. The functions of `dataclasses` (`fields`, `replace`, `asdict`) know them all the same, so
-whoever reads a record need not care how it is made.
+whoever reads a record need not care how it is made. Other parts make theirs of it where they make many.
 """
 
 from __future__ import annotations

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
 from typing import Final
 
 from agent.core.commands import Answer
 from agent.core.events import BarClosed, BarUpdated, Event, QuoteSeen
 from agent.core.market import DataSource
+from agent.core.value import Value
 
 #: More waiting events than this means that the engine does not run; a bound, not a buffer size.
 LIMIT: Final = 100_000
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(Value, frozen=True):
     """One event; `answered` is completed by the step, when somebody waits for it."""
 
     event: Event

@@ -7,21 +7,21 @@ steps. Amounts are Decimal, times venue time in milliseconds UTC.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Final
 
 from agent.core.order import Fill, Order
 from agent.core.position import Position
 from agent.core.records import Row
+from agent.core.value import Value
 from agent.store.codec_values import Json
 
 #: The columns that say whose a row is, in every table and in this order.
 SCOPE_COLUMNS: Final = ("agent_id", "venue", "mode", "account", "pair")
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Value, frozen=True):
     """Whose rows these are. `venue` is exchange and host; `account` in paper is the account's number."""
 
     agent_id: str
@@ -52,8 +52,7 @@ class Scope:
         return Selection(**self.columns())
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Value, frozen=True):
     """Which scopes' rows to read; None matches every value."""
 
     agent_id: str | None = None
@@ -66,8 +65,7 @@ class Selection:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedConfig:
+class AcceptedConfig(Value, frozen=True):
     """A config the agent accepted: the one to go by when a newer one is invalid. `text` holds no secret."""
 
     config_hash: str
@@ -75,8 +73,7 @@ class AcceptedConfig:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class PaperOrder:
+class PaperOrder(Value, frozen=True):
     """An order as the paper broker sees it, in Binance's words. `detail` is the broker's own."""
 
     client_id: str
@@ -91,8 +88,7 @@ class PaperOrder:
     detail: Json = None
 
 
-@dataclass(frozen=True, slots=True)
-class PaperChange:
+class PaperChange(Value, frozen=True):
     """What the paper broker must have on disk before it answers. `document` replaces the account's state."""
 
     document: Json
@@ -100,8 +96,7 @@ class PaperChange:
     fills: tuple[Fill, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Value, frozen=True):
     """The changes of one step at `at_ms`.
 
     `orders` and `positions` are written as they now are; their intents and fills are added once.
@@ -113,14 +108,13 @@ class Batch:
     rows: tuple[Row, ...] = ()
     orders: tuple[Order, ...] = ()
     positions: tuple[Position, ...] = ()
-    documents: Mapping[str, Json] = field(default_factory=dict)
-    fee_values: Mapping[tuple[str, str], Decimal] = field(default_factory=dict)
+    documents: Mapping[str, Json] = {}
+    fee_values: Mapping[tuple[str, str], Decimal] = {}
     config: AcceptedConfig | None = None
     paper: PaperChange | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Value, frozen=True):
     """What a restart needs: every position that is open or has an unsettled order, and all their orders.
 
     `orders` also holds every other unsettled order. `last_position_id` is the highest ever given (0: none).
@@ -133,8 +127,7 @@ class Stored:
     config: AcceptedConfig | None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredPaper:
+class StoredPaper(Value, frozen=True):
     """A paper account as it was last written. `number` counts the accounts of an agent, venue and pair."""
 
     number: int

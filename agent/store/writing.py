@@ -7,7 +7,7 @@ asserts, and so does a fill that comes back with other numbers. Everything else 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields
 from decimal import Decimal, localcontext
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from agent.core.money import PRECISION
 from agent.core.order import Fill, Intent, Order, Side
 from agent.core.records import BalanceRow, Check, DecisionRow, DustRow, EventRow, Row, VerdictRow
-from agent.core.value import Value
+from agent.core.value import Value, replace
 from agent.store.batch import Batch, PaperChange, Scope
 from agent.store.codec import decode, encode, encode_as, from_text, to_text
 from agent.store.statements import FIND_FILLS, FIND_INTENT, VALUE_FEE, statements
@@ -31,8 +31,7 @@ _ADD: Final[dict[type[Value], str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class OnFile:
+class OnFile(Value, frozen=True):
     """What is certainly on file of one order: its intent with the row's id, and its first `fills` fills."""
 
     intent_id: int
