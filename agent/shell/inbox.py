@@ -34,7 +34,8 @@ class Inbox:
         self._entries: deque[Entry] = deque()
         self._quote: QuoteSeen | None = None
         self._bar: BarUpdated | None = None
-        self._arrived = asyncio.Event()
+        self._arrival: asyncio.Future[None] | None = None
+        """What the reader waits for while there is nothing."""
         self.most_waiting = 0
         self.coalesced = 0
 
@@ -49,9 +50,11 @@ class Inbox:
             if isinstance(event, BarClosed) and self._is_over(event):
                 self._bar = None
             self._entries.append(Entry(event))
-            self.most_waiting = max(self.most_waiting, len(self._entries))
-            assert len(self._entries) <= LIMIT, "the engine has stopped taking events"
-        self._arrived.set()
+            waiting = len(self._entries)
+            if waiting > self.most_waiting:
+                self.most_waiting = waiting
+            assert waiting <= LIMIT, "the engine has stopped taking events"
+        self._tell_reader()
 
     def put_first(self, event: Event) -> asyncio.Future[Answer]:
         """Queue an event before all others; the future completes when it was stepped."""
@@ -78,8 +81,12 @@ class Inbox:
             self._entries.appendleft(entry)
         else:
             self._entries.append(entry)
-        self._arrived.set()
+        self._tell_reader()
         return answered
+
+    def _tell_reader(self) -> None:
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
 
     @property
     def is_waiting(self) -> bool:
@@ -97,5 +104,9 @@ class Inbox:
             if self._quote is not None:
                 quote, self._quote = self._quote, None
                 return Entry(quote)
-            self._arrived.clear()
-            await self._arrived.wait()
+            assert self._arrival is None, "one reader"
+            self._arrival = asyncio.get_running_loop().create_future()
+            try:
+                await self._arrival
+            finally:
+                self._arrival = None
