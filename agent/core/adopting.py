@@ -47,15 +47,17 @@ def forgotten(state: AgentState, fills: Iterable[Fill]) -> tuple[Fill, ...]:
     newest_ms = state.durable.account.last_fill_ms
     if newest_ms is None:
         return ()
-    counted = {fill.trade_id for order in state.orders.values() for fill in order.fills}
-    return tuple(
+    unknown = [
         fill
         for fill in fills
-        if fill.client_id.startswith(state.setup.tag)
+        if fill.at_ms > newest_ms
         and fill.client_id not in state.orders
-        and fill.trade_id not in counted
-        and fill.at_ms > newest_ms
-    )
+        and fill.client_id.startswith(state.setup.tag)
+    ]
+    if not unknown:
+        return ()
+    counted = {fill.trade_id for order in state.orders.values() for fill in order.fills}
+    return tuple(fill for fill in unknown if fill.trade_id not in counted)
 
 
 def bought_unknown(state: AgentState, fills: Iterable[Fill]) -> Decimal:

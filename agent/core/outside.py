@@ -42,16 +42,13 @@ def note_strangers(turn: Turn, event: AccountSeen) -> None:
             )
     if theirs != turn.state.strangers:
         turn.change(strangers=theirs)
+    traded = [f for f in event.fills if f.client_id not in ours and not f.client_id.startswith(setup.tag)]
+    if not traded:
+        return
     told = turn.state.told_trades
     # A canceled order may go by the id of its cancel, so the trade's own id counts as well.
     known_trades = {f.trade_id for o in ours.values() for f in o.fills} | set(told)
-    fresh = [
-        f
-        for f in event.fills
-        if f.client_id not in ours
-        and not f.client_id.startswith(setup.tag)
-        and f.trade_id not in known_trades
-    ]
+    fresh = [f for f in traded if f.trade_id not in known_trades]
     for fill in fresh:
         did = "bought" if fill.side.value == "BUY" else "sold"
         text = f"trade {fill.trade_id} is not ours: {did} {plain(fill.qty)} at {plain(fill.price)}"
