@@ -25,9 +25,10 @@ def on_bar_closed(turn: Turn, event: BarClosed) -> None:
     mark_from_bar(turn, candle)
     check_closed_bar(turn, candle)
     if state.last_bar is None or candle.open_ms > state.last_bar.open_ms:
-        turn.change(last_bar=candle)
-        if event.closed_by is not ClosedBy.BACKFILL:
-            turn.change(last_price=candle.close)
+        if event.closed_by is ClosedBy.BACKFILL:
+            turn.change(last_bar=candle)
+        else:
+            turn.change(last_bar=candle, last_price=candle.close)
     window = state.window
     if window is None or candle.open_ms <= window.last_open_ms:
         return

@@ -158,7 +158,7 @@ def _on_feed(turn: Turn, event: e.FeedReported) -> None:
     if (event.source, event.fresh) != (turn.state.source, turn.state.fresh):
         words = f"{'fresh' if event.fresh else 'stale'}, from {event.source.value}"
         turn.keep(EventRow(turn.at_ms, AlertLevel.INFO.value, "feed", words))
-    turn.change(source=event.source, fresh=event.fresh)
+        turn.change(source=event.source, fresh=event.fresh)
 
 
 def _on_warmed_up(turn: Turn, event: e.WarmedUp) -> None:

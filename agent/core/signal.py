@@ -273,7 +273,7 @@ def _z_score(values: Floats, window: int) -> float | None:
     Equal values are recognised by comparing them: their computed mean may miss them by a rounding error, and
     the deviation would then be tiny instead of 0.
     """
-    if len(values) < window or bool((values == values[-1]).all()):
+    if len(values) < window or (values[0] == values[-1] and bool((values == values[-1]).all())):
         return None
     deviations = values - _sum(values) / window
     return float(deviations[-1]) / math.sqrt(_sum(deviations * deviations) / window)
@@ -285,7 +285,7 @@ def _slid(values: Floats, new: float, size: int) -> Floats:
     result = np.empty(len(kept) + 1)
     result[:-1] = kept
     result[-1] = new
-    result.flags.writeable = False
+    result.setflags(write=False)
     return result
 
 

@@ -190,7 +190,10 @@ class Runtime:
         finally:
             self._commit_and_send(before, after, commands)
         self._tell(before, after, commands)
-        return next((c for c in commands if isinstance(c, Answer)), None)
+        for command in commands:
+            if isinstance(command, Answer):
+                return command
+        return None
 
     def _apply_latch(self, commands: tuple[Command, ...]) -> None:
         for command in commands:
