@@ -169,3 +169,13 @@ async def test_a_reader_that_stopped_is_noticed() -> None:
         inbox.put(Woke())
     with pytest.raises(AssertionError, match="stopped taking events"):
         inbox.put(Woke())
+
+
+async def test_a_second_reader_is_a_mistake_that_the_first_survives() -> None:
+    inbox = Inbox()
+    first = asyncio.ensure_future(inbox.next())
+    await asyncio.sleep(0)
+    with pytest.raises(AssertionError, match="one reader"):
+        await inbox.next()
+    inbox.put(Woke())
+    assert (await first).event == Woke()
