@@ -237,7 +237,7 @@ class Order(Value, frozen=True):
     @property
     def is_settled(self) -> bool:
         """Terminal, and every execution the exchange has reported is in our ledger."""
-        return self.status in TERMINAL and self.filled >= self.reported_qty
+        return self.status in TERMINAL and (not self.reported_qty or self.filled >= self.reported_qty)
 
     @property
     def is_at_rest(self) -> bool:
