@@ -33,7 +33,7 @@ from agent.core.ordering import (
     order_deadlines,
     order_wake_ms,
 )
-from agent.core.phase import PhaseEvent
+from agent.core.phase import Phase, PhaseEvent
 from agent.core.position import PositionEvent, PositionState, move
 from agent.core.quoting import on_quote
 from agent.core.reconcile import account_due_ms, ask_account, on_account, on_account_unreadable
@@ -192,7 +192,8 @@ def _become_ready(turn: Turn) -> None:
         watch = move(watch, PositionEvent.WARMED_UP)
     if watch is not state.watch:
         turn.change(watch=watch)
-    if watch is PositionState.MONITORING and state.prices.trusted is not None:
+    starting = turn.state.phase is Phase.STARTING
+    if starting and watch is PositionState.MONITORING and state.prices.trusted is not None:
         turn.phase_event(PhaseEvent.READY)
 
 
