@@ -63,5 +63,20 @@ QT_PACKAGES="libgl1 libegl1 libglib2.0-0 libfontconfig1 libdbus-1-3 libxkbcommon
 QT_QPA_PLATFORM=offscreen .venv/bin/python -c 'from PySide6.QtWidgets import QApplication; QApplication([])' \
     >/dev/null 2>&1 || apt_install "a system library of the window" $QT_PACKAGES
 
+# A real screen is drawn on by a plugin of Qt's with libraries of its own. Nothing but a window needs them, so
+# who may not install them is told and goes on.
+SCREEN_PLUGIN=$(find .venv/lib -path '*/PySide6/Qt/plugins/platforms/libqxcb.so' 2>/dev/null | head -n 1)
+screen_lacks() {
+    [ -n "$SCREEN_PLUGIN" ] && command -v ldd >/dev/null 2>&1 && ldd "$SCREEN_PLUGIN" | grep -q 'not found'
+}
+if screen_lacks; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        apt_install "a system library of the window" $QT_PACKAGES
+    else
+        (need_root_line "a system library of the window on a screen" "$QT_PACKAGES") || true
+        echo "setup: until then the engine runs without a window (--headless)" >&2
+    fi
+fi
+
 echo "$want" > "$STAMP"
 echo "setup: done"
