@@ -18,8 +18,8 @@ def iso_utc(at_ms: int | None) -> str | None:
     """Milliseconds UTC as ISO 8601: `2025-01-15T14:32:05.000Z`."""
     if at_ms is None:
         return None
-    moment = _EPOCH_OF_UTC + timedelta(milliseconds=at_ms)
-    return f"{moment.isoformat(timespec='milliseconds')}Z"
+    moment = _EPOCH_OF_UTC + timedelta(0, 0, at_ms * 1_000)
+    return f"{moment.isoformat('T', 'milliseconds')}Z"
 
 
 def ms_of_iso(text: str) -> int:

@@ -48,7 +48,9 @@ def plain(value: Decimal) -> str:
     """Text without exponent and padding zeros: how an exchange wants a number and a file stores it."""
     if not value:
         return "0"
-    text = f"{value:f}"
+    text = str(value)
+    if "E" in text:
+        text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
