@@ -265,16 +265,21 @@ def _ended_without_position(turn: Turn, position_id: int, created_ms: int) -> bo
 
 def wake_at_ms(state: AgentState) -> int:
     """When the core wants to be woken if nothing happens before, venue time."""
-    timeout = state.setup.limits.order_timeout_ms
-    times = [(state.now_ms // DAY_MS + 1) * DAY_MS, state.last_balance_row_ms + BALANCE_ROW_EVERY_MS]
+    now_ms = state.now_ms
+    due_ms = min((now_ms // DAY_MS + 1) * DAY_MS, state.last_balance_row_ms + BALANCE_ROW_EVERY_MS)
     if state.instrument is not None:
-        times.append(account_due_ms(state))
-    for order in state.moving_orders():
-        order_ms = order_wake_ms(order, timeout)
-        if order_ms is not None:
-            times.append(order_ms)
+        due_ms = min(due_ms, account_due_ms(state))
+    moving = state.moving_orders()
+    if moving:
+        timeout = state.setup.limits.order_timeout_ms
+        for order in moving:
+            order_ms = order_wake_ms(order, timeout)
+            if order_ms is not None and order_ms < due_ms:
+                due_ms = order_ms
     if state.pending:
-        times += [p.decided_ms + state.setup.late_after_ms for p in state.pending.values()]
-    for due in (state.exit_retry_ms, state.protect_retry_ms, state.pair_retry_ms, state.rest_due_ms):
-        times.extend(due.values())
-    return max(min(times), state.now_ms + 1)
+        late_ms = state.setup.late_after_ms
+        due_ms = min(due_ms, *[p.decided_ms + late_ms for p in state.pending.values()])
+    for times in (state.exit_retry_ms, state.protect_retry_ms, state.pair_retry_ms, state.rest_due_ms):
+        if times:
+            due_ms = min(due_ms, *times.values())
+    return max(due_ms, now_ms + 1)

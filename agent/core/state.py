@@ -201,9 +201,9 @@ class AgentState:
 
     def but(self, **fields: Any) -> AgentState:
         """The same state with these fields replaced, like `dataclasses.replace`."""
-        assert fields.keys() <= _FIELDS, f"no such fields: {fields.keys()}"
+        assert _FIELDS.issuperset(fields), f"no such fields: {fields.keys()}"
         changed = object.__new__(AgentState)
-        object.__setattr__(changed, "__dict__", {**self.__dict__, **fields})
+        object.__setattr__(changed, "__dict__", self.__dict__ | fields)
         return changed
 
     @property
