@@ -12,9 +12,18 @@ STEPS_S: Final = (1, 2, 4, 8, 16)
 
 async def first_of(*coroutines: Coroutine[Any, Any, Any]) -> int:
     """Run them together until one ends; cancel the others. Returns which one it was. Errors are raised."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(coroutine) for coroutine in coroutines]
+    one_ended = loop.create_future()
+
+    def tell(_: asyncio.Task[Any]) -> None:
+        if not one_ended.done():
+            one_ended.set_result(None)
+
+    for task in tasks:
+        task.add_done_callback(tell)
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await one_ended
         for i, task in enumerate(tasks):
             if task.done():
                 task.result()
@@ -23,6 +32,7 @@ async def first_of(*coroutines: Coroutine[Any, Any, Any]) -> int:
     finally:
         left = []
         for task in tasks:
+            task.remove_done_callback(tell)
             if not task.done():
                 task.cancel()
                 left.append(task)
