@@ -100,6 +100,7 @@ class Agenda:
 
     def run_until(self, end_us: int, until: Callable[[], bool] | None = None) -> bool:
         """Let everything happen up to `end_us`, or until `until` is true; returns whether it became true."""
+        heap = self._heap
         previous = events._get_running_loop()
         try:
             while True:
@@ -107,7 +108,7 @@ class Agenda:
                     self._live(loop)
                 if until is not None and until():
                     return True
-                if not self._heap or self._heap[0][0] > end_us:
+                if not heap or heap[0][0] > end_us:
                     self.now_us = max(self.now_us, end_us)
                     return False
                 self._go_on()

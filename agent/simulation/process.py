@@ -112,7 +112,16 @@ class VirtualClock(SystemClock):
             await self._doze(left / 1000)
 
     async def sleep_machine(self, ms: float) -> None:
-        await asyncio.sleep(ms / 1000)
+        if ms <= 0:
+            await asyncio.sleep(0)
+            return
+        # As `asyncio.sleep`, one coroutine less deep: hundreds sleep a day.
+        waiting: asyncio.Future[None] = asyncio.Future(loop=self._loop)
+        timer = self._loop.call_later(ms / 1000, _end, waiting)
+        try:
+            await waiting
+        finally:
+            timer.cancel()
 
     async def _doze(self, for_s: float) -> None:
         waiting: asyncio.Future[None] = asyncio.Future(loop=self._loop)
