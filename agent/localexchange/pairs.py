@@ -72,7 +72,8 @@ def eight_decimals(units: int) -> str:
     """`units` of 1e-8 as text: 50000000 -> "0.50000000"."""
     if units < 0:
         return "-" + eight_decimals(-units)
-    return f"{units // WIRE_UNITS}.{units % WIRE_UNITS:08d}"
+    digits = str(units).zfill(9)
+    return f"{digits[:-8]}.{digits[-8:]}"
 
 
 def eight(value: Decimal) -> str:

@@ -105,15 +105,23 @@ class Disk:
         the log into the file."""
         if self._reader is None:
             self._reader = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, isolation_level=None)
+            # From its first question on it holds the file, until it is closed. This one needs no schema.
+            self._reader.execute("PRAGMA schema_version").fetchone()
         return self._reader
 
     def read(self, question: str, *given: str) -> list[Any]:
-        """What the files say."""
-        return self.reader.execute(question, given).fetchall()
+        """What the files say. Who writes has in memory what is in them, and is asked where there is one: to
+        anybody else every commit is news, and all pages must be read again."""
+        if self._writer is None:
+            return self.reader.execute(question, given).fetchall()
+        raw: Any = self._writer.dbapi_connection
+        assert not raw.in_transaction, "nobody asks within a commit"
+        found: list[Any] = raw.execute(question, given).fetchall()
+        return found
 
     def look(self) -> None:
-        """Read something, so that the log stays as it is when somebody else hangs up."""
-        self.read("SELECT 1 FROM alembic_version")
+        """Have the files open, so that the log stays as it is when somebody else hangs up."""
+        assert self.reader
 
     def close(self) -> None:
         """Let go of the files: they are about to be other ones, or nobody needs them any more."""
@@ -174,11 +182,13 @@ def _mixed(old: bytes, new: bytes, chance: random.Random) -> bytes:
     length = max(len(old), len(new))
     if chance.random() < 0.3:
         length = chance.randint(min(len(old), len(new)), length)
-    pieces = []
+    pieces: list[bytes | memoryview] = []
+    whole = memoryview(new)
     for begin in range(0, length, _SECTORS):
         end = begin + _SECTORS
-        if old[begin:end] == new[begin:end]:
-            pieces.append(new[begin:end])
+        part = whole[begin:end]
+        if min(end, len(old)) - begin == len(part) and old.startswith(part, begin):
+            pieces.append(part)
             continue
         for at in range(begin, min(end, length), _SECTOR):
             was, now = old[at : at + _SECTOR], new[at : at + _SECTOR]

@@ -121,3 +121,21 @@ def test_nothing_stays_of_a_transaction_that_broke(tmp_path: Path) -> None:
         write()
     assert ledger.load().documents == {}
     ledger.close()
+
+
+def test_who_hangs_up_leaves_the_log_to_who_has_the_files_open() -> None:
+    disk = Disk("log")
+    disk.look()
+    with closing(sqlite3.connect(disk.database)) as other:
+        other.execute("PRAGMA user_version = 0")
+    assert disk.log_size > 0
+    disk.close()
+
+
+def test_the_world_sees_what_is_committed_through_whoever_writes() -> None:
+    disk = Disk("seen")
+    ledger = QuickLedger.on(disk, SCOPE)
+    ledger.commit(Batch(1, documents={"a": 1}))
+    asked = "SELECT body FROM documents"
+    assert disk.read(asked) == disk.reader.execute(asked).fetchall() == [("1",)]
+    disk.close()
