@@ -5,6 +5,9 @@ its value. Strict: a value that does not fit its hint is refused with the place 
 registered and nothing knows the agent's types; a type that cannot be told apart in JSON is refused when its
 codec is made, not when a value gets lost.
 
+What was written of a value that never changes (`Value`) is given again where the same object comes again, as
+most parts of a position or an order do; so nobody may change what an encoding returned.
+
 What is written holds every field. What is read may lack a field that has a default, because an older version
 wrote it before the field existed; a field that the class does not know is refused.
 """
@@ -19,6 +22,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Final, Literal, TypeVar
 
+from agent.core.value import Value
 from agent.store.codec_values import (
     KINDS,
     PLAIN,
@@ -49,6 +53,8 @@ T = TypeVar("T")
 
 #: The member of a union of several dataclasses is named under this key.
 TAG: Final = "is"
+#: Values of one kind whose JSON is kept at most: more than the parts of what is open together.
+_KEPT: Final = 16
 
 
 def encode(value: object) -> Json:
@@ -280,6 +286,19 @@ def _record(kind: type[Any]) -> Codec:
         assert type(value) is kind, f"not a {kind.__name__}: {value!r}"
         return {name: to(getattr(value, name)) for name, to in encoders}
 
+    #: By identity. The value is kept, so that no other one has its id meanwhile.
+    kept: dict[int, tuple[object, Json]] = {}
+
+    def to_json_once(value: Any) -> Json:
+        found = kept.get(id(value))
+        if found is not None:
+            return found[1]
+        made = to_json(value)
+        if len(kept) >= _KEPT:
+            kept.clear()
+        kept[id(value)] = value, made
+        return made
+
     def from_json(data: Any, where: Place) -> Any:
         if type(data) is not dict:
             raise refuse(where, f"the fields of a {kind.__name__}", data)
@@ -296,4 +315,4 @@ def _record(kind: type[Any]) -> Codec:
         except (AssertionError, ValueError, TypeError) as error:
             raise Undecodable(f"{worded(where)}: {error}") from None
 
-    return Codec(to_json, from_json, frozenset({"object"}))
+    return Codec(to_json_once if issubclass(kind, Value) else to_json, from_json, frozenset({"object"}))

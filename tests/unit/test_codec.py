@@ -15,6 +15,7 @@ from agent.core.order import Fill, Order
 from agent.core.position import Position
 from agent.core.records import Row
 from agent.core.state import Durable
+from agent.core.value import replace
 from agent.store.codec import (
     Undecodable,
     codec_for,
@@ -253,3 +254,24 @@ def test_an_order_is_rebuilt_with_its_own_types() -> None:
     found = through_text(order())
     assert type(found) is Order
     assert found.intent.qty == Decimal(100)
+
+
+def test_what_never_changes_is_written_once_and_what_is_new_is_written_anew() -> None:
+    first = order()
+    assert encode(first) is encode(first)
+    assert encode(replace(first, not_found=first.not_found + 1)) != encode(first)
+    # More than are kept: none of them is taken for another one.
+    several = [replace(first, not_found=number) for number in range(100)]
+    for _ in range(2):
+        assert [encode(one)["not_found"] for one in several] == list(range(100))  # type: ignore[call-overload, index]
+
+
+def test_what_may_change_is_written_as_it_now_is() -> None:
+    @dataclass
+    class Open:
+        number: int
+
+    value = Open(1)
+    before = encode(value)
+    value.number = 2
+    assert [before, encode(value)] == [{"number": 1}, {"number": 2}]
