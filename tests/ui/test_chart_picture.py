@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PySide6.QtCore import QPoint, QRect, QSizeF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPixmap, QRegion
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from tests.ui.chart_scene import BAR_MS, RATIOS, Market, full_view, market
@@ -26,6 +27,7 @@ from ui.chart import (
     Shown,
     Signal,
 )
+from ui.chart.batch import Batch, cells
 from ui.chart.palette import mix
 
 ONLY_CANDLES = Shown(False, False, False, False, False, False, False, False)
@@ -351,10 +353,8 @@ def test_a_hidden_chart_draws_nothing(qtbot: QtBot, shown: tuple[ChartView, Mark
     assert view._picture.still_drawn == drawn
 
 
-@pytest.mark.parametrize("ratio", [1.0, 1.5, 2.0])
-def test_any_scale_of_the_screen_is_crisp(shown: tuple[ChartView, Market], ratio: float) -> None:
-    view, seen = shown
-    view.set_shown(ONLY_CANDLES)
+def drawn_at(view: ChartView, ratio: float) -> QImage:
+    """The picture as a screen of that scale shows it."""
     picture = view._picture
     picture.resize(QSizeF(900, 600), ratio)
     target = QPixmap(round(900 * ratio), round(600 * ratio))
@@ -362,15 +362,64 @@ def test_any_scale_of_the_screen_is_crisp(shown: tuple[ChartView, Market], ratio
     painter = QPainter(target)
     picture.paint(painter, QRegion(0, 0, 900, 600), None, None)
     painter.end()
-    frame = picture.frame
+    return target.toImage()
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1.5, 2.0])
+def test_any_scale_of_the_screen_is_crisp(shown: tuple[ChartView, Market], ratio: float) -> None:
+    view, seen = shown
+    view.set_shown(ONLY_CANDLES)
+    target = drawn_at(view, ratio)
+    frame = view._picture.frame
     volume = frame.plot.bottom() * ratio
-    plot = pixels(target.toImage())[
+    plot = pixels(target)[
         round(frame.plot.top() * ratio) + 2 : round(volume) - 2, 2 : round(frame.plot.right() * ratio) - 2
     ]
     allowed = {GREEN_RED.up, GREEN_RED.down, GREEN_RED.background, GREEN_RED.grid}
     allowed.add(GREEN_RED.faded(GREEN_RED.up, 0.22))
     assert {QColor(int(value)).name() for value in np.unique(plot)} <= allowed
     assert len(seen.open_ms)
+
+
+@pytest.mark.parametrize("many", [3, 700])
+def test_a_batch_fills_what_was_given_to_it_last(qapp: QApplication, many: int) -> None:
+    batch = Batch()
+    batches, singly = (QImage(900, 60, QImage.Format.Format_RGB32) for _ in range(2))
+    x, height = np.arange(many, dtype=np.float64), np.arange(many) % 7.0
+    for picture in (batches, singly):
+        picture.fill(QColor("black"))
+        painter = QPainter(picture)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor("white"))
+        if picture is batches:
+            batch.cells(painter, cells(x[:2], 20 - height[:2], 1, height[:2]))
+            batch.cells(painter, cells(x, 20 - height, 1, height))
+            batch.rects(painter, x, 40 - height, 1.0, height)
+        else:
+            for left, tall in zip(x.tolist(), height.tolist(), strict=True):
+                painter.fillRect(QRect(int(left), int(20 - tall), 1, int(tall)), QColor("white"))
+                painter.fillRect(QRect(int(left), int(40 - tall), 1, int(tall)), QColor("white"))
+        painter.end()
+    assert batches == singly
+    assert (pixels(batches) & 0xFFFFFF).any()
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1.25, 1.5, 2.0])
+def test_the_loudest_bar_stands_on_the_ground_of_the_volume(
+    shown: tuple[ChartView, Market], ratio: float
+) -> None:
+    view, seen = shown
+    view.set_shown(replace(ONLY_CANDLES, volume=True))
+    view.show_bars(40)
+    picture = drawn_at(view, ratio)
+    area = view._picture.frame.volume
+    assert area is not None
+    row = int(np.argmax(seen.volume[-30:])) - 30
+    column = round(view.point_of(int(seen.open_ms[row]), 0.0).x() * ratio)
+    tint = {QColor(GREEN_RED.faded(c, 0.38)).rgb() for c in (GREEN_RED.up, GREEN_RED.down)}
+    rows = np.flatnonzero(np.isin(pixels(picture)[:, column], list(tint)))
+    assert rows[-1] == round(area.bottom() * ratio) - 1
+    assert len(rows) == rows[-1] - rows[0] + 1
 
 
 @pytest.mark.parametrize(("price", "decimals"), [(104_512.37, 2), (0.00001234, 8)])

@@ -7,12 +7,14 @@ hollow when they are wide enough, so direction does not hang on colour.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPainter, QPen
 
-from ui.chart.batch import Batch, device_pixels
-from ui.chart.candles import CLOSE, EMA_FAST, EMA_SLOW, HIGH, LOW, OPEN, VOLUME, Bars, Floats
+from ui.chart.batch import Batch, cells, device_pixels
+from ui.chart.candles import CLOSE, EMA_FAST, EMA_SLOW, OPEN, VOLUME, Bars, Floats
 from ui.chart.frame import Frame
 from ui.chart.palette import Palette
 from ui.chart.scene import Scene
@@ -59,27 +61,23 @@ class CandlePainter:
         line, body = _widths(frame)
         rising = bars.columns[CLOSE] >= bars.columns[OPEN]
         wick_x = np.round(frame.x_of(bars.x) * ratio) - line // 2
-        high, low, opened, closed = (
-            np.round(frame.y_of(bars.columns[row]) * ratio) for row in (HIGH, LOW, OPEN, CLOSE)
-        )
+        opened, high, low, closed = np.round(frame.y_of(bars.columns[OPEN : CLOSE + 1]) * ratio)
         top, height = np.minimum(opened, closed), np.maximum(np.abs(opened - closed), line)
+        body_x = wick_x - (body - line) // 2
+        parts = [cells(wick_x, high, line, np.maximum(low - high, line))]
+        if body > line:
+            parts.append(cells(body_x, top, body, height))
         with device_pixels(painter, ratio):
             for side, colour in ((rising, palette.up), (~rising, palette.down)):
                 painter.setBrush(QColor(colour))
-                self._batch.rects(painter, wick_x[side], high[side], line, np.maximum(low - high, line)[side])
-                if body > line:
-                    left = wick_x[side] - (body - line) // 2
-                    self._batch.rects(painter, left, top[side], body, height[side])
+                self._batch.cells(painter, np.concatenate([part[side] for part in parts]))
             if body >= _HOLLOW_FROM * line:
                 hollow = rising & (height > 2 * line)
                 painter.setBrush(QColor(palette.faded(palette.up, _HOLLOW_TINT)))
-                self._batch.rects(
-                    painter,
-                    wick_x[hollow] - (body - line) // 2 + line,
-                    top[hollow] + line,
-                    body - 2 * line,
-                    height[hollow] - 2 * line,
-                )
+                inner = parts[1][hollow]
+                inner[:, :2] += line
+                inner[:, 2:] -= line
+                self._batch.cells(painter, inner)
 
     def volume(self, painter: QPainter, frame: Frame, scene: Scene, bars: Bars) -> None:
         area = frame.volume
@@ -90,15 +88,15 @@ class CandlePainter:
         rising = bars.columns[CLOSE] >= bars.columns[OPEN]
         left = np.round(frame.x_of(bars.x) * ratio) - line // 2 - (body - line) // 2
         full = (area.height() - 2) * ratio
-        height = np.clip(np.round(bars.columns[VOLUME] / frame.volume_top * full), 0, full)
-        height = np.where(bars.columns[VOLUME] > 0, np.maximum(height, 1), 0)
+        most = math.ceil(full - 0.51)  # half a pixel is none, at whatever scale of the screen
+        volume = bars.columns[VOLUME]
+        height = np.clip(np.round(volume / frame.volume_top * full), volume > 0, most)
+        columns = cells(left, round(area.bottom() * ratio) - height, body, height)
         painter.setClipRect(area)
         with device_pixels(painter, ratio):
             for side, colour in ((rising, palette.up), (~rising, palette.down)):
                 painter.setBrush(QColor(palette.faded(colour, _VOLUME_TINT)))
-                self._batch.rects(
-                    painter, left[side], area.bottom() * ratio - height[side], body, height[side]
-                )
+                self._batch.cells(painter, columns[side])
         painter.setClipping(False)
 
     def _averages(self, painter: QPainter, frame: Frame, scene: Scene, bars: Bars) -> None:

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import cast
 
 import numpy as np
-import shiboken6
-from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen, QPixmap, QPolygonF
 
-from ui.chart.batch import device_pixels
+from ui.chart.batch import Buffer, device_pixels
 from ui.chart.candles import Floats
 
 HALF_PX = 6.0
@@ -45,7 +42,7 @@ class Look:
 class Stamps:
     def __init__(self) -> None:
         self._drawn: dict[tuple[Look, float], QPixmap] = {}
-        self._fragments: NDArray[np.float64] = np.zeros((64, 10))
+        self._fragments = Buffer(QPainter.PixmapFragment, 10, np.float64)
 
     def stamp(self, painter: QPainter, look: Look, ratio: float, x: Floats, y: Floats) -> None:
         """Stamp a look with its middle at each (x, y), in logical pixels."""
@@ -55,18 +52,12 @@ class Stamps:
         pixmap = self._drawn.get((look, ratio))
         if pixmap is None:
             pixmap = self._drawn[look, ratio] = _drawn(look, ratio)
-        if count > len(self._fragments):
-            self._fragments = np.zeros((2 * count, 10))
         # Qt's order: middle x, y, source left, top, width, height, scale x, y, rotation, opacity.
-        rows = self._fragments[:count]
+        rows = self._fragments.rows(count)
         rows[:, 0], rows[:, 1] = np.round(x * ratio) + 0.5, np.round(y * ratio) + 0.5
         rows[:, 4:6], rows[:, 6:8], rows[:, 9] = float(pixmap.width()), 1.0, 1.0
-        first = cast(
-            QPainter.PixmapFragment,
-            shiboken6.wrapInstance(self._fragments.ctypes.data, QPainter.PixmapFragment),
-        )
         with device_pixels(painter, ratio):
-            painter.drawPixmapFragments(first, count, pixmap)
+            painter.drawPixmapFragments(self._fragments.first, count, pixmap)
 
 
 def _drawn(look: Look, ratio: float) -> QPixmap:
