@@ -71,6 +71,10 @@ def swing_high(highs_before: Floats, bars_before: int, lookback: int, lookahead:
     reach = 2 * lookahead + 1
     if lookback >= reach:
         centres = window[lookahead : lookback - lookahead]
+        highest = centres.max()
+        if highest >= window.max():
+            # No high exceeds it anywhere, so it is a candidate, and no other is higher.
+            return float(highest)
         candidates = centres[centres >= sliding_window_view(window, reach).max(axis=1)]
         if candidates.size:
             return float(candidates.max())

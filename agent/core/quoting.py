@@ -14,6 +14,7 @@ from agent.core.daily import check_daily_loss, roll_day
 from agent.core.events import QuoteSeen
 from agent.core.leaving import go_on_leaving
 from agent.core.market import DataSource, Quote
+from agent.core.state import PriceWatch
 from agent.core.turn import Turn
 from agent.core.value import replace
 from agent.core.watching import check_prices
@@ -51,8 +52,7 @@ def _doubt(turn: Turn, quote: Quote, connection_ok: bool) -> None:
 def _believe(turn: Turn, quote: Quote, from_rest: bool) -> None:
     prices = turn.state.prices
     turn.change(
-        prices=replace(
-            prices,
+        prices=PriceWatch(
             trusted=quote,
             confirmed=quote if from_rest else prices.confirmed,
             suspect=None,
