@@ -35,6 +35,15 @@ class Changes(Value, frozen=True):
         return not (self.rows or self.orders or self.positions or self.durable)
 
 
+def stores_the_same(before: AgentState, after: AgentState) -> bool:
+    """Whether nothing of what is stored became another object."""
+    return (
+        after.orders is before.orders
+        and after.positions is before.positions
+        and after.durable is before.durable
+    )
+
+
 def changes(before: AgentState, after: AgentState, commands: Iterable[Command]) -> Changes:
     """Compare by identity: every value in the state is immutable, so the same object is the same value."""
     positions = []

@@ -34,7 +34,7 @@ from agent.core.snapshot import state_line
 from agent.core.state import AgentState
 from agent.shell.dispatch import Dispatcher
 from agent.shell.inbox import Entry, Inbox
-from agent.shell.journal import Changes, changes
+from agent.shell.journal import Changes, changes, stores_the_same
 
 LOG: Final = logging.getLogger("agent")
 LEVELS: Final = {
@@ -204,6 +204,8 @@ class Runtime:
 
     def _commit_and_send(self, before: AgentState, after: AgentState, commands: tuple[Command, ...]) -> None:
         assert self._dispatcher is not None, "connect a dispatcher before running"
+        if not commands and stores_the_same(before, after):
+            return
         written = changes(before, after, commands)
         orders: list[OrderCommand] = []
         for command in commands:

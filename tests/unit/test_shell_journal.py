@@ -13,7 +13,7 @@ from agent.core.order import Fact
 from agent.core.position import PositionState
 from agent.core.records import EventRow
 from agent.core.state import AgentState
-from agent.shell.journal import Changes, changes
+from agent.shell.journal import Changes, changes, stores_the_same
 from tests.playbook import Playbook, make_setup
 
 
@@ -147,3 +147,14 @@ def test_rows_keep_their_order_and_other_commands_are_not_rows() -> None:
         Keep(rows[2]),
     ]
     assert changes(play.state, play.state, commands).rows == tuple(rows)
+
+
+def test_a_step_stores_something_when_one_of_three_is_another_object() -> None:
+    state = Playbook().state
+    assert stores_the_same(state, replace(state, now_ms=state.now_ms + 1))
+    for other in (
+        replace(state, orders=dict(state.orders)),
+        replace(state, positions=dict(state.positions)),
+        replace(state, durable=replace(state.durable)),
+    ):
+        assert not stores_the_same(state, other)
