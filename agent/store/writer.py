@@ -46,10 +46,17 @@ class Watch:
     broken: Callable[[Exception], None] = lambda error: None
 
 
+class _Written(Future[None]):
+    """A batch that was submitted is written, whoever stops waiting for it."""
+
+    def cancel(self) -> bool:
+        return False
+
+
 @dataclass(slots=True)
 class _Waiting:
     batch: Batch
-    future: Future[None] = field(default_factory=Future)
+    future: _Written = field(default_factory=_Written)
 
 
 class Writer:
@@ -91,7 +98,6 @@ class Writer:
         failed try (the batch is kept and tried again) or LedgerBroken (it is lost). It cannot be canceled;
         await it with `asyncio.wrap_future`."""
         waiting = _Waiting(batch)
-        waiting.future.set_running_or_notify_cancel()
         with self._changed:
             assert not self._closing, "the writer was closed"
             if self._broken is None:
