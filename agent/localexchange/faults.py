@@ -111,6 +111,11 @@ class FaultBoard:
             and (fault.until is None or self._clock_of(fault)() < fault.until)
         )
 
+    @property
+    def any_set(self) -> bool:
+        """Whether it is worth asking for any."""
+        return bool(self._faults)
+
     def of_kind(self, *kinds: str) -> list[Fault]:
         if not self._faults:
             return []

@@ -68,6 +68,8 @@ class Standing:
 
     def passes(self, method: str, path: str) -> None:
         """A request comes by: whatever waited for it begins."""
+        if not self._changed and not self._board.any_set:
+            return
         for fault in self._board.armed():
             if fault.match.request(method, path):
                 # Who comes too late, or with too little money, has done nothing.
@@ -126,7 +128,8 @@ class Standing:
     @property
     def unavailable(self) -> bool:
         """Whether nobody is answered."""
-        return any(fault.variant == "unavailable" for fault in self._board.in_force("F38"))
+        board = self._board
+        return board.any_set and any(fault.variant == "unavailable" for fault in board.in_force("F38"))
 
     def must_be_allowed(self, *, trading: bool) -> None:
         """Raises RejectionError while the key, its address or its permission to trade is lost."""
