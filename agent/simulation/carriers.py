@@ -9,7 +9,6 @@ itself here and gives it a session of this network.
 
 from __future__ import annotations
 
-import hmac
 import string
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,6 +22,7 @@ from agent.exchange.signed.endpoints import ALLOWED_REQUESTS
 from agent.exchange.signed.keys import RequestKeys
 from agent.exchange.signed.request_time import RECV_WINDOW_MS, RequestTime
 from agent.exchange.weight_gate import WeightGate
+from agent.localexchange.trading.credentials import signer
 from agent.simulation.agenda import VirtualLoop
 from agent.simulation.network import Network
 from agent.simulation.venue import Request
@@ -86,7 +86,7 @@ class SignedCarrier:
         self._network = network
         self._loop = loop
         self._key = keys.api_key
-        self._keyed = hmac.new(keys.secret.encode(), digestmod="sha256")
+        self._sign = signer(keys.secret.encode())
         self._gate = gate
         self._time = time
         self._timeout_s = timeout_ms / 1_000
@@ -106,9 +106,7 @@ class SignedCarrier:
         if not signed:
             return Request(method, path, query_text(params))
         query = query_text({"timestamp": self._time.stamp_ms(), **params, "recvWindow": RECV_WINDOW_MS})
-        signature = self._keyed.copy()
-        signature.update(query.encode())
-        query += f"&signature={signature.hexdigest()}"
+        query = f"{query}&signature={self._sign(query.encode())}"
         if method in ("GET", "DELETE"):
             return Request(method, path, query, key=self._key)
         return Request(method, path, form=query, key=self._key)
