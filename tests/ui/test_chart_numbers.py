@@ -252,3 +252,18 @@ def test_words() -> None:
     assert time_words(ms(2025, 1, 15, 14, 30), ZoneInfo("Asia/Kathmandu"), brief=True) == "15 Jan 20:15"
     assert zone_words(ms(2025, 7, 1), ZoneInfo("Europe/Berlin")) == "UTC+2"
     assert zone_words(ms(2025, 1, 1), ZoneInfo("America/St_Johns")) == "UTC\u22123:30"
+
+
+def test_the_same_marks_are_named_by_the_zone_that_is_asked_for() -> None:
+    left, right = 1_736_899_200_000.0, 1_736_985_600_000.0
+    before = time_ticks(left, right, 900, 84, UTC)
+    there = time_ticks(left, right, 900, 84, ZoneInfo("Asia/Kathmandu"))
+    assert before[0].text == "15 Jan"
+    assert all(datetime.fromtimestamp(t.ms / 1000, ZoneInfo("Asia/Kathmandu")).minute == 0 for t in there)
+    assert time_ticks(left, right, 900, 84, UTC) == before
+    said = [time_words(left, zone) for zone in (UTC, ZoneInfo("Asia/Kathmandu"), UTC)]
+    assert said == [
+        "Wed 15 Jan 2025 00:00 UTC",
+        "Wed 15 Jan 2025 05:45 UTC+5:45",
+        "Wed 15 Jan 2025 00:00 UTC",
+    ]

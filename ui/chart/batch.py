@@ -18,7 +18,6 @@ from PySide6.QtCore import QLineF, QRect, QRectF, Qt
 from PySide6.QtGui import QPainter
 
 Floats = NDArray[np.float64]
-Column = Floats | list[float]
 Cells = NDArray[np.int32]
 Primitive = TypeVar("Primitive")
 
@@ -52,14 +51,14 @@ class Batch:
         self._lines = Buffer(QLineF, 4, np.float64)
         self._cells = Buffer(QRect, 4, np.int32)
 
-    def rects(self, painter: QPainter, x: Column, y: ArrayLike, w: ArrayLike, h: ArrayLike) -> None:
+    def rects(self, painter: QPainter, x: Floats, y: ArrayLike, w: ArrayLike, h: ArrayLike) -> None:
         """Fill a rectangle for each left edge `x` (top, width, height: each or the same for all)."""
         if len(x):
             rows = self._rects.rows(len(x))
             rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3] = x, y, w, h
             painter.drawRects(self._rects.first, len(x))
 
-    def lines(self, painter: QPainter, x1: Column, y1: ArrayLike, x2: ArrayLike, y2: ArrayLike) -> None:
+    def lines(self, painter: QPainter, x1: Floats, y1: ArrayLike, x2: ArrayLike, y2: ArrayLike) -> None:
         """Draw a segment from each `x1` with the painter's pen."""
         if len(x1):
             rows = self._lines.rows(len(x1))

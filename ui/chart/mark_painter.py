@@ -82,6 +82,8 @@ class MarkPainter:
             return NO_MARKS
         found = self._signal_columns(scene)
         seen = np.flatnonzero((found.x >= frame.left - 1) & (found.x <= frame.right + 1))
+        if not len(seen):
+            return NO_MARKS
         x, y = frame.x_of(found.x[seen]), frame.y_of(found.low[seen]) + _UNDER_PX
         size, palette = _size(frame, len(seen)), scene.palette
         for acted in (False, True):
@@ -99,6 +101,8 @@ class MarkPainter:
         seen = np.flatnonzero(
             (columns.exit_x >= frame.left - margin) & (columns.entry_x <= frame.right + margin)
         )
+        if not len(seen) and not positions:
+            return NO_MARKS
         won = columns.won[seen]
         entry_x, entry_y = frame.x_of(columns.entry_x[seen]), frame.y_of(columns.entry[seen])
         exit_x, exit_y = frame.x_of(columns.exit_x[seen]), frame.y_of(columns.exit[seen])

@@ -6,6 +6,7 @@ of line has its own dash and its own words.
 
 from __future__ import annotations
 
+import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter
 
@@ -114,12 +115,10 @@ class OverlayPainter:
         if not dash:
             painter.fillRect(QRectF(left, y, right - left, frame.hairline), QColor(colour))
             return
-        count = int((right - left) / (dash * 1.75)) + 1
+        starts = left + np.arange(int((right - left) / (dash * 1.75)) + 1, dtype=np.float64) * dash * 1.75
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(colour))
-        self._batch.rects(
-            painter, [left + index * dash * 1.75 for index in range(count)], y, dash, frame.hairline
-        )
+        self._batch.rects(painter, starts, y, dash, frame.hairline)
 
 
 def _reach(frame: Frame, scene: Scene, ladder: Ladder) -> tuple[float, float]:

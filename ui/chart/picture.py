@@ -17,7 +17,7 @@ from PySide6.QtGui import QColor, QFont, QPainter, QPixmap, QRegion
 
 from ui.chart.axis_painter import AXIS_PAD_PX, paint_axes
 from ui.chart.candle_painter import CandlePainter, visible
-from ui.chart.candles import CLOSE, EMA_FAST, EMA_SLOW, HIGH, LOW, VOLUME
+from ui.chart.candles import CLOSE, EMA_FAST, EMA_SLOW, HIGH, LOW, VOLUME, Bars
 from ui.chart.cursor_painter import HEADER_PX, Cursor, paint_cursor, paint_header, paint_note
 from ui.chart.frame import Fonts, Frame
 from ui.chart.mark_painter import NO_MARKS, MarkPainter
@@ -196,8 +196,7 @@ class Picture:
     def _arrange(self) -> Frame:
         scene = self.scene
         if len(scene.candles):
-            draft = self._frame_of(None)
-            self._measure(draft)
+            self._measure(self._frame_of(None))
             low, high = self._content()
             if self.price.automatic and math.isfinite(low):
                 if self._exact:
@@ -224,6 +223,7 @@ class Picture:
         """Extremes of the visible history and of what should be seen with it."""
         scene = self.scene
         past = visible(scene.candles.history(frame.bars_per_column), frame, 0)
+        self._wished = self._wishes(frame, past)
         last = scene.candles.latest(frame.bars_per_column)
         self._past_low, self._past_high = math.inf, -math.inf
         loudest = 0.0
@@ -235,9 +235,8 @@ class Picture:
             live = float(last.columns[VOLUME].max())
             loudest = max(loudest, live * _VOLUME_ROOM if live > loudest else live)
         self._volume_top = loudest or 1.0
-        self._wished = self._wishes(frame)
 
-    def _wishes(self, frame: Frame) -> list[float]:
+    def _wishes(self, frame: Frame, past: Bars) -> list[float]:
         """Prices to be seen too, unless the candles would become flat: open positions, ladders, averages."""
         scene, prices = self.scene, []
         if scene.shown.positions and scene.candles.last_x >= frame.left:
@@ -248,12 +247,10 @@ class Picture:
             prices += [
                 level.price for ladder in scene.ladders if ladder.until_ms is None for level in ladder.levels
             ]
-        past = visible(scene.candles.history(frame.bars_per_column), frame, 0)
         for row, wanted in ((EMA_FAST, scene.shown.ema_fast), (EMA_SLOW, scene.shown.ema_slow)):
-            values = past.columns[row]
-            values = values[np.isfinite(values)]
-            if wanted and len(values):
-                prices += [float(values.min()), float(values.max())]
+            if wanted and len(past.x):
+                extremes = float(np.fmin.reduce(past.columns[row])), float(np.fmax.reduce(past.columns[row]))
+                prices += [value for value in extremes if math.isfinite(value)]
         return prices
 
     def _content(self) -> tuple[float, float]:

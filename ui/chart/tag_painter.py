@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter
 
@@ -49,12 +50,12 @@ class TagPainter:
         last = self._last(scene, frame)
         if frame.plot.top() <= last.y <= frame.plot.bottom():
             y, step = frame.snap(last.y), 6.0
-            count = int(frame.plot.width() / step) + 1
+            starts = frame.plot.left() + step * np.arange(
+                int(frame.plot.width() / step) + 1, dtype=np.float64
+            )
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(last.colour))
-            self._batch.rects(
-                painter, [frame.plot.left() + step * i for i in range(count)], y, 2.0, frame.hairline
-            )
+            self._batch.rects(painter, starts, y, 2.0, frame.hairline)
         tags = self._positions(frame, scene) if scene.shown.positions else []
         last.y = min(max(last.y, frame.plot.top() + _LINE_PX / 2), frame.plot.bottom() - _LINE_PX / 2)
         _make_room(tags, last)

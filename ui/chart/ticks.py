@@ -11,6 +11,7 @@ import math
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from PySide6.QtCore import QTimeZone
@@ -68,7 +69,7 @@ def time_ticks(
     apart_ms = (right_ms - left_ms) * label_px / width_px
     for minutes in _MINUTE_STEPS:
         if minutes * 60_000 >= apart_ms:
-            return _named(_within_days(left_ms, right_ms, minutes, zone))
+            return _named(_within_days(left_ms, right_ms, minutes, zone), zone)
     for days in _DAY_STEPS:
         if days * _DAY_MS >= apart_ms:
             return _dates(_days(left_ms, right_ms, days, zone), left_ms, right_ms)
@@ -87,11 +88,11 @@ def _to_ms(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def _within_days(left_ms: float, right_ms: float, minutes: int, zone: tzinfo) -> list[datetime]:
+def _within_days(left_ms: float, right_ms: float, minutes: int, zone: tzinfo) -> list[int]:
     day = _local(left_ms, zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     end = _local(right_ms, zone)
     first = 0 if minutes >= 60 else max(0, int((left_ms - _to_ms(day)) / 60_000) // minutes - 1)
-    marks: dict[int, datetime] = {}
+    marks: set[int] = set()
     while _to_ms(day) <= _to_ms(end):
         for minute in range(first * minutes, 1440, minutes):
             wall = day.replace(hour=minute // 60, minute=minute % 60)
@@ -99,10 +100,10 @@ def _within_days(left_ms: float, right_ms: float, minutes: int, zone: tzinfo) ->
             if ms > right_ms:
                 break
             if ms >= left_ms:
-                marks.setdefault(ms, datetime.fromtimestamp(ms / 1000, zone))
+                marks.add(ms)
         first = 0
         day = (day + timedelta(days=1)).replace(hour=0, minute=0)
-    return [marks[ms] for ms in sorted(marks)]
+    return sorted(marks)
 
 
 def _days(left_ms: float, right_ms: float, step: int, zone: tzinfo) -> list[datetime]:
@@ -133,15 +134,19 @@ def _months(left_ms: float, right_ms: float, step: int, zone: tzinfo) -> list[da
         index += step
 
 
-def _named(marks: list[datetime]) -> list[TimeTick]:
-    ticks: list[TimeTick] = []
-    for mark in marks:
-        if mark.hour == 0 and mark.minute == 0:
-            ticks.append(TimeTick(_to_ms(mark), _date_words(mark), True))
-        else:
-            ticks.append(TimeTick(_to_ms(mark), f"{mark:%H:%M}"))
+@lru_cache(maxsize=4_096)
+def _clock_tick(ms: int, zone: tzinfo) -> TimeTick:
+    """A day's beginning by its date, other marks by their time; a pan meets most of them again."""
+    mark = _local(ms, zone)
+    if mark.hour == 0 and mark.minute == 0:
+        return TimeTick(ms, _date_words(mark), True)
+    return TimeTick(ms, f"{mark:%H:%M}")
+
+
+def _named(marks: list[int], zone: tzinfo) -> list[TimeTick]:
+    ticks = [_clock_tick(ms, zone) for ms in marks]
     if ticks and not any(tick.major for tick in ticks):
-        first = marks[0]
+        first = _local(marks[0], zone)
         words = f"{first.day} {_MONTHS[first.month - 1]} {ticks[0].text}"
         ticks[0] = TimeTick(ticks[0].ms, words)
     return ticks
@@ -158,6 +163,7 @@ def _date_words(mark: datetime) -> str:
     return str(mark.year) if mark.month == 1 else _MONTHS[mark.month - 1]
 
 
+@lru_cache(maxsize=1_024)
 def time_words(ms: float, zone: tzinfo, *, with_zone: bool = True, brief: bool = False) -> str:
     """A moment in full, `Wed 15 Jan 2025 14:30 UTC`; brief: `15 Jan 14:30`."""
     moment = _local(ms, zone)
