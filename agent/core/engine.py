@@ -53,7 +53,7 @@ def step(state: AgentState, stamped: e.Stamped) -> tuple[AgentState, tuple[Comma
     """The next state, and what the agent wants done, in order."""
     # Venue time is re-sampled from the exchange and may seem to step back; the agent's never does.
     at_ms = max(stamped.at_ms, state.now_ms)
-    turn = Turn(state.but(now_ms=at_ms), at_ms, stamped.entropy)
+    turn = Turn(state.having({"now_ms": at_ms}), at_ms, stamped.entropy)
     roll_day(turn)
     _learn(turn, stamped.event)
     _deadlines(turn)

@@ -197,10 +197,15 @@ class AgentState:
     """Trades that are not ours and were told of."""
 
     _open: ClassVar[tuple[Mapping[int, Position], tuple[Position, ...]] | None] = None
+    _flying: ClassVar[tuple[Mapping[int, Position], tuple[Position, ...]] | None] = None
     _moving: ClassVar[tuple[Mapping[str, Order], tuple[Order, ...]] | None] = None
 
     def but(self, **fields: Any) -> AgentState:
         """The same state with these fields replaced, like `dataclasses.replace`."""
+        return self.having(fields)
+
+    def having(self, fields: dict[str, Any]) -> AgentState:
+        """As `but`, for who has the fields in a dictionary."""
         assert _FIELDS.issuperset(fields), f"no such fields: {fields.keys()}"
         changed = object.__new__(AgentState)
         object.__setattr__(changed, "__dict__", self.__dict__ | fields)
@@ -219,8 +224,12 @@ class AgentState:
         return found[1]
 
     def in_flight(self) -> tuple[Position, ...]:
-        """Positions that may come to own base currency."""
-        return tuple([p for p in self.positions.values() if p.state in IN_FLIGHT_STATES])
+        """Positions that may come to own base currency, oldest first. Found once, as `moving_orders`."""
+        found = self._flying
+        if found is None or found[0] is not self.positions:
+            found = self.positions, tuple([p for p in self.positions.values() if p.state in IN_FLIGHT_STATES])
+            self.__dict__["_flying"] = found
+        return found[1]
 
     def orders_of(self, position_id: int) -> tuple[Order, ...]:
         return tuple([o for o in self.orders.values() if o.intent.position_id == position_id])

@@ -28,7 +28,7 @@ class Turn:
 
     def change(self, **fields: Any) -> None:
         """Replace fields of the state."""
-        self.state = self.state.but(**fields)
+        self.state = self.state.having(fields)
 
     def change_durable(self, **fields: Any) -> None:
         """Replace fields of what survives a restart."""
