@@ -54,7 +54,10 @@ def changes(before: AgentState, after: AgentState, commands: Iterable[Command]) 
             positions.append(position)
     orders: tuple[Order, ...] = ()
     if after.orders is not before.orders:
-        orders = tuple(o for k, o in after.orders.items() if _is_news(before.orders.get(k), o))
+        known = before.orders
+        orders = tuple(
+            [o for k, o in after.orders.items() if (was := known.get(k)) is not o and _is_news(was, o)]
+        )
     return Changes(
         at_ms=after.now_ms,
         rows=tuple([c.row for c in commands if isinstance(c, Keep)]),
@@ -65,8 +68,6 @@ def changes(before: AgentState, after: AgentState, commands: Iterable[Command]) 
 
 
 def _is_news(before: Order | None, after: Order) -> bool:
-    if after is before:
-        return False
     if before is None or after.is_settled:
         return True
     return replace(before, next_lookup_ms=after.next_lookup_ms) != after
