@@ -109,15 +109,20 @@ class Disk:
             self._reader.execute("PRAGMA schema_version").fetchone()
         return self._reader
 
-    def read(self, question: str, *given: str) -> list[Any]:
-        """What the files say. Who writes has in memory what is in them, and is asked where there is one: to
-        anybody else every commit is news, and all pages must be read again."""
+    @property
+    def informed(self) -> sqlite3.Connection:
+        """Who is asked what the files say. Who writes has in memory what is in them, and is asked where there
+        is one: to anybody else every commit is news, and all pages must be read again."""
         if self._writer is None:
-            return self.reader.execute(question, given).fetchall()
+            return self.reader
         raw: Any = self._writer.dbapi_connection
         assert not raw.in_transaction, "nobody asks within a commit"
-        found: list[Any] = raw.execute(question, given).fetchall()
+        found: sqlite3.Connection = raw
         return found
+
+    def read(self, question: str, *given: str) -> list[Any]:
+        """What the files say."""
+        return self.informed.execute(question, given).fetchall()
 
     def look(self) -> None:
         """Have the files open, so that the log stays as it is when somebody else hangs up."""

@@ -34,8 +34,14 @@ recorded_position: Final = functools.lru_cache(maxsize=200)(loading.recorded_pos
 _DIALECT: Final = sqlite.dialect(paramstyle="qmark")
 Params = Mapping[str, Any]
 _NOTHING: Final[Params] = {}
+_PLACES_AT_ONCE: Final = 16
 #: What is done to the value at a place on its way into the file.
 _Bind = tuple[int, Callable[[Any], Any]]
+
+
+def _places(given: Sequence[Any]) -> int:
+    """How many places a list gets. SQLite must understand the statement anew for every other number."""
+    return -(-len(given) // _PLACES_AT_ONCE) * _PLACES_AT_ONCE
 
 
 class _Compiled:
@@ -79,17 +85,20 @@ class _Compiled:
         return values
 
     def _values(self, name: str, value: Any) -> Sequence[Any]:
-        return value if name in self.lists else (value,)
+        if name not in self.lists:
+            return (value,)
+        # Whoever is in the list is in it twice.
+        return [*value, *value[-1:] * (_places(value) - len(value))]
 
     def read(self, row: tuple[Any, ...]) -> list[Any]:
         pairs = zip(row, self.processors, strict=True)
         return [value if processor is None else processor(value) for value, processor in pairs]
 
     def worded(self, params: Params) -> str:
-        """The statement with a place for every value that is given."""
+        """The statement with a place for every value that is given, and some more."""
         text = self.text
         for name in self.lists:
-            places = ", ".join("?" * len(params[name])) or "NULL"
+            places = ", ".join("?" * _places(params[name])) or "NULL"
             text = text.replace(f"__[POSTCOMPILE_{name}]", places)
         return text
 
@@ -209,14 +218,14 @@ def _as_sqlalchemy(text: str, error: sqlite3.Error) -> Exception:
 
 
 class QuickReaders:
-    """Stands where readers expect an engine: all of them share the connection with which the world reads."""
+    """Stands where readers expect an engine: all of them are answered from where the world reads."""
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        yield cast(Connection, QuickConnection(self._disk.reader))
+        yield cast(Connection, QuickConnection(self._disk.informed))
 
     def dispose(self) -> None:
         return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Column, Connection, Integer, MetaData, Table, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from agent.simulation.disk import Disk
@@ -139,3 +139,16 @@ def test_the_world_sees_what_is_committed_through_whoever_writes() -> None:
     asked = "SELECT body FROM documents"
     assert disk.read(asked) == disk.reader.execute(asked).fetchall() == [("1",)]
     disk.close()
+
+
+def test_as_many_are_found_as_the_list_names_however_long_it_is(tmp_path: Path) -> None:
+    raw = sqlite3.connect(tmp_path / "n.db")
+    raw.execute("CREATE TABLE n (id INTEGER)")
+    raw.executemany("INSERT INTO n VALUES (?)", [(number,) for number in range(50)])
+    n = Table("n", MetaData(), Column("id", Integer))
+    asked = select(n.c.id).where(n.c.id.in_(bindparam("ids", expanding=True))).order_by(n.c.id)
+    connection = QuickConnection(raw)
+    for count in range(50):
+        found = connection.execute(asked, {"ids": list(range(count))}).scalars()
+        assert found == list(range(count))
+    raw.close()
