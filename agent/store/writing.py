@@ -47,18 +47,16 @@ def write_batch(
     `on_file` is what earlier batches returned: an intent never changes and fills only grow at the end, so
     what is known need not be written again.
     """
-    with localcontext(prec=PRECISION):  # a thread's own context may round earlier
-        return _write(connection, scope, batch, on_file)
-
-
-def _write(
-    connection: Connection, scope: Scope, batch: Batch, on_file: Mapping[str, OnFile]
-) -> dict[str, OnFile]:
     columns, sql = scope.columns(), statements(connection)
     written: dict[str, OnFile] = {}
-    for order in batch.orders:
-        known = written.get(order.intent.client_id) or on_file.get(order.intent.client_id)
-        written[order.intent.client_id] = _write_order(connection, scope, columns, order, batch, known)
+    if batch.orders:
+        # Fills are added up and fees valued; a thread's own context may round earlier.
+        with localcontext(prec=PRECISION):
+            for order in batch.orders:
+                known = written.get(order.intent.client_id) or on_file.get(order.intent.client_id)
+                written[order.intent.client_id] = _write_order(
+                    connection, scope, columns, order, batch, known
+                )
     for position in batch.positions:
         record = to_text(encode(position))
         row = {"position_id": position.id, "updated_ms": batch.at_ms, "record": record}
