@@ -193,7 +193,8 @@ def _look_up_vanished(turn: Turn, event: AccountSeen, asked_ms: int) -> bool:
     """
     open_ids = {report.client_id for report in event.open_orders}
     vanished = False
-    for order in turn.state.orders.values():
+    # What is at rest does not work.
+    for order in turn.state.moving_orders():
         if not order.is_working or order.intent.client_id in open_ids:
             continue
         # One that rested brought coins here before: its sale would show as coins that are missing.
