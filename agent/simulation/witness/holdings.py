@@ -169,7 +169,7 @@ class Holdings:
         gone = [k for k, o in state.orders.items() if o.is_working and k not in at_venue]
         self._vanished_ms = {k: self._vanished_ms.get(k, now_ms) for k in gone}
         read_ms = process.account_read_ms
-        if read_ms is None or not world.is_open or now_ms < read_ms + VANISHED_MS:
+        if not gone or read_ms is None or now_ms < read_ms + VANISHED_MS or not world.is_open:
             return
         for client_id, since_ms in self._vanished_ms.items():
             if since_ms + VANISHED_MS < read_ms:
