@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -267,3 +268,24 @@ def test_the_same_marks_are_named_by_the_zone_that_is_asked_for() -> None:
         "Wed 15 Jan 2025 05:45 UTC+5:45",
         "Wed 15 Jan 2025 00:00 UTC",
     ]
+
+
+def test_the_highest_price_is_that_of_all_candles_at_any_time() -> None:
+    seen, candles = market(50), Candles(BAR_MS)
+    candles.replace(seen.open_ms[:1], [column[:1] for column in seen.columns[1:]])
+    assert candles.highest == seen.high[0]
+    candles.replace(seen.open_ms[20:], [column[20:] for column in seen.columns[1:]])
+    assert candles.highest == seen.high[20:].max()
+    last = candles.candle(-1)
+    candles.put(replace(last, high=9.0))
+    assert candles.highest == 9.0
+    candles.put(last)
+    assert candles.highest == seen.high[20:].max()
+    candles.put(replace(last, open_ms=last.open_ms + BAR_MS, high=8.0))
+    candles.put(replace(last, open_ms=last.open_ms + 2 * BAR_MS))
+    assert candles.highest == 8.0
+    candles.put(replace(candles.candle(3), high=10.0))
+    assert candles.highest == 10.0
+    candles.put(replace(candles.candle(3), high=1.0))
+    candles.prepend(seen.open_ms[:20], [np.full(20, 11.0)] * 5 + [None, None])
+    assert candles.highest == 11.0

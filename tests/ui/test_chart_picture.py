@@ -482,3 +482,13 @@ def test_escape_takes_the_selection_away(qtbot: QtBot, shown: tuple[ChartView, M
     assert count(image(view), GREEN_RED.selection) > 500
     qtbot.keyClick(view, Qt.Key.Key_Escape)
     assert count(image(view), GREEN_RED.selection) == 0
+
+
+def test_another_palette_and_back_gives_the_same_picture(shown: tuple[ChartView, Market]) -> None:
+    view, _ = shown
+    first = image(view)
+    view.set_palette(BLUE_ORANGE)
+    assert count(image(view), BLUE_ORANGE.up) > 100
+    assert count(image(view), GREEN_RED.up) == 0
+    view.set_palette(GREEN_RED)
+    assert image(view) == first

@@ -11,12 +11,12 @@ import math
 
 import numpy as np
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor, QPainter, QPen
+from PySide6.QtGui import QPainter, QPen
 
 from ui.chart.batch import Batch, cells, device_pixels
 from ui.chart.candles import CLOSE, EMA_FAST, EMA_SLOW, OPEN, VOLUME, Bars, Floats
 from ui.chart.frame import Frame
-from ui.chart.palette import Palette
+from ui.chart.palette import Palette, ink
 from ui.chart.scene import Scene
 
 _BODY_SHARE = 0.8
@@ -31,11 +31,12 @@ class CandlePainter:
 
     def history(self, painter: QPainter, frame: Frame, scene: Scene) -> None:
         """All visible bars but those of the last bucket."""
-        seen = visible(scene.candles.history(frame.bars_per_column), frame, 0)
+        past = scene.candles.history(frame.bars_per_column)
+        seen = visible(past, frame, 0)
         self.volume(painter, frame, scene, seen)
         painter.setClipRect(frame.plot)
         self.bars(painter, frame, scene.palette, seen)
-        self._averages(painter, frame, scene, visible(scene.candles.history(frame.bars_per_column), frame, 1))
+        self._averages(painter, frame, scene, visible(past, frame, 1))
         painter.setClipping(False)
 
     def latest(self, painter: QPainter, frame: Frame, scene: Scene) -> None:
@@ -69,11 +70,11 @@ class CandlePainter:
             parts.append(cells(body_x, top, body, height))
         with device_pixels(painter, ratio):
             for side, colour in ((rising, palette.up), (~rising, palette.down)):
-                painter.setBrush(QColor(colour))
+                painter.setBrush(ink(colour))
                 self._batch.cells(painter, np.concatenate([part[side] for part in parts]))
             if body >= _HOLLOW_FROM * line:
                 hollow = rising & (height > 2 * line)
-                painter.setBrush(QColor(palette.faded(palette.up, _HOLLOW_TINT)))
+                painter.setBrush(ink(palette.faded(palette.up, _HOLLOW_TINT)))
                 inner = parts[1][hollow]
                 inner[:, :2] += line
                 inner[:, 2:] -= line
@@ -95,7 +96,7 @@ class CandlePainter:
         painter.setClipRect(area)
         with device_pixels(painter, ratio):
             for side, colour in ((rising, palette.up), (~rising, palette.down)):
-                painter.setBrush(QColor(palette.faded(colour, _VOLUME_TINT)))
+                painter.setBrush(ink(palette.faded(colour, _VOLUME_TINT)))
                 self._batch.cells(painter, columns[side])
         painter.setClipping(False)
 
@@ -115,7 +116,7 @@ class CandlePainter:
             x, y = x[known], y[known]
         if len(x) < 2:
             return
-        pen = QPen(QColor(colour), 0)
+        pen = QPen(ink(colour), 0)
         painter.setPen(pen)
         self._batch.lines(painter, x[:-1], y[:-1], x[1:], y[1:])
         self._batch.lines(painter, x[:-1], y[:-1] + 0.5, x[1:], y[1:] + 0.5)

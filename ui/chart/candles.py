@@ -56,6 +56,7 @@ class Candles:
         self._columns: Floats = np.empty((_COLUMNS, 0))
         self._count = 0
         self._bucketed: tuple[int, int, Bars] | None = None
+        self._highest: tuple[int, float] | None = None
 
     def __len__(self) -> int:
         return self._count
@@ -76,6 +77,13 @@ class Candles:
     @property
     def last_x(self) -> float:
         return float(self.open_ms[-1]) / self.bar_ms
+
+    @property
+    def highest(self) -> float:
+        """The highest price of all; there must be candles."""
+        if self._highest is None or self._highest[0] != self.version:
+            self._highest = (self.version, float(self.columns[HIGH, :-1].max(initial=-np.inf)))
+        return max(self._highest[1], float(self.columns[HIGH, -1]))
 
     def candle(self, index: int) -> Candle:
         return Candle(int(self.open_ms[index]), *(float(value) for value in self.columns[:, index]))

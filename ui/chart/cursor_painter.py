@@ -10,12 +10,13 @@ import math
 from dataclasses import dataclass
 
 from PySide6.QtCore import QPointF, QRectF
-from PySide6.QtGui import QColor, QPainter
+from PySide6.QtGui import QPainter
 
 from ui.chart.axis_painter import AXIS_PAD_PX
 from ui.chart.candles import Candle
 from ui.chart.frame import Fonts, Frame
 from ui.chart.numbers import arrow, compact, percent, price
+from ui.chart.palette import ink
 from ui.chart.scene import Scene
 from ui.chart.tag_painter import draw_plate
 from ui.chart.ticks import time_words
@@ -69,7 +70,7 @@ def read_out(scene: Scene, candle: Candle) -> ReadOut:
 def paint_header(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, index: int) -> None:
     """Two lines: market and bar time with the averages, then the bar's numbers."""
     palette, left = scene.palette, 10.0
-    text, dim = QColor(palette.text), QColor(palette.text_dim)
+    text, dim = ink(palette.text), ink(palette.text_dim)
     instrument = scene.instrument
     title = " · ".join(part for part in (instrument.symbol, instrument.timeframe, instrument.market) if part)
     painter.setFont(fonts.bold.font)
@@ -91,12 +92,12 @@ def paint_header(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, in
             width = fonts.normal.width(words)
             if x + width > room:
                 break
-            painter.setPen(QColor(colour))
+            painter.setPen(ink(colour))
             painter.drawText(QPointF(x, 17), words)
             x += width + 16
     end_of_title = x
     x = left
-    tone = QColor(palette.up if shown.rising else palette.down)
+    tone = ink(palette.up if shown.rising else palette.down)
     for label, words in (*shown.pairs[:4], ("", shown.change), shown.pairs[4]):
         step = fonts.normal.width(label)
         if label:
@@ -120,7 +121,7 @@ def paint_header(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, in
 def paint_cursor(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, cursor: Cursor) -> None:
     """Dashed lines through the bar and the pointer, with their tags on both axes."""
     palette = scene.palette
-    colour, line = QColor(palette.crosshair), frame.hairline
+    colour, line = ink(palette.crosshair), frame.hairline
     open_ms = int(scene.candles.open_ms[cursor.index])
     x = frame.snap(frame.x_of(open_ms / scene.instrument.bar_ms))
     bottom = frame.times.top()
@@ -134,8 +135,8 @@ def paint_cursor(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, cu
     width = fonts.small.width(words) + 14
     left = min(max(x - width / 2, 0.0), max(0.0, frame.times.right() - width))
     box = QRectF(frame.snap(left), frame.times.top() + 1, width, frame.times.height() - 3)
-    painter.fillRect(box, QColor(palette.tag))
-    painter.setPen(QColor(palette.text))
+    painter.fillRect(box, ink(palette.tag))
+    painter.setPen(ink(palette.text))
     painter.drawText(QPointF(box.left() + 7, box.top() + 15), words)
     if cursor.y is None:
         return
@@ -150,7 +151,7 @@ def paint_cursor(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, cu
     else:
         words = price(frame.price_at(cursor.y), scene.instrument.price_decimals)
     box = QRectF(frame.prices.left() + 1, y - 10, frame.prices.width() - 1, 20)
-    painter.fillRect(box, QColor(palette.tag))
+    painter.fillRect(box, ink(palette.tag))
     painter.drawText(QPointF(box.left() + AXIS_PAD_PX - 1, box.top() + 14), words)
 
 
@@ -165,5 +166,5 @@ def paint_note(painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, at: 
     draw_plate(painter, box, scene.palette.frame, scene.palette.tag, filled=False)
     painter.setFont(fonts.normal.font)
     for index, words in enumerate(lines):
-        painter.setPen(QColor(scene.palette.text if index == 0 else scene.palette.text_dim))
+        painter.setPen(ink(scene.palette.text if index == 0 else scene.palette.text_dim))
         painter.drawText(QPointF(box.left() + 10, box.top() + 19 + index * 17), words)

@@ -70,6 +70,11 @@ class Frame:
     high: float
     volume_top: float
     pixel_ratio: float
+    #: Width of one bar.
+    bar_px: float
+    #: Pixels of one unit of price, and where the lowest one is.
+    price_px: float
+    bottom_px: float
 
     @classmethod
     def arrange(
@@ -93,9 +98,10 @@ class Frame:
         volume_px = max(_VOLUME_LEAST_PX, VOLUME_SHARE * (down - header_px))
         with_volume = volume_top is not None and down - header_px - volume_px >= _PLOT_LEAST_PX
         bottom = snap(down - volume_px) if with_volume else down
+        plot = QRectF(0, header_px, across, max(10.0, bottom - header_px))
         return cls(
             header=QRectF(0, 0, width, header_px),
-            plot=QRectF(0, header_px, across, max(10.0, bottom - header_px)),
+            plot=plot,
             volume=QRectF(0, bottom, across, down - bottom) if with_volume else None,
             prices=QRectF(across, 0, width - across, down),
             times=QRectF(0, down, across, height - down),
@@ -106,12 +112,10 @@ class Frame:
             high=price.high,
             volume_top=volume_top or 1.0,
             pixel_ratio=pixel_ratio,
+            bar_px=plot.width() / (time.right - time.left),
+            price_px=plot.height() / (price.high - price.low),
+            bottom_px=plot.bottom(),
         )
-
-    @property
-    def bar_px(self) -> float:
-        """Width of one bar."""
-        return self.plot.width() / (self.right - self.left)
 
     @property
     def bars_per_column(self) -> int:
@@ -138,8 +142,7 @@ class Frame:
     def y_of(self, price: Floats) -> Floats: ...
     def y_of(self, price: float | Floats) -> float | Floats:
         """Pixels of a price; far outside the plot it stops growing, as pixels are 16 bit somewhere."""
-        scale = self.plot.height() / (self.high - self.low)
-        y = self.plot.bottom() - (price - self.low) * scale
+        y = self.bottom_px - (price - self.low) * self.price_px
         if isinstance(y, np.ndarray):
             return np.clip(y, -_FAR, _FAR)
         return min(max(y, -_FAR), _FAR)

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor, QPainter, QPen
+from PySide6.QtGui import QPainter, QPen
 
 from ui.chart.batch import Batch
 from ui.chart.candles import LOW, Floats
 from ui.chart.frame import Frame
+from ui.chart.palette import ink
 from ui.chart.scene import Scene
 from ui.chart.stamps import HALF_PX, TALL_PX, Look, Shape, Stamps
 
@@ -110,7 +111,7 @@ class MarkPainter:
             (won, palette.up, Qt.PenStyle.SolidLine),
             (~won, palette.down, Qt.PenStyle.DashLine),
         ):
-            painter.setPen(QPen(QColor(colour), 0, style))
+            painter.setPen(QPen(ink(colour), 0, style))
             painter.setRenderHint(QPainter.RenderHint.Antialiasing, style == Qt.PenStyle.SolidLine)
             self._batch.lines(painter, entry_x[side], entry_y[side], exit_x[side], exit_y[side])
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)

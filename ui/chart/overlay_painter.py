@@ -6,19 +6,23 @@ of line has its own dash and its own words.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter
+from PySide6.QtGui import QPainter
 
 from ui.chart.batch import Batch
 from ui.chart.frame import Fonts, Frame
 from ui.chart.numbers import price
 from ui.chart.overlays import Ladder, Level, OpenPosition
-from ui.chart.palette import LADDER_COLOURS, mix
+from ui.chart.palette import LADDER_COLOURS, ink, mix
 from ui.chart.scene import Scene
 
 _SHADE = 0.11
 _LABEL_PX = 13.0
+#: A level with its colour and height.
+_Seen = tuple[Level, str, float]
 
 
 class OverlayPainter:
@@ -32,7 +36,7 @@ class OverlayPainter:
             x = frame.x_of(scene.x_of_ms(scene.selected_ms))
             wide = max(frame.bar_px, 5.0)
             band = QRectF(frame.snap(x - wide / 2), frame.plot.top(), frame.snap(wide), frame.plot.height())
-            painter.fillRect(band, QColor(scene.palette.selection))
+            painter.fillRect(band, ink(scene.palette.selection))
         if scene.shown.positions and len(scene.candles):
             for position in scene.positions:
                 self._shade(painter, frame, scene, position)
@@ -41,15 +45,17 @@ class OverlayPainter:
     def over(self, painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts) -> None:
         """Ladder and lines."""
         painter.setClipRect(frame.plot)
-        if scene.shown.ladder:
-            for ladder in scene.ladders:
-                self._ladder(painter, frame, scene, ladder)
+        ladders = scene.ladders if scene.shown.ladder else ()
+        levels = [_visible(frame, scene, ladder) for ladder in ladders]
+        for ladder, seen in zip(ladders, levels, strict=True):
+            self._ladder(painter, frame, scene, ladder, seen)
         if scene.shown.positions:
             for position in scene.positions:
                 self._lines(painter, frame, scene, position)
-        if scene.shown.ladder and scene.ladders:
+        if ladders:
             # Of several ladders the newest has words: those of all could not be read.
-            self._words(painter, frame, scene, fonts, max(scene.ladders, key=lambda ladder: ladder.from_ms))
+            newest = max(range(len(ladders)), key=lambda index: ladders[index].from_ms)
+            self._words(painter, frame, scene, fonts, ladders[newest], levels[newest])
         painter.setClipping(False)
 
     def _shade(self, painter: QPainter, frame: Frame, scene: Scene, position: OpenPosition) -> None:
@@ -65,32 +71,42 @@ class OverlayPainter:
             if edge is not None:
                 other = frame.y_of(edge)
                 box = QRectF(left, min(entry, other), right - left, abs(entry - other))
-                painter.fillRect(box, QColor(palette.faded(colour, _SHADE)))
+                painter.fillRect(box, ink(palette.faded(colour, _SHADE)))
                 drawn = True
         if not drawn:
             box = QRectF(left, frame.plot.top(), right - left, frame.plot.height())
-            painter.fillRect(box, QColor(palette.faded(palette.neutral, _SHADE / 1.5)))
+            painter.fillRect(box, ink(palette.faded(palette.neutral, _SHADE / 1.5)))
 
-    def _ladder(self, painter: QPainter, frame: Frame, scene: Scene, ladder: Ladder) -> None:
+    def _ladder(
+        self, painter: QPainter, frame: Frame, scene: Scene, ladder: Ladder, levels: Sequence[_Seen]
+    ) -> None:
         left, right = _reach(frame, scene, ladder)
         if right > left:
-            for _, colour, y in _visible(frame, scene, ladder):
+            for _, colour, y in levels:
                 line = QRectF(left, y, right - left, frame.hairline)
-                painter.fillRect(line, QColor(scene.palette.faded(colour, 0.6)))
+                painter.fillRect(line, ink(scene.palette.faded(colour, 0.6)))
 
-    def _words(self, painter: QPainter, frame: Frame, scene: Scene, fonts: Fonts, ladder: Ladder) -> None:
+    def _words(
+        self,
+        painter: QPainter,
+        frame: Frame,
+        scene: Scene,
+        fonts: Fonts,
+        ladder: Ladder,
+        levels: Sequence[_Seen],
+    ) -> None:
         """Ratios and prices, over every line, at the right end of their own."""
         left, right = _reach(frame, scene, ladder)
-        palette, visible = scene.palette, _visible(frame, scene, ladder)
+        palette = scene.palette
         painter.setFont(fonts.small.font)
-        bases = _spread([y - 4 for _, _, y in visible], frame.plot.top() + 11, frame.plot.bottom() - 3)
-        for (level, colour, _), base in zip(visible, bases, strict=True):
+        bases = _spread([y - 4 for _, _, y in levels], frame.plot.top() + 11, frame.plot.bottom() - 3)
+        for (level, colour, _), base in zip(levels, bases, strict=True):
             words = level_words(level, scene.instrument.price_decimals)
             start = right - fonts.small.width(words) - 6
             if start >= left:
                 plate = QRectF(start - 3, base - 10, right - start + 3, 13)
-                painter.fillRect(plate, QColor(palette.background))
-                painter.setPen(QColor(mix(colour, palette.text, 0.8)))
+                painter.fillRect(plate, ink(palette.background))
+                painter.setPen(ink(mix(colour, palette.text, 0.8)))
                 painter.drawText(QPointF(start, base), words)
 
     def _lines(self, painter: QPainter, frame: Frame, scene: Scene, position: OpenPosition) -> None:
@@ -113,11 +129,11 @@ class OverlayPainter:
         if not frame.plot.top() <= y <= frame.plot.bottom() or right <= left:
             return
         if not dash:
-            painter.fillRect(QRectF(left, y, right - left, frame.hairline), QColor(colour))
+            painter.fillRect(QRectF(left, y, right - left, frame.hairline), ink(colour))
             return
         starts = left + np.arange(int((right - left) / (dash * 1.75)) + 1, dtype=np.float64) * dash * 1.75
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(colour))
+        painter.setBrush(ink(colour))
         self._batch.rects(painter, starts, y, dash, frame.hairline)
 
 
@@ -130,7 +146,7 @@ def _reach(frame: Frame, scene: Scene, ladder: Ladder) -> tuple[float, float]:
     return left, right
 
 
-def _visible(frame: Frame, scene: Scene, ladder: Ladder) -> list[tuple[Level, str, float]]:
+def _visible(frame: Frame, scene: Scene, ladder: Ladder) -> list[_Seen]:
     """Levels within the plot with colour and height, the lowest price first."""
     found = []
     for level in sorted(ladder.levels, key=lambda item: item.price):

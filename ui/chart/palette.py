@@ -14,6 +14,12 @@ from PySide6.QtGui import QColor
 
 
 @lru_cache(maxsize=512)
+def ink(colour: str) -> QColor:
+    """Qt's form of a colour, read once; nobody may alter it."""
+    return QColor(colour)
+
+
+@lru_cache(maxsize=512)
 def mix(over: str, under: str, share: float) -> str:
     """`over` laid on `under` with the opacity `share` (0..1), as an opaque colour."""
     top, bottom = QColor(over), QColor(under)

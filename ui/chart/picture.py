@@ -212,7 +212,7 @@ class Picture:
 
     def _axis_px(self) -> float:
         scene, face = self.scene, self._fonts.small
-        highest = float(scene.candles.columns[HIGH].max()) if len(scene.candles) else 1.0
+        highest = scene.candles.highest if len(scene.candles) else 1.0
         widest = price(max(highest, self.price.high), scene.instrument.price_decimals)
         words = ["▲ " + "0" * len(widest), "+00.00 % 24h"]
         if scene.positions and scene.shown.positions:

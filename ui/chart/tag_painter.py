@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter
+from PySide6.QtGui import QPainter
 
 from ui.chart.axis_painter import AXIS_PAD_PX
 from ui.chart.batch import Batch
 from ui.chart.candles import CLOSE, OPEN
 from ui.chart.frame import Fonts, Frame
 from ui.chart.numbers import arrow, percent, price, remaining
+from ui.chart.palette import ink
 from ui.chart.scene import Scene
 
 _LINE_PX = 14.0
@@ -54,7 +55,7 @@ class TagPainter:
                 int(frame.plot.width() / step) + 1, dtype=np.float64
             )
             painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QColor(last.colour))
+            painter.setBrush(ink(last.colour))
             self._batch.rects(painter, starts, y, 2.0, frame.hairline)
         tags = self._positions(frame, scene) if scene.shown.positions else []
         last.y = min(max(last.y, frame.plot.top() + _LINE_PX / 2), frame.plot.bottom() - _LINE_PX / 2)
@@ -65,7 +66,7 @@ class TagPainter:
                 if top - 8 < y < top + tag.height + 8:
                     painter.fillRect(
                         QRectF(frame.prices.left() + 2, y - 8, frame.prices.width() - 2, 16),
-                        QColor(scene.palette.background),
+                        ink(scene.palette.background),
                     )
         for tag in (*tags, last):
             self._draw(painter, frame, scene, fonts, tag, tag.y - _LINE_PX / 2 - _PAD_PX)
@@ -119,7 +120,7 @@ class TagPainter:
         box = QRectF(left, frame.snap(top), frame.prices.right() - left, tag.height)
         draw_plate(painter, box, tag.colour, palette.background, filled=tag.filled)
         painter.setFont(fonts.small.font)
-        painter.setPen(QColor(palette.text_on_colour if tag.filled else tag.colour))
+        painter.setPen(ink(palette.text_on_colour if tag.filled else tag.colour))
         base, room = box.top() + _PAD_PX + 11, box.width() - AXIS_PAD_PX
         for index, words in enumerate(tag.lines):
             if fonts.small.width(words) > room:
@@ -129,9 +130,9 @@ class TagPainter:
 
 def draw_plate(painter: QPainter, box: QRectF, colour: str, background: str, *, filled: bool) -> None:
     """A filled or an outlined box, without antialiasing."""
-    painter.fillRect(box, QColor(colour))
+    painter.fillRect(box, ink(colour))
     if not filled:
-        painter.fillRect(box.adjusted(1, 1, -1, -1), QColor(background))
+        painter.fillRect(box.adjusted(1, 1, -1, -1), ink(background))
 
 
 def _make_room(tags: list[Tag], last: Tag) -> None:
