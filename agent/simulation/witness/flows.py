@@ -16,6 +16,8 @@ from agent.simulation.witness.violation import Violation
 if TYPE_CHECKING:
     from agent.simulation.world import World
 
+#: A flow is read up to ten seconds after it was told, must stand for 35, and is read again after fifteen.
+KNOWN_AFTER_MS: Final = 60_000
 _FLOW: Final = re.compile(r"(deposit|withdrawal) of ([0-9.]+) USDT")
 
 
@@ -26,10 +28,17 @@ class Flows:
         """What the ledger has booked as flows in all; None while nothing was read."""
         self._history: list[Decimal] = [ZERO]
         """What had come from outside in all, in quote currency, after each time that somebody paid."""
+        self.paid_ms: int | None = None
+        """When somebody last did."""
 
     @property
     def outside(self) -> Decimal:
         return self._history[-1]
+
+    @property
+    def are_known(self) -> bool:
+        """Whether an agent that hears and asks undisturbed must have booked what came or went."""
+        return self.paid_ms is None or self.world.agenda.now_ms > self.paid_ms + KNOWN_AFTER_MS
 
     def note_outside(self) -> None:
         """Somebody paid in or out, or traded with what is not ours."""
@@ -39,6 +48,7 @@ class Flows:
                 own += _cash_of(trade.side, trade.price, trade.qty, trade.fee, trade.fee_asset)
         cash = balances["USDT"].free + balances["USDT"].locked
         self._history.append(cash - self.world.terms.cash - own)
+        self.paid_ms = self.world.agenda.now_ms
 
     def stepped(self, before: AgentState | None, after: AgentState) -> None:
         """Cash changes by fills, and by flows that came from outside: by nothing else, at no moment."""

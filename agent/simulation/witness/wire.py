@@ -135,7 +135,7 @@ class Wire:
         world = self.world
         price = Decimal(said["price"]) if "price" in said else world.venue.last_price()
         worth = self.holdings.worth
-        if self.flows.booked is not None and not world.network.is_fair:
+        if self.flows.booked is not None and not (world.network.is_fair and self.flows.are_known):
             # What went since the last good answer cannot be known yet.
             worth += max(ZERO, self.flows.booked - self.flows.outside)
         cap = worth * state.setup.limits.max_position_size_percent / 100
