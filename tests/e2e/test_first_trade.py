@@ -52,12 +52,13 @@ PATIENT = {"late_after_seconds": 900}
 async def test_from_the_exported_configuration_to_a_booked_trade(house, tmp_path):
     market = await house.market(speed=300)
     written(tmp_path, changed(example(), agent=PATIENT))
+    # Before the start: three seconds are a bar here, and one may close just when RUNNING is said.
+    began_ms = await market.now_ms()
     agent = await house.agent(tmp_path, *market.address, fresh=True)
     async with agent.watched() as watch:
         await watch.running()
         line = await agent.says("RUNNING")
         assert line == "RUNNING | Paper Trading | ADA/USDT 15m | Balance: 10,000.00 USDT"
-        began_ms = await market.now_ms()
         await watch.enters(market, **STILL)
         status, shown = await asyncio.gather(cli(tmp_path, "status", "--json"), cli(tmp_path, "status"))
         paused = await cli(tmp_path, "pause", "--yes")
