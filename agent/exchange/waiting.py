@@ -14,16 +14,8 @@ async def first_of(*coroutines: Coroutine[Any, Any, Any]) -> int:
     """Run them together until one ends; cancel the others. Returns which one it was. Errors are raised."""
     loop = asyncio.get_running_loop()
     tasks = [loop.create_task(coroutine) for coroutine in coroutines]
-    one_ended = loop.create_future()
-
-    def tell(_: asyncio.Task[Any]) -> None:
-        if not one_ended.done():
-            one_ended.set_result(None)
-
-    for task in tasks:
-        task.add_done_callback(tell)
     try:
-        await one_ended
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for i, task in enumerate(tasks):
             if task.done():
                 task.result()
@@ -32,7 +24,6 @@ async def first_of(*coroutines: Coroutine[Any, Any, Any]) -> int:
     finally:
         left = []
         for task in tasks:
-            task.remove_done_callback(tell)
             if not task.done():
                 task.cancel()
                 left.append(task)
