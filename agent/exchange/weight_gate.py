@@ -64,8 +64,14 @@ class Urgency(IntEnum):
     HISTORY = 4
 
 
-#: In the order of `Urgency`.
-_SHARES: Final = (URGENT_SHARE, ORDINARY_SHARE, ORDINARY_SHARE, ORDINARY_SHARE, HISTORY_SHARE)
+def _share(urgency: Urgency) -> float:
+    if urgency is Urgency.LEAVE:
+        return URGENT_SHARE
+    return HISTORY_SHARE if urgency is Urgency.HISTORY else ORDINARY_SHARE
+
+
+#: Asked for at each request; by urgency, whose numbers begin at 0.
+_SHARES: Final = tuple(_share(urgency) for urgency in sorted(Urgency))
 
 
 @dataclass(order=True, slots=True)
