@@ -232,10 +232,9 @@ class QuickReaders:
 
 
 class QuickLedger(Ledger):
-    """`Ledger` of the quick profile."""
+    """`Ledger` of the quick profile. Made by `on`; the disk keeps its connection for the next process."""
 
-    #: Keeps the connection for the process that comes after this one.
-    _disk: Disk | None = None
+    _disk: Disk
 
     @classmethod
     def on(cls, disk: Disk, scope: Scope) -> Self:
@@ -249,22 +248,17 @@ class QuickLedger(Ledger):
 
     def _writing(self) -> Connection:
         if self._connection is None:
-            opened = self._engine.raw_connection() if self._disk is None else self._disk.writer()
+            opened = self._disk.writer()
             raw = cast(sqlite3.Connection, opened.dbapi_connection)
             self._connection = cast(Connection, QuickConnection(raw, opened))
         return self._connection
 
     def _hang_up(self) -> None:
-        if self._disk is None:
-            super()._hang_up()
-        else:
-            # A commit failed.
-            self._connection = None
-            self._disk.drop_writer()
+        # A commit failed.
+        self._connection = None
+        self._disk.drop_writer()
 
     def close(self) -> None:
-        if self._disk is None:
-            super().close()
         self._connection = None
 
     def _reading(self) -> AbstractContextManager[Connection]:

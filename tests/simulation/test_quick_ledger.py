@@ -45,18 +45,19 @@ def test_the_same_batches_leave_the_same_rows_and_a_start_reads_the_same(tmp_pat
     world = NotingWorld(102, 0.4)
     assert world.run().violation is None
     assert sum(bool(batch.orders) for batch in world.kept) > 20
+    store, disk = Store(tmp_path), Disk("same")
     dumps, loaded = [], []
-    for kind in (Ledger, QuickLedger):
-        directory = tmp_path / kind.__name__
-        directory.mkdir()
-        store = Store(directory)
-        ledger = kind.open(store.path, SCOPE)
+    for ledger, path in (
+        (Ledger.open(store.path, SCOPE), store.path),
+        (QuickLedger.on(disk, SCOPE), disk.database),
+    ):
         before = ledger.load()
         for batch in world.kept:
             ledger.commit(batch)
         loaded.append((before, ledger.load()))
         ledger.close()
-        dumps.append(dump(store.path))
+        dumps.append(dump(path))
+    disk.close()
     assert dumps[0] == dumps[1]
     assert loaded[0] == loaded[1]
     assert any(order.fills for order in loaded[0][1].orders)
@@ -88,10 +89,10 @@ def test_the_next_process_reads_what_was_written_and_after_a_power_cut_what_the_
     disk.close()
 
 
-def test_a_database_that_refuses_is_told_as_the_real_ledger_tells_it(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    ledger = QuickLedger.open(store.path, SCOPE)
-    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+def test_a_database_that_refuses_is_told_as_the_real_ledger_tells_it() -> None:
+    disk = Disk("refuses")
+    ledger = QuickLedger.on(disk, SCOPE)
+    with closing(sqlite3.connect(disk.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         raw = ledger._writing().connection.dbapi_connection
         assert raw is not None
@@ -101,12 +102,12 @@ def test_a_database_that_refuses_is_told_as_the_real_ledger_tells_it(tmp_path: P
         other.execute("ROLLBACK")
     ledger.commit(Batch(0, documents={"a": 1}))
     assert ledger.load().documents == {"a": 1}
-    ledger.close()
+    disk.close()
 
 
-def test_nothing_stays_of_a_transaction_that_broke(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    ledger = QuickLedger.open(store.path, SCOPE)
+def test_nothing_stays_of_a_transaction_that_broke() -> None:
+    disk = Disk("breaks")
+    ledger = QuickLedger.on(disk, SCOPE)
     connection: Any = ledger._writing()
     assert isinstance(connection, QuickConnection)
     put = statements(cast(Connection, connection)).put_document
@@ -120,7 +121,7 @@ def test_nothing_stays_of_a_transaction_that_broke(tmp_path: Path) -> None:
     with pytest.raises(IntegrityError):
         write()
     assert ledger.load().documents == {}
-    ledger.close()
+    disk.close()
 
 
 def test_who_hangs_up_leaves_the_log_to_who_has_the_files_open() -> None:
