@@ -142,10 +142,10 @@ class Network:
 
     def latency_us(self) -> int:
         """Mostly some tens of milliseconds, now and then much more."""
-        drawn = self._chance.random
-        if drawn() < 0.97:
-            return int((5 + (60 - 5) * drawn()) * MS)
-        return int((100 + (1_500 - 100) * drawn()) * MS)
+        chance = self._chance
+        if chance.random() < 0.97:
+            return int(chance.uniform(5, 60) * MS)
+        return int(chance.uniform(100, 1_500) * MS)
 
     async def ask(
         self, loop: VirtualLoop, request: Request, timeout_s: float | None = None

@@ -184,7 +184,7 @@ class MarketPath:
         usual = max(1, plot.volume // len(prices))
         before = opened
         for price in prices:
-            self._amounts.append(max(1, int(usual * (0.6 + (1.4 - 0.6) * drawn()))))
+            self._amounts.append(max(1, int(usual * chance.uniform(0.6, 1.4))))
             self._buys.append(price > before or (price == before and drawn() < 0.5))
             before = price
         self._level = plot.close
