@@ -71,6 +71,13 @@ def search(play: Playbook, first_ms: int, **readings: object) -> None:
         reads(play, **readings)  # type: ignore[arg-type]
 
 
+def reads_three_times(play: Playbook) -> None:
+    """As soon as a reading counts: what is left to be proven is that it stays so."""
+    pass_time(play, play.now_ms + TELLABLE_MS)
+    for _ in range(3):
+        reads(play)
+
+
 def test_a_stop_that_readings_show_nowhere_is_replaced_though_look_ups_fail(play: Playbook) -> None:
     lost = play.stop()
     search(play, TELLABLE_MS)
@@ -155,9 +162,7 @@ def test_a_stop_that_a_reading_shows_is_there(play: Playbook) -> None:
 
 def test_a_stop_that_sold_before_the_second_reading_is_booked(play: Playbook) -> None:
     lost = play.stop()
-    pass_time(play, play.now_ms + TELLABLE_MS)
-    for _ in range(3):
-        reads(play)
+    reads_three_times(play)
     pass_time(play, play.now_ms + PROOF_MS)
     reads(play, fills=(play.fill(lost, "0.4800", str(lost.qty)),))
     assert status(play, lost) is OrderStatus.FILLED
@@ -189,9 +194,7 @@ def test_a_reading_that_does_not_reach_back_proves_nothing(play: Playbook) -> No
 
 def test_a_reading_that_disagrees_begins_the_proof_anew(play: Playbook) -> None:
     lost = play.stop()
-    pass_time(play, play.now_ms + TELLABLE_MS)
-    for _ in range(3):
-        reads(play)
+    reads_three_times(play)
     pass_time(play, play.now_ms + PROOF_MS - 5_000)
     reads(play, cash="479.5")
     pass_time(play, play.now_ms + 5_000)
@@ -204,9 +207,7 @@ def test_a_reading_that_disagrees_begins_the_proof_anew(play: Playbook) -> None:
 
 def test_time_that_nobody_lived_through_begins_the_proof_anew(play: Playbook) -> None:
     lost = play.stop()
-    pass_time(play, play.now_ms + TELLABLE_MS)
-    for _ in range(3):
-        reads(play)
+    reads_three_times(play)
     play.at(play.now_ms + 60 * MINUTE)
     reads(play)
     assert status(play, lost) is OrderStatus.UNKNOWN
@@ -225,9 +226,7 @@ def test_time_that_nobody_lived_through_begins_the_proof_anew(play: Playbook) ->
 
 def test_a_restart_begins_the_proof_anew(play: Playbook) -> None:
     lost = play.stop()
-    pass_time(play, play.now_ms + TELLABLE_MS)
-    for _ in range(3):
-        reads(play)
+    reads_three_times(play)
     pass_time(play, play.now_ms + PROOF_MS - 1_000)
     play.restart().come_back()
     pass_time(play, play.now_ms + 1_000)
@@ -246,9 +245,7 @@ def test_both_legs_of_a_list_are_searched_for_together() -> None:
     assert {leg.purpose for leg in legs} == {Purpose.PROTECT, Purpose.TARGET}
     for leg in legs:
         play.loses_answer(leg)
-    pass_time(play, play.now_ms + TELLABLE_MS)
-    for _ in range(3):
-        reads(play)
+    reads_three_times(play)
     pass_time(play, play.now_ms + PROOF_MS)
     reads(play)
     assert {status(play, leg) for leg in legs} == {OrderStatus.NOT_PLACED}
