@@ -73,7 +73,7 @@ if screen_lacks; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
         apt_install "a system library of the window" $QT_PACKAGES
     else
-        (need_root_line "a system library of the window on a screen" "$QT_PACKAGES") || true
+        (need_root_line "a system library of the window on a screen" "$(echo $QT_PACKAGES)") || true
         echo "setup: until then the engine runs without a window (--headless)" >&2
     fi
 fi
